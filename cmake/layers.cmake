@@ -1,0 +1,25 @@
+# One static library a layer. A layer's sources are every .cpp in its folder; it links only the layers below it
+# (tools/check_layers.py enforces the same rule on the includes).
+function(kvasir_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;SOURCES" ${ARGN})
+  if(NOT ARG_SOURCES)
+    file(GLOB ARG_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  endif()
+  add_library(kvasir_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(kvasir_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(kvasir_${name} PUBLIC ${ARG_DEPENDS})
+endfunction()
+
+# One test program a folder of tests/: every *_test.cpp in it, run by ctest as a whole.
+function(kvasir_tests name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${name}_test ${sources})
+  target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name}_test PRIVATE ${ARG_DEPENDS} kvasir_gtest)
+  add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+endfunction()

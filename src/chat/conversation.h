@@ -1,0 +1,72 @@
+#pragma once
+// Neutral conversation types: what every API format is parsed into and every answer is made from. No wire
+// format here.
+
+#include <boost/json.hpp>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace kvasir::chat {
+
+enum class Role { kSystem, kUser, kAssistant, kTool };
+
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // JSON text of one object, as the client or the model wrote it
+};
+
+struct Message {
+  Role role = Role::kUser;
+  std::string content;    // text parts joined
+  std::string reasoning;  // assistant: the thought before the content, where the client sent it back
+  std::vector<ToolCall> tool_calls;  // assistant only
+  std::string tool_call_id;          // tool only
+  std::string name;                  // tool: the function's name, where known
+  bool is_error = false;             // tool: the call failed
+};
+
+struct Tool {
+  std::string name;
+  std::string description;
+  boost::json::value parameters;  // JSON Schema, key order as the client sent it
+};
+
+struct ToolChoice {
+  enum class Kind { kAuto, kNone, kRequired, kNamed };
+  Kind kind = Kind::kAuto;
+  std::string name;  // kNamed
+};
+
+struct Conversation {
+  std::vector<Message> messages;
+  std::vector<Tool> tools;
+  ToolChoice tool_choice;
+  bool parallel_tool_calls = true;
+  boost::json::object template_options;  // chat_template_kwargs
+};
+
+// What the output parser makes of generated text. Arguments fragments join to one valid JSON object.
+struct TextDelta {
+  std::string text;
+};
+struct ReasoningDelta {
+  std::string text;
+};
+struct ToolCallBegin {
+  std::size_t index = 0;
+  std::string id;
+  std::string name;
+};
+struct ToolCallArguments {
+  std::size_t index = 0;
+  std::string fragment;
+};
+struct ToolCallEnd {
+  std::size_t index = 0;
+};
+using OutputEvent = std::variant<TextDelta, ReasoningDelta, ToolCallBegin, ToolCallArguments, ToolCallEnd>;
+
+}  // namespace kvasir::chat

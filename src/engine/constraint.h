@@ -1,0 +1,25 @@
+#pragma once
+// What the engine needs to know of a grammar: which tokens may come next in one sequence. Implemented above
+// (chat arms tool-call grammars at their trigger) over text::GrammarMatcher; called by the engine's thread
+// only.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/error.h"
+#include "base/types.h"
+
+namespace kvasir::engine {
+
+class Constraint {
+ public:
+  virtual ~Constraint() = default;
+  // Allowed tokens as bits (bit t of word t/32), or nullopt where every token is allowed now. Valid until the
+  // next call.
+  virtual Result<std::optional<std::span<const std::uint32_t>>> mask() = 0;
+  // The token that was sampled under the last mask.
+  virtual Status accept(TokenId token) = 0;
+};
+
+}  // namespace kvasir::engine

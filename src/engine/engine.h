@@ -1,0 +1,162 @@
+#pragma once
+// The engine: requests in, events out. It owns the executor, the block pool and the prefix tree, and runs one
+// loop on one thread: admit, match the longest cached prefix, schedule (continuous batching, chunked
+// prefill), forward, sample, emit. Everything else talks to it through this header.
+//
+// Threads: submit() and cancel() may be called from any thread. A request's sink is called on the engine's
+// thread, in order, and must not block; its last call is a Finished or a Failed, after which it is destroyed.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/types.h"
+#include "engine/constraint.h"
+
+namespace kvasir::executor {
+class Executor;
+}
+namespace kvasir::text {
+class Tokenizer;
+}
+
+namespace kvasir::engine {
+
+struct SamplingParams {
+  float temperature = 1.0F;  // 0 = greedy
+  float top_p = 1.0F;        // 1 = off
+  std::int32_t top_k = 0;    // 0 = off
+  float min_p = 0.0F;        // 0 = off
+  float repetition_penalty = 1.0F;
+  float presence_penalty = 0.0F;
+  float frequency_penalty = 0.0F;
+  std::uint64_t seed = 0;  // the random number at a position is a function of (seed, position)
+  std::unordered_map<TokenId, float> logit_bias;
+};
+
+struct Request {
+  std::vector<TokenId> prompt;  // not empty
+  SamplingParams sampling;
+  std::uint32_t max_tokens = 0;           // at least 1; the caller has checked it against the context
+  std::vector<std::string> stop;          // stop strings: end the answer, are not part of it
+  std::optional<std::uint32_t> logprobs;  // top_logprobs per token; 0 = the sampled token's own only
+  bool ignore_eos = false;
+  bool use_cache = true;                   // false: cached KV is not read (it is still written)
+  std::string cache_namespace;             // requests of different namespaces never share KV
+  std::unique_ptr<Constraint> constraint;  // may be null
+};
+
+struct TokenLogprob {
+  TokenId token = kNoToken;
+  float logprob = 0.0F;
+};
+
+// One sampled token, with its logprobs where asked.
+struct SampledToken {
+  TokenId token = kNoToken;
+  float logprob = 0.0F;
+  std::vector<TokenLogprob> top;  // by falling logprob
+};
+
+enum class FinishReason { kStop, kLength, kStopString };
+
+struct Usage {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;  // prompt tokens whose KV was found, not computed
+  std::uint32_t completion_tokens = 0;
+};
+
+// The prompt has been looked up; prefill begins.
+struct Started {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+};
+// Prefill moved on: `done` of `total` prompt tokens are in the cache now.
+struct Progress {
+  std::uint32_t done = 0;
+  std::uint32_t total = 0;
+};
+// New visible text: whole UTF-8 characters, with stop strings (and what may still become one) held back.
+// `tokens` are the tokens sampled since the last Text event; text may lag behind them.
+struct Text {
+  std::string text;
+  std::vector<SampledToken> tokens;
+};
+struct Finished {
+  FinishReason reason = FinishReason::kStop;
+  std::string stop_string;  // which one, for kStopString
+  Usage usage;
+  double queue_seconds = 0;
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+};
+struct Failed {
+  Error error;
+};
+using Event = std::variant<Started, Progress, Text, Finished, Failed>;
+using EventSink = std::function<void(Event)>;
+
+enum class RequestId : std::uint64_t {};
+
+struct EngineOptions {
+  std::size_t kv_bytes = 0;               // memory for KV blocks
+  std::uint32_t context_length = 0;       // most tokens a sequence may hold (prompt + answer)
+  std::uint32_t max_batch = 64;           // sequences running at once
+  std::uint32_t queue_limit = 256;        // waiting requests; beyond it submit() returns kResourceExhausted
+  std::uint32_t prefill_chunk = 512;      // prompt tokens a step when nothing is decoding
+  std::uint32_t prefill_chunk_busy = 64;  // and when something is, so that its tokens keep coming
+};
+
+// Counts since start; a consistent snapshot.
+struct EngineStats {
+  std::uint64_t requests_finished = 0;
+  std::uint64_t requests_failed = 0;
+  std::uint64_t requests_cancelled = 0;
+  std::uint64_t prompt_tokens = 0;
+  std::uint64_t cached_tokens = 0;
+  std::uint64_t generated_tokens = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t evicted_blocks = 0;
+  std::uint32_t running = 0;
+  std::uint32_t waiting = 0;
+  std::uint32_t blocks_total = 0;
+  std::uint32_t blocks_free = 0;
+  std::uint32_t blocks_cached = 0;  // held by the tree and by no running sequence
+  std::uint32_t largest_batch = 0;  // most sequences ever in one step
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> create(std::unique_ptr<executor::Executor> executor,
+                                                std::shared_ptr<const text::Tokenizer> tokenizer,
+                                                EngineOptions options);
+  // Stops the loop; requests still running end with Failed{kUnavailable}.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Queues a request. kResourceExhausted when the queue is full, kContextOverflow when prompt + max_tokens
+  // can never fit, kInvalidArgument for an empty prompt or a token outside the vocabulary. On error the sink
+  // is never called.
+  Result<RequestId> submit(Request request, EventSink sink);
+  // Ends a request within one step, keeping what it has read in the cache. Unknown or ended ids are ignored.
+  void cancel(RequestId id);
+
+  EngineStats stats() const;
+  const EngineOptions& options() const;
+  std::uint32_t context_length() const;
+
+ private:
+  class Loop;
+  explicit Engine(std::unique_ptr<Loop> loop);
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace kvasir::engine

@@ -1,0 +1,81 @@
+#pragma once
+// Text <-> tokens, exactly as the Hugging Face `tokenizers` library does it for the same vocabulary.
+//
+// A Tokenizer is immutable after creation and may be used from any thread at once.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/types.h"
+
+namespace kvasir::weights {
+class GgufFile;
+}
+
+namespace kvasir::text {
+
+// How special-token text ("<|im_start|>") inside the input is treated.
+enum class SpecialText {
+  kParse,   // becomes the special token: for rendered prompts
+  kAsText,  // is ordinary text
+};
+
+class Tokenizer {
+ public:
+  // From the `tokenizer.ggml.*` metadata of a GGUF file.
+  static Result<std::shared_ptr<const Tokenizer>> from_gguf(const weights::GgufFile& file);
+  // From the contents of a Hugging Face tokenizer.json.
+  static Result<std::shared_ptr<const Tokenizer>> from_tokenizer_json(std::string_view json);
+
+  ~Tokenizer();
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
+
+  // `text` may hold invalid UTF-8: such bytes are replaced by U+FFFD, as the oracle's Python binding would.
+  // No token is added in front or behind (add_special_tokens = false): the chat template writes BOS itself; a
+  // caller that completes raw text asks adds_bos().
+  std::vector<TokenId> encode(std::string_view text, SpecialText special) const;
+
+  // The bytes that a token stands for. Special tokens give their text. Out of range ids give an empty string.
+  std::string_view bytes(TokenId id) const;
+  // Concatenated bytes; may end in half a character (see StreamDecoder). skip_special drops control tokens.
+  std::string decode(std::span<const TokenId> tokens, bool skip_special) const;
+
+  std::size_t vocab_size() const;
+  bool is_special(TokenId id) const;  // control tokens: never part of a visible answer
+  // A special or added token by its exact text, or kNoToken.
+  TokenId find(std::string_view token_text) const;
+  TokenId bos() const;
+  TokenId eos() const;
+  bool adds_bos() const;
+  // Every token that ends an answer: eos, eot, eom, <|im_end|>, <|endoftext|>, ... as the file's metadata
+  // names them.
+  std::span<const TokenId> end_tokens() const;
+
+  struct Impl;
+  const Impl& impl() const { return *impl_; }
+
+ private:
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Turns a stream of token bytes into whole UTF-8 characters: never emits half a character; invalid sequences
+// come out as U+FFFD as soon as they are known to be invalid. One per generated sequence; not thread-safe.
+class StreamDecoder {
+ public:
+  // Bytes of the next token; returns the text that is certain now (possibly empty).
+  std::string feed(std::string_view bytes);
+  // End of stream: what is held back comes out as U+FFFD.
+  std::string finish();
+
+ private:
+  std::string pending_;  // an incomplete character, at most 3 bytes
+};
+
+}  // namespace kvasir::text
