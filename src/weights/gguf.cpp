@@ -368,6 +368,10 @@ Result<std::shared_ptr<const GgufFile>> GgufFile::parse(std::span<const std::byt
   return GgufParser(bytes, std::move(name)).run(nullptr);
 }
 
+void GgufFile::release(const TensorInfo& tensor) const {
+  if (mapping_) mapping_->release(tensor.data);
+}
+
 const MetaValue* GgufFile::find(std::string_view key) const {
   const auto it = metadata_.find(key);
   return it == metadata_.end() ? nullptr : &it->second;

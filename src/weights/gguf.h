@@ -68,6 +68,8 @@ class GgufFile {
 
   const std::string& path() const { return path_; }
   std::span<const std::byte> bytes() const { return bytes_; }
+  // Gives a tensor's pages back to the system, once it has been repacked.
+  void release(const TensorInfo& tensor) const;
 
   const MetaValue* find(std::string_view key) const;
   // Typed look-ups: nullopt where the key is absent or of another type.

@@ -1,0 +1,106 @@
+// Chooses the kernel table for this CPU, once.
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#include "kernels/kernels.h"
+
+namespace kvasir::kernels {
+
+#define KVASIR_DECLARE_TABLE(isa) \
+  namespace isa {                 \
+  const KernelTable& table();     \
+  }
+KVASIR_DECLARE_TABLE(scalar)
+#if defined(__x86_64__)
+KVASIR_DECLARE_TABLE(avx2)
+KVASIR_DECLARE_TABLE(avxvnni)
+KVASIR_DECLARE_TABLE(avx512vnni)
+#elif defined(__aarch64__)
+KVASIR_DECLARE_TABLE(neon)
+#endif
+#undef KVASIR_DECLARE_TABLE
+
+namespace {
+
+#if defined(__x86_64__)
+// GCC 12's __builtin_cpu_supports does not know AVX-VNNI: CPUID leaf 7, sub-leaf 1, EAX bit 4.
+bool has_avx_vnni() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1U << 4)) != 0;
+}
+#endif
+
+std::vector<const KernelTable*> find_tables() {
+  std::vector<const KernelTable*> tables{&scalar::table()};
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
+    tables.push_back(&avx2::table());
+    if (has_avx_vnni()) tables.push_back(&avxvnni::table());
+  }
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vnni")) {
+    tables.push_back(&avx512vnni::table());
+  }
+#elif defined(__aarch64__)
+#if defined(__linux__)
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) tables.push_back(&neon::table());
+#else
+  tables.push_back(&neon::table());  // every Apple silicon has the dot product
+#endif
+#endif
+  return tables;
+}
+
+const KernelTable& choose() {
+  const auto tables = available_kernels();
+  const char* wanted = std::getenv("KVASIR_KERNEL");
+  if (wanted == nullptr || *wanted == '\0') return *tables.back();
+  std::string names;
+  for (const KernelTable* t : tables) {
+    if (t->name == wanted) return *t;
+    names += (names.empty() ? "" : ", ") + std::string(t->name);
+  }
+  std::fprintf(stderr, "KVASIR_KERNEL=%s: this CPU has no such kernels; choose one of %s\n", wanted,
+               names.c_str());
+  std::exit(2);
+}
+
+}  // namespace
+
+std::span<const KernelTable* const> available_kernels() {
+  static const std::vector<const KernelTable*> tables = find_tables();
+  return tables;
+}
+
+const KernelTable& kernels() {
+  static const KernelTable& chosen = choose();
+  return chosen;
+}
+
+std::size_t matmul_scratch_bytes(std::size_t k) {
+  constexpr std::size_t kMostPanels = 2;
+  return kMostPanels * (k / kBlockK) * (512 + 32 * sizeof(float));
+}
+
+std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim) {
+  const std::size_t floats = 2 * head_dim * kBlockTokens + rows * attention_state_floats(head_dim);
+  return floats * sizeof(float);
+}
+
+}  // namespace kvasir::kernels

@@ -1,0 +1,95 @@
+// Row kernels: norm, activation, rotation, quantisation. Compiled once an instruction set; see kernels.h for
+// contracts.
+
+#include <cmath>
+
+namespace kvasir::kernels::KVASIR_SIMD {
+namespace {
+
+// e^x for x <= 88: Cody-Waite reduction and a degree-6 polynomial, about 1 ulp. Below -87 it flushes near
+// 1e-38.
+inline F exp(F x) {
+  x = max(min(x, set1(88.0F)), set1(-87.0F));
+  const I n = to_int(mul(x, set1(1.44269504F)));
+  const F nf = to_float(n);
+  F r = fma(nf, set1(-0.693359375F), x);
+  r = fma(nf, set1(2.12194440e-4F), r);
+  F p = set1(1.9875691500e-4F);
+  p = fma(p, r, set1(1.3981999507e-3F));
+  p = fma(p, r, set1(8.3334519073e-3F));
+  p = fma(p, r, set1(4.1665795894e-2F));
+  p = fma(p, r, set1(1.6666665459e-1F));
+  p = fma(p, r, set1(5.0000001201e-1F));
+  p = fma(p, mul(r, r), add(r, set1(1.0F)));
+  return mul(p, pow2(n));
+}
+
+void rms_norm(const float* x, const float* weight, float eps, std::size_t n, float* out) {
+  F sum = set1(0.0F);
+  for (std::size_t i = 0; i < n; i += 16) {
+    const F v = load(x + i);
+    sum = fma(v, v, sum);
+  }
+  const float mean = reduce_add(sum) / static_cast<float>(n);
+  const F factor = set1(1.0F / std::sqrt(mean + eps));
+  for (std::size_t i = 0; i < n; i += 16) store(out + i, mul(mul(load(x + i), factor), load(weight + i)));
+}
+
+void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
+  const F one = set1(1.0F);
+  for (std::size_t i = 0; i < n; i += 16) {
+    const F g = load(gate + i);
+    const F s = div(g, add(one, exp(sub(set1(0.0F), g))));
+    store(out + i, mul(s, load(up + i)));
+  }
+}
+
+void scale(float* x, float factor, std::size_t n) {
+  const F f = set1(factor);
+  for (std::size_t i = 0; i < n; i += 16) store(x + i, mul(load(x + i), f));
+}
+
+void rope_neox(float* x, const float* cos, const float* sin, std::size_t head_dim) {
+  const std::size_t half = head_dim / 2;
+  for (std::size_t i = 0; i < half; ++i) {
+    const float a = x[i];
+    const float b = x[i + half];
+    x[i] = a * cos[i] - b * sin[i];
+    x[i + half] = b * cos[i] + a * sin[i];
+  }
+}
+
+void rope_interleaved(float* x, const float* cos, const float* sin, std::size_t head_dim) {
+  for (std::size_t i = 0; i < head_dim / 2; ++i) {
+    const float a = x[2 * i];
+    const float b = x[2 * i + 1];
+    x[2 * i] = a * cos[i] - b * sin[i];
+    x[2 * i + 1] = b * cos[i] + a * sin[i];
+  }
+}
+
+void quantize(const float* x, const QuantizedRows& out, std::size_t row) {
+  const std::size_t blocks = out.k / kBlockK;
+  std::int8_t* q = out.q + row * out.k;
+  for (std::size_t b = 0; b < blocks; ++b) {
+    const F lo = load(x + b * kBlockK);
+    const F hi = load(x + b * kBlockK + 16);
+    const float largest = reduce_max(max(abs(lo), abs(hi)));
+    const F inverse = set1(largest > 0.0F ? 127.0F / largest : 0.0F);
+    const I qlo = to_int(mul(lo, inverse));
+    const I qhi = to_int(mul(hi, inverse));
+    store_i8(q + b * kBlockK, qlo);
+    store_i8(q + b * kBlockK + 16, qhi);
+    const std::int32_t sum_lo = reduce_add_int(qlo);
+    const std::int32_t sum_hi = reduce_add_int(qhi);
+    const float s = largest / 127.0F;
+    out.scale[row * blocks + b] = s;
+    out.scaled_sum[row * blocks + b] = s * static_cast<float>(sum_lo + sum_hi);
+    out.shift[(row * blocks + b) * 2] = -128 * sum_lo;
+    out.shift[(row * blocks + b) * 2 + 1] = -128 * sum_hi;
+    out.shift32[row * blocks + b] = -128 * (sum_lo + sum_hi);
+  }
+}
+
+}  // namespace
+}  // namespace kvasir::kernels::KVASIR_SIMD

@@ -1,0 +1,25 @@
+// Included last by each instruction set's file: gathers its kernels into the table that the dispatcher hands
+// out.
+
+namespace kvasir::kernels::KVASIR_SIMD {
+
+const KernelTable& table() {
+  static constexpr KernelTable kTable{
+      .name = kName,
+      .rms_norm = rms_norm,
+      .quantize = quantize,
+      .matmul = matmul,
+      .matmul_float = matmul_float,
+      .silu_mul = silu_mul,
+      .rope_neox = rope_neox,
+      .rope_interleaved = rope_interleaved,
+      .scale = scale,
+      .store_kv = store_kv,
+      .attention_segment = attention_segment,
+      .attention_merge = attention_merge,
+      .attention_finish = attention_finish,
+  };
+  return kTable;
+}
+
+}  // namespace kvasir::kernels::KVASIR_SIMD

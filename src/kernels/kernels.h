@@ -1,0 +1,113 @@
+#pragma once
+// The kernels: SIMD maths on raw spans. They know no model, no file and no thread; src/models drives them.
+//
+// One KernelTable a instruction set, all compiled from the same generic source over thin primitives, so that
+// every table gives the same bits: integer dots are exact, float steps are explicit FMAs in a fixed order,
+// lanes own outputs. KVASIR_KERNEL=scalar|avx2|avxvnni|avx512vnni|neon forces one.
+//
+// Shapes are in the comments; all pointers must be aligned for their element type only. Functions are pure
+// and may be called from any number of threads on disjoint outputs.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/types.h"
+#include "kernels/packed.h"
+
+namespace kvasir::kernels {
+
+// A row of activations as int8 with a scale per block of 32: x = scale * q. Row t of a matrix of tokens is at
+// base + t * stride of each array.
+struct QuantizedRows {
+  std::int8_t* q = nullptr;     // (tokens, K)
+  float* scale = nullptr;       // (tokens, K / 32)
+  float* scaled_sum = nullptr;  // (tokens, K / 32): scale * sum of q, what an affine minimum is multiplied by
+  std::int32_t* shift =
+      nullptr;  // (tokens, K / 16): -128 * sum of q over 16 k; entry 2b (b a block of 32) and 2b + 1
+  std::int32_t* shift32 = nullptr;  // (tokens, K / 32): the same over 32 k
+  std::size_t k = 0;
+};
+
+// y (tokens, rows) with row stride y_stride. What is done with a product before it is stored.
+struct MatmulOutput {
+  float* y = nullptr;
+  std::size_t y_stride = 0;
+  const float* bias = nullptr;  // (rows) or null
+  bool accumulate = false;      // add to what y holds (residual connections)
+};
+
+// Attention of one KV head over a paged cache.
+//
+// A KV block of one layer and one KV head is K as f16 [head_dim][kBlockTokens] (transposed: lanes own keys),
+// then V as f16 [kBlockTokens][head_dim] (lanes own dimensions).
+struct AttentionInput {
+  const float* q = nullptr;        // (query rows, head_dim), rotated, already multiplied by the softmax scale
+  std::size_t q_token_stride = 0;  // floats between the same head of consecutive tokens
+  std::size_t q_head_stride = 0;   // floats between consecutive query heads of this KV head
+  std::size_t tokens = 0;
+  std::size_t heads = 0;       // query heads that share this KV head
+  std::uint32_t position = 0;  // of the first token; token t sees keys [0, position + t]
+  std::size_t head_dim = 0;    // a multiple of 16, at most 256
+  const std::byte* kv_base = nullptr;
+  std::size_t kv_block_bytes = 0;
+  std::size_t kv_offset = 0;  // of this layer and head inside a block
+  std::span<const BlockId> blocks;
+};
+
+// Blocks are reduced left to right inside fixed segments, segments left to right: the order does not depend
+// on who computes what.
+inline constexpr std::size_t kSegmentBlocks = 8;
+inline constexpr std::size_t kMaxHeadDim = 256;
+
+// The softmax state of one query row over some run of keys: maximum, sum of exp, weighted values.
+// Layout in memory: [m, l, unused x 14, o[head_dim]] floats.
+constexpr std::size_t attention_state_floats(std::size_t head_dim) {
+  return 16 + head_dim;
+}
+
+// Bytes of scratch that matmul and attention need per thread.
+std::size_t matmul_scratch_bytes(std::size_t k);
+std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim);
+
+struct KernelTable {
+  std::string_view name;
+
+  // out = x * rsqrt(mean(x^2) + eps) * weight; all (n), n a multiple of 16. out may alias x.
+  void (*rms_norm)(const float* x, const float* weight, float eps, std::size_t n, float* out);
+  // Quantises row `row` of `out` from x (out.k).
+  void (*quantize)(const float* x, const QuantizedRows& out, std::size_t row);
+  // Rows [first_group * 16, last_group * 16) of W times `tokens` rows of x. `scratch` is per thread.
+  void (*matmul)(const PackedMatrix& w, std::size_t first_group, std::size_t last_group,
+                 const QuantizedRows& x, std::size_t tokens, const MatmulOutput& out, std::byte* scratch);
+  // The same for unquantised W; x (tokens, K) floats with row stride x_stride.
+  void (*matmul_float)(const PackedMatrix& w, std::size_t first_group, std::size_t last_group, const float* x,
+                       std::size_t x_stride, std::size_t tokens, const MatmulOutput& out);
+  // out = silu(gate) * up, all (n), n a multiple of 16. out may alias either.
+  void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
+  // Rotates one head in place. x: (head_dim), cos and sin: (head_dim / 2).
+  void (*rope_neox)(float* x, const float* cos, const float* sin,
+                    std::size_t head_dim);  // pairs (i, i + d/2)
+  void (*rope_interleaved)(float* x, const float* cos, const float* sin,
+                           std::size_t head_dim);  // pairs (2i, 2i + 1)
+  void (*scale)(float* x, float factor, std::size_t n);
+  // Writes one token's k and v (head_dim each) into place `slot` of a KV block of this layer and head.
+  void (*store_kv)(const float* k, const float* v, std::size_t head_dim, std::size_t slot, std::byte* block);
+  // States of all rows (tokens x heads, token-major) over the keys of blocks [first_block, last_block), which
+  // lie in one segment. Rows that see none of them get the empty state (l = 0).
+  void (*attention_segment)(const AttentionInput& in, std::size_t first_block, std::size_t last_block,
+                            float* states, std::byte* scratch);
+  // into = into (+) next, for one row.
+  void (*attention_merge)(float* into, const float* next, std::size_t head_dim);
+  // out (head_dim) = state.o / state.l.
+  void (*attention_finish)(const float* state, std::size_t head_dim, float* out);
+};
+
+// The table that this process uses: KVASIR_KERNEL, else the best that the CPU runs. Decided once; an unknown
+// or unsupported name in KVASIR_KERNEL ends the process with one clear line.
+const KernelTable& kernels();
+// Every table that this CPU can run, "scalar" first, best last.
+std::span<const KernelTable* const> available_kernels();
+
+}  // namespace kvasir::kernels

@@ -1,0 +1,13 @@
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/kernels.h"
+#include "kernels/simd_neon.h"
+
+#define KVASIR_SIMD neon
+#include "kernels/generic/rows.h"
+// rows.h first: attention uses its exp.
+#include "kernels/generic/attention.h"
+#include "kernels/generic/matmul.h"
+#include "kernels/generic/table.h"

@@ -1,0 +1,209 @@
+// Thin primitives, AVX2 (with FMA and F16C): 16 lanes are two registers. Included by avx2.cpp and
+// avxvnni.cpp, which differ in KVASIR_AVX_NAMESPACE and, under KVASIR_AVX_VNNI, in the dot instruction. No
+// include guard by design: each translation unit includes it once, under its own namespace.
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace kvasir::kernels::KVASIR_AVX_NAMESPACE {
+
+inline constexpr int kTileGroups = 1;
+inline constexpr int kTileTokens = 2;
+inline constexpr int kAttentionRows = 2;
+#ifdef KVASIR_AVX_VNNI
+inline constexpr const char* kName = "avxvnni";
+inline constexpr bool kSignedPanel = false;
+#else
+inline constexpr const char* kName = "avx2";
+inline constexpr bool kSignedPanel = true;
+#endif
+
+struct F {
+  __m256 a, b;
+};
+struct I {
+  __m256i a, b;
+};
+struct B {
+  __m256i a, b;
+};
+using A = __m256i;
+
+inline F load(const float* p) {
+  return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+inline void store(float* p, F x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+inline F set1(float x) {
+  return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+inline F add(F x, F y) {
+  return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
+inline F sub(F x, F y) {
+  return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
+}
+inline F mul(F x, F y) {
+  return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+inline F div(F x, F y) {
+  return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
+}
+inline F fma(F x, F y, F z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+inline F max(F x, F y) {
+  return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
+}
+inline F min(F x, F y) {
+  return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)};
+}
+inline F abs(F x) {
+  const __m256 m = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
+  return {_mm256_and_ps(x.a, m), _mm256_and_ps(x.b, m)};
+}
+inline F keep_first(F x, int n, float rest) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256 keep_a = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
+  const __m256 keep_b = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n - 8), lane));
+  const __m256 r = _mm256_set1_ps(rest);
+  return {_mm256_blendv_ps(r, x.a, keep_a), _mm256_blendv_ps(r, x.b, keep_b)};
+}
+inline float reduce_add(F x) {
+  const __m256 h8 = _mm256_add_ps(x.a, x.b);
+  const __m128 h4 = _mm_add_ps(_mm256_castps256_ps128(h8), _mm256_extractf128_ps(h8, 1));
+  const __m128 h2 = _mm_add_ps(h4, _mm_movehl_ps(h4, h4));
+  return _mm_cvtss_f32(_mm_add_ss(h2, _mm_shuffle_ps(h2, h2, 1)));
+}
+inline float reduce_max(F x) {
+  const __m256 h8 = _mm256_max_ps(x.a, x.b);
+  const __m128 h4 = _mm_max_ps(_mm256_castps256_ps128(h8), _mm256_extractf128_ps(h8, 1));
+  const __m128 h2 = _mm_max_ps(h4, _mm_movehl_ps(h4, h4));
+  return _mm_cvtss_f32(_mm_max_ss(h2, _mm_shuffle_ps(h2, h2, 1)));
+}
+inline F load_f16(const void* p) {
+  const auto* h = static_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(h)), _mm256_cvtph_ps(_mm_loadu_si128(h + 1))};
+}
+inline F load_bf16(const void* p) {
+  const auto* h = static_cast<const __m128i*>(p);
+  const auto widen = [](__m128i x) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
+  };
+  return {widen(_mm_loadu_si128(h)), widen(_mm_loadu_si128(h + 1))};
+}
+inline void store_f16(void* p, F x) {
+  auto* h = static_cast<__m128i*>(p);
+  _mm_storeu_si128(h, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
+  _mm_storeu_si128(h + 1, _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
+}
+inline F load_u8(const void* p) {
+  const __m128i x = _mm_loadu_si128(static_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(x, 8)))};
+}
+inline F load_i8(const void* p) {
+  const __m128i x = _mm_loadu_si128(static_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(x, 8)))};
+}
+inline F pow2(I e) {
+  const __m256i bias = _mm256_set1_epi32(127);
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(e.a, bias), 23)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(e.b, bias), 23))};
+}
+inline I to_int(F x) {
+  return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)};
+}
+inline F to_float(I x) {
+  return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
+}
+inline void store_i8(std::int8_t* p, I x) {
+  const __m256i w = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
+  const __m128i n = _mm_packs_epi16(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), n);
+}
+inline std::int32_t reduce_add_int(I x) {
+  const __m256i h8 = _mm256_add_epi32(x.a, x.b);
+  __m128i h4 = _mm_add_epi32(_mm256_castsi256_si128(h8), _mm256_extracti128_si256(h8, 1));
+  h4 = _mm_add_epi32(h4, _mm_shuffle_epi32(h4, 0x4E));
+  h4 = _mm_add_epi32(h4, _mm_shuffle_epi32(h4, 0xB1));
+  return _mm_cvtsi128_si32(h4);
+}
+inline I zero_int() {
+  return {_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+inline I set1_int(std::int32_t x) {
+  return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
+}
+
+inline B load_bytes(const void* p) {
+  const auto* v = static_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(v), _mm256_loadu_si256(v + 1)};
+}
+inline void store_bytes(void* p, B x) {
+  auto* v = static_cast<__m256i*>(p);
+  _mm256_storeu_si256(v, x.a);
+  _mm256_storeu_si256(v + 1, x.b);
+}
+template <int kShift>
+inline B bits(B x, std::uint8_t mask) {
+  const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
+  return {_mm256_and_si256(_mm256_srli_epi16(x.a, kShift), m),
+          _mm256_and_si256(_mm256_srli_epi16(x.b, kShift), m)};
+}
+// 32 bits -> 32 bytes of 16 or 0.
+inline __m256i spread_bit4(std::uint32_t w) {
+  const __m256i source = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2,
+                                          2, 3, 3, 3, 3, 3, 3, 3, 3);
+  const __m256i one_bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
+  const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(w)), source);
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, one_bit), one_bit);
+  return _mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+inline B or_bit4(B x, const void* word64) {
+  std::uint32_t w[2];
+  std::memcpy(w, word64, sizeof(w));
+  return {_mm256_or_si256(x.a, spread_bit4(w[0])), _mm256_or_si256(x.b, spread_bit4(w[1]))};
+}
+inline B or_high2(B x, B two) {
+  return {_mm256_or_si256(x.a, _mm256_slli_epi16(two.a, 4)),
+          _mm256_or_si256(x.b, _mm256_slli_epi16(two.b, 4))};
+}
+inline B add_bytes(B x, std::int8_t n) {
+  const __m256i v = _mm256_set1_epi8(n);
+  return {_mm256_add_epi8(x.a, v), _mm256_add_epi8(x.b, v)};
+}
+inline A four(const std::int8_t* p) {
+  std::int32_t a = 0;
+  std::memcpy(&a, p, sizeof(a));
+  return _mm256_set1_epi32(a);
+}
+#ifdef KVASIR_AVX_VNNI
+inline I dot_small(I acc, B w, A a) {
+  return {_mm256_dpbusd_avx_epi32(acc.a, w.a, a), _mm256_dpbusd_avx_epi32(acc.b, w.b, a)};
+}
+inline I dot_panel(I acc, B w, A a) {
+  return dot_small(acc, w, a);
+}
+#else
+// maddubs saturates at 16 bits: pairs stay below for u <= 127 (127 * 127 * 2 = 32258) ...
+inline __m256i dot4(__m256i acc, __m256i unsigned_w, __m256i signed_a) {
+  const __m256i pairs = _mm256_maddubs_epi16(unsigned_w, signed_a);
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+inline I dot_small(I acc, B w, A a) {
+  return {dot4(acc.a, w.a, a), dot4(acc.b, w.b, a)};
+}
+// ... and for signed weights |w| <= 128 against |a| <= 127 with the sign moved over (128 * 127 * 2 = 32512).
+inline I dot_panel(I acc, B w, A a) {
+  return {dot4(acc.a, _mm256_abs_epi8(w.a), _mm256_sign_epi8(a, w.a)),
+          dot4(acc.b, _mm256_abs_epi8(w.b), _mm256_sign_epi8(a, w.b))};
+}
+#endif
+
+}  // namespace kvasir::kernels::KVASIR_AVX_NAMESPACE

@@ -1,0 +1,145 @@
+#pragma once
+// Thin primitives, AVX-512 with VNNI: 16 lanes are one register.
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace kvasir::kernels::avx512vnni {
+
+inline constexpr const char* kName = "avx512vnni";
+inline constexpr int kTileGroups = 2;
+inline constexpr int kTileTokens = 6;
+inline constexpr int kAttentionRows = 6;
+inline constexpr bool kSignedPanel = false;
+
+using F = __m512;
+using I = __m512i;
+struct B {
+  __m512i v;
+};
+using A = __m512i;
+
+inline F load(const float* p) {
+  return _mm512_loadu_ps(p);
+}
+inline void store(float* p, F a) {
+  _mm512_storeu_ps(p, a);
+}
+inline F set1(float x) {
+  return _mm512_set1_ps(x);
+}
+inline F add(F a, F b) {
+  return _mm512_add_ps(a, b);
+}
+inline F sub(F a, F b) {
+  return _mm512_sub_ps(a, b);
+}
+inline F mul(F a, F b) {
+  return _mm512_mul_ps(a, b);
+}
+inline F div(F a, F b) {
+  return _mm512_div_ps(a, b);
+}
+inline F fma(F a, F b, F c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+inline F max(F a, F b) {
+  return _mm512_max_ps(a, b);
+}
+inline F min(F a, F b) {
+  return _mm512_min_ps(a, b);
+}
+inline F abs(F a) {
+  return _mm512_abs_ps(a);
+}
+inline F keep_first(F a, int n, float rest) {
+  const auto mask = static_cast<__mmask16>((1U << n) - 1U);
+  return _mm512_mask_blend_ps(mask, _mm512_set1_ps(rest), a);
+}
+inline float reduce_add(F a) {
+  const __m256 h8 = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+  const __m128 h4 = _mm_add_ps(_mm256_castps256_ps128(h8), _mm256_extractf128_ps(h8, 1));
+  const __m128 h2 = _mm_add_ps(h4, _mm_movehl_ps(h4, h4));
+  return _mm_cvtss_f32(_mm_add_ss(h2, _mm_shuffle_ps(h2, h2, 1)));
+}
+inline float reduce_max(F a) {
+  return _mm512_reduce_max_ps(a);
+}
+inline F load_f16(const void* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+}
+inline F load_bf16(const void* p) {
+  const __m256i h = _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+inline void store_f16(void* p, F a) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p),
+                      _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+inline F load_u8(const void* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
+}
+inline F load_i8(const void* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
+}
+inline F pow2(I e) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(e, _mm512_set1_epi32(127)), 23));
+}
+inline I to_int(F a) {
+  return _mm512_cvt_roundps_epi32(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+inline F to_float(I a) {
+  return _mm512_cvtepi32_ps(a);
+}
+inline void store_i8(std::int8_t* p, I a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
+}
+inline std::int32_t reduce_add_int(I a) {
+  return _mm512_reduce_add_epi32(a);
+}
+inline I zero_int() {
+  return _mm512_setzero_si512();
+}
+inline I set1_int(std::int32_t x) {
+  return _mm512_set1_epi32(x);
+}
+
+inline B load_bytes(const void* p) {
+  return {_mm512_loadu_si512(p)};
+}
+inline void store_bytes(void* p, B b) {
+  _mm512_storeu_si512(p, b.v);
+}
+template <int kShift>
+inline B bits(B b, std::uint8_t mask) {
+  const __m512i m = _mm512_set1_epi8(static_cast<char>(mask));
+  if constexpr (kShift == 0) return {_mm512_and_si512(b.v, m)};
+  return {_mm512_and_si512(_mm512_srli_epi16(b.v, kShift), m)};
+}
+inline B or_bit4(B b, const void* word64) {
+  std::uint64_t w = 0;
+  std::memcpy(&w, word64, sizeof(w));
+  // Bit 4 is clear, so a masked add sets it.
+  return {_mm512_mask_add_epi8(b.v, _cvtu64_mask64(w), b.v, _mm512_set1_epi8(16))};
+}
+inline B or_high2(B b, B two) {
+  return {_mm512_or_si512(b.v, _mm512_slli_epi16(two.v, 4))};
+}
+inline B add_bytes(B b, std::int8_t x) {
+  return {_mm512_add_epi8(b.v, _mm512_set1_epi8(x))};
+}
+inline A four(const std::int8_t* p) {
+  std::int32_t a = 0;
+  std::memcpy(&a, p, sizeof(a));
+  return _mm512_set1_epi32(a);
+}
+inline I dot_small(I acc, B w, A a) {
+  return _mm512_dpbusd_epi32(acc, w.v, a);
+}
+inline I dot_panel(I acc, B w, A a) {
+  return _mm512_dpbusd_epi32(acc, w.v, a);
+}
+
+}  // namespace kvasir::kernels::avx512vnni

@@ -1,0 +1,85 @@
+#pragma once
+// A model: config and packed weights -> forward pass. One file a family (llama.cpp, qwen2.cpp), written with
+// kernels.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "base/types.h"
+#include "kernels/kernels.h"
+#include "weights/gguf.h"
+
+namespace kvasir::models {
+
+struct ModelConfig {
+  std::string family;  // general.architecture
+  std::size_t layers = 0;
+  std::size_t width = 0;   // d_model
+  std::size_t hidden = 0;  // of the feed-forward block
+  std::size_t heads = 0;
+  std::size_t kv_heads = 0;  // divides heads
+  std::size_t head_dim = 0;
+  std::size_t vocab = 0;
+  std::size_t context = 0;  // tokens that the model was trained for
+  float norm_epsilon = 0;
+  float rope_base = 0;
+  float rope_scale = 1;  // linear position scaling: positions are multiplied by it
+
+  std::size_t kv_head_block_bytes() const {
+    return 2 * head_dim * kBlockTokens * sizeof(std::uint16_t);
+  }  // K and V
+  std::size_t kv_block_bytes() const { return layers * kv_heads * kv_head_block_bytes(); }
+};
+
+// A run of tokens of one sequence; the executor boundary (executor/executor.h) documents the fields.
+struct Span {
+  std::span<const TokenId> tokens;
+  std::uint32_t start = 0;
+  std::span<const BlockId> blocks;
+  std::uint32_t logits_rows = 0;
+};
+
+struct Batch {
+  std::span<const Span> spans;
+  std::byte* kv_base =
+      nullptr;              // block i at kv_base + i * config.kv_block_bytes(); [layer][kv head]{K, V} inside
+  std::span<float> logits;  // (sum of logits_rows, vocab)
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelConfig& config() const = 0;
+  virtual std::size_t weight_bytes() const = 0;
+  // One thread at a time. Token ids, positions and block tables must be valid: the executor has checked them.
+  virtual void forward(const Batch& batch) = 0;
+};
+
+struct LoadOptions {
+  ThreadPool* pool = nullptr;                     // not owned; outlives the model
+  const kernels::KernelTable* kernels = nullptr;  // null: kernels::kernels()
+  std::function<void(double)> progress;           // 0..1, on the calling thread; may be empty
+};
+
+// Reads a model of any supported family. Everything that a file can lie about (missing or misshaped tensors,
+// absurd hyper-parameters, unknown family) is one clear kCorruptData or kUnsupported. The file stays mapped
+// while it is used.
+Result<std::unique_ptr<Model>> load_model(std::shared_ptr<const weights::GgufFile> file,
+                                          const LoadOptions& options);
+// The checks of load_model that need no weights: family and hyper-parameters.
+Result<ModelConfig> read_config(const weights::GgufFile& file);
+
+// The families, each in its own file.
+Result<std::unique_ptr<Model>> load_llama(std::shared_ptr<const weights::GgufFile> file, ModelConfig config,
+                                          const LoadOptions& options);
+Result<std::unique_ptr<Model>> load_qwen2(std::shared_ptr<const weights::GgufFile> file, ModelConfig config,
+                                          const LoadOptions& options);
+
+}  // namespace kvasir::models

@@ -1,0 +1,14 @@
+#pragma once
+// GGUF tensors -> the internal layouts of kernels/packed.h. Lossless: every weight keeps its exact value.
+
+#include "base/thread_pool.h"
+#include "kernels/packed.h"
+#include "weights/gguf.h"
+
+namespace kvasir::weights {
+
+// Repacks a matrix of shape (rows, columns) on all threads of `pool`. kUnsupported where the row length is no
+// multiple of 32 (a tensor of a quantised type always is).
+Result<kernels::PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool);
+
+}  // namespace kvasir::weights

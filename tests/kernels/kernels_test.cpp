@@ -1,0 +1,376 @@
+// Every instruction set's kernels against a plain reference in doubles, and against each other bit for bit.
+
+#include "kernels/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "kernels/half.h"
+
+namespace kvasir::kernels {
+namespace {
+
+using Floats = std::vector<float>;
+
+Floats random_floats(std::size_t n, std::mt19937& rng, float sigma = 1.0F) {
+  std::normal_distribution<float> normal(0.0F, sigma);
+  Floats x(n);
+  for (float& v : x) v = normal(rng);
+  return x;
+}
+
+struct Quantized {
+  std::vector<std::int8_t> q;
+  Floats scale, scaled_sum;
+  std::vector<std::int32_t> shift, shift32;
+  QuantizedRows rows;
+  Quantized(const KernelTable& table, const Floats& x, std::size_t tokens, std::size_t k)
+      : q(tokens * k),
+        scale(tokens * k / 32),
+        scaled_sum(tokens * k / 32),
+        shift(tokens * k / 16),
+        shift32(tokens * k / 32) {
+    rows = {q.data(), scale.data(), scaled_sum.data(), shift.data(), shift32.data(), k};
+    for (std::size_t t = 0; t < tokens; ++t) table.quantize(x.data() + t * k, rows, t);
+  }
+};
+
+// A matrix with random quants and random small scales; every bit pattern of the layout is legal.
+PackedMatrix random_matrix(PackedType type, std::size_t rows, std::size_t columns, std::mt19937& rng) {
+  PackedMatrix m;
+  m.type = type;
+  m.rows = rows;
+  m.columns = columns;
+  m.data = AlignedBuffer(m.groups() * m.group_bytes());
+  std::uniform_int_distribution<int> byte(0, 255);
+  std::uniform_real_distribution<float> small(-0.02F, 0.02F);
+  const auto half = [&](std::byte* p) {
+    const std::uint16_t h = f32_to_f16(small(rng));
+    std::memcpy(p, &h, sizeof(h));
+  };
+  for (std::size_t g = 0; g < m.groups(); ++g) {
+    std::byte* p = m.group(g);
+    if (!is_quantized(type)) {
+      for (std::size_t i = 0; i < columns * kGroupRows; ++i) {
+        const float v = small(rng);
+        if (type == PackedType::kF32)
+          std::memcpy(p + i * 4, &v, 4);
+        else
+          half(p + i * 2);
+      }
+      continue;
+    }
+    for (std::size_t i = 0; i < m.scales_offset(); ++i) p[i] = static_cast<std::byte>(byte(rng));
+    const std::size_t units = columns / (has_super_blocks(type) ? kSuperK : kBlockK);
+    for (std::size_t u = 0; u < units; ++u) {
+      std::byte* s = p + m.scales_offset() + u * scale_bytes(type);
+      for (std::size_t i = 0; i < scale_bytes(type); ++i) s[i] = static_cast<std::byte>(byte(rng) & 63);
+      const std::size_t halves = type == PackedType::kU6K                         ? 16
+                                 : has_super_blocks(type) || offset_of(type) == 0 ? 32
+                                                                                  : 16;
+      for (std::size_t i = 0; i < halves; ++i) half(s + 2 * i);
+    }
+  }
+  return m;
+}
+
+constexpr PackedType kAllTypes[] = {PackedType::kU4Sym,    PackedType::kU4Affine, PackedType::kU5Sym,
+                                    PackedType::kU5Affine, PackedType::kU8Sym,    PackedType::kU4K,
+                                    PackedType::kU5K,      PackedType::kU6K,      PackedType::kF32,
+                                    PackedType::kF16,      PackedType::kBF16};
+
+Floats multiply(const KernelTable& table, const PackedMatrix& w, const Floats& x, std::size_t tokens,
+                const float* bias, bool accumulate) {
+  Floats y(tokens * w.rows, accumulate ? 0.25F : -99.0F);
+  const MatmulOutput out{y.data(), w.rows, bias, accumulate};
+  if (!is_quantized(w.type)) {
+    table.matmul_float(w, 0, w.groups(), x.data(), w.columns, tokens, out);
+    return y;
+  }
+  const Quantized q(table, x, tokens, w.columns);
+  AlignedBuffer scratch(matmul_scratch_bytes(w.columns));
+  table.matmul(w, 0, w.groups(), q.rows, tokens, out, scratch.data());
+  return y;
+}
+
+class Kernels : public testing::TestWithParam<const KernelTable*> {};
+INSTANTIATE_TEST_SUITE_P(Isa, Kernels,
+                         testing::ValuesIn(available_kernels().begin(), available_kernels().end()),
+                         [](const auto& isa) { return std::string(isa.param->name); });
+
+TEST_P(Kernels, MatmulIsTheProductOfDequantizedWeightsAndQuantizedActivations) {
+  std::mt19937 rng(1);
+  for (const PackedType type : kAllTypes) {
+    const std::size_t k = 512;
+    const PackedMatrix w = random_matrix(type, 37, k, rng);
+    const std::size_t tokens = 13;
+    const Floats x = random_floats(tokens * k, rng);
+    const Floats bias = random_floats(w.rows, rng);
+    const Floats y = multiply(*GetParam(), w, x, tokens, bias.data(), true);
+    const Quantized q(*GetParam(), x, tokens, k);
+    Floats row(k);
+    for (std::size_t r = 0; r < w.rows; ++r) {
+      dequantize_row(w, r, row.data());
+      for (std::size_t t = 0; t < tokens; ++t) {
+        double sum = 0;
+        double magnitude = 0;
+        for (std::size_t i = 0; i < k; ++i) {
+          const double a = is_quantized(type)
+                               ? static_cast<double>(q.q[t * k + i]) * q.scale[t * (k / 32) + i / 32]
+                               : static_cast<double>(x[t * k + i]);
+          sum += a * row[i];
+          magnitude += std::abs(a * row[i]);
+        }
+        const double expected = sum + bias[r] + 0.25;
+        // Affine types subtract two sums that can be an order larger than their difference.
+        const double tolerance = 64 * 6e-8 * (magnitude + 30 * std::abs(sum) + 10);
+        ASSERT_NEAR(y[t * w.rows + r], expected, tolerance)
+            << static_cast<int>(type) << " row " << r << " token " << t;
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, MatmulGivesTheSameBitsForOneTokenAsForMany) {
+  std::mt19937 rng(2);
+  for (const PackedType type : kAllTypes) {
+    const std::size_t k = 768;
+    const PackedMatrix w = random_matrix(type, 83, k, rng);
+    const std::size_t most = 29;
+    const Floats x = random_floats(most * k, rng);
+    const Floats all = multiply(*GetParam(), w, x, most, nullptr, false);
+    for (const std::size_t tokens : {1U, 2U, 3U, 4U, 5U, 7U, 8U, 9U, 12U, 17U}) {
+      const Floats some =
+          multiply(*GetParam(), w, Floats(x.begin(), x.begin() + static_cast<long>(tokens * k)), tokens,
+                   nullptr, false);
+      ASSERT_EQ(0, std::memcmp(some.data(), all.data(), some.size() * sizeof(float)))
+          << static_cast<int>(type) << " tokens " << tokens;
+    }
+  }
+}
+
+TEST_P(Kernels, MatmulGivesTheScalarKernelsBits) {
+  std::mt19937 rng(3);
+  for (const PackedType type : kAllTypes) {
+    const PackedMatrix w = random_matrix(type, 50, 256, rng);
+    const Floats x = random_floats(20 * 256, rng);
+    const Floats mine = multiply(*GetParam(), w, x, 20, nullptr, false);
+    const Floats reference = multiply(*available_kernels().front(), w, x, 20, nullptr, false);
+    ASSERT_EQ(0, std::memcmp(mine.data(), reference.data(), mine.size() * sizeof(float)))
+        << static_cast<int>(type);
+  }
+}
+
+TEST_P(Kernels, ExtremeBytesDoNotSaturate) {
+  // The largest products: every u and every q at its limit.
+  for (const PackedType type : {PackedType::kU8Sym, PackedType::kU6K, PackedType::kU5Affine}) {
+    std::mt19937 rng(4);
+    PackedMatrix w = random_matrix(type, 16, 256, rng);
+    for (const int fill : {0x00, 0xFF}) {
+      std::memset(w.group(0), fill, w.scales_offset());
+      Floats x(10 * 256, 1.0F);
+      for (std::size_t i = 0; i < x.size(); i += 3) x[i] = -1.0F;
+      const Floats mine = multiply(*GetParam(), w, x, 10, nullptr, false);
+      const Floats reference = multiply(*available_kernels().front(), w, x, 10, nullptr, false);
+      ASSERT_EQ(0, std::memcmp(mine.data(), reference.data(), mine.size() * sizeof(float)));
+    }
+  }
+}
+
+TEST_P(Kernels, QuantizationErrorIsAtMostHalfAStep) {
+  std::mt19937 rng(5);
+  const Floats x = random_floats(256, rng, 3.0F);
+  const Quantized q(*GetParam(), x, 1, 256);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    EXPECT_NEAR(x[i], static_cast<float>(q.q[i]) * q.scale[i / 32], q.scale[i / 32] * 0.5001F);
+  }
+}
+
+TEST_P(Kernels, QuantizingZerosGivesZeros) {
+  const Quantized q(*GetParam(), Floats(64, 0.0F), 1, 64);
+  for (const std::int8_t v : q.q) EXPECT_EQ(v, 0);
+  EXPECT_EQ(q.scale[0], 0.0F);
+}
+
+TEST_P(Kernels, RowKernelsMatchTheirFormulas) {
+  std::mt19937 rng(6);
+  const std::size_t n = 96;
+  const Floats x = random_floats(n, rng, 4.0F);
+  const Floats w = random_floats(n, rng);
+  Floats y(n);
+  GetParam()->rms_norm(x.data(), w.data(), 1e-5F, n, y.data());
+  double sum = 0;
+  for (const float v : x) sum += static_cast<double>(v) * v;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double expected = x[i] / std::sqrt(sum / n + 1e-5) * w[i];
+    EXPECT_NEAR(y[i], expected, 1e-6 * (1 + std::abs(expected)));
+  }
+  GetParam()->silu_mul(x.data(), w.data(), n, y.data());
+  for (std::size_t i = 0; i < n; ++i) {
+    const double expected = x[i] / (1 + std::exp(-static_cast<double>(x[i]))) * w[i];
+    EXPECT_NEAR(y[i], expected, 1e-6 * (1 + std::abs(expected)));
+  }
+}
+
+// A paged cache of one head with a shuffled block table.
+struct Cache {
+  Cache(const KernelTable& table, std::size_t keys, std::size_t dim, std::mt19937& rng)
+      : head_dim(dim), k(random_floats(keys * dim, rng)), v(random_floats(keys * dim, rng)) {
+    const std::size_t count = (keys + kBlockTokens - 1) / kBlockTokens;
+    block_bytes = 2 * dim * kBlockTokens * 2 + 128;
+    memory.assign((count + 2) * block_bytes, std::byte{0x7F});  // unwritten places hold NaN
+    for (std::size_t i = 0; i < count; ++i)
+      blocks.push_back(BlockId{static_cast<std::uint32_t>((i * 7 + 1) % (count + 2))});
+    std::vector<bool> used(count + 2);
+    for (BlockId& b : blocks) {
+      auto i = index_of(b);
+      while (used[i]) i = (i + 1) % static_cast<std::uint32_t>(used.size());
+      used[i] = true;
+      b = BlockId{i};
+    }
+    for (std::size_t i = 0; i < keys; ++i) {
+      table.store_kv(k.data() + i * dim, v.data() + i * dim, dim, i % kBlockTokens,
+                     memory.data() + index_of(blocks[i / kBlockTokens]) * block_bytes + 64);
+    }
+  }
+  std::size_t head_dim;
+  Floats k, v;
+  std::size_t block_bytes = 0;
+  std::vector<std::byte> memory;
+  std::vector<BlockId> blocks;
+};
+
+Floats attend(const KernelTable& table, const Cache& cache, const Floats& q, std::size_t tokens,
+              std::size_t heads, std::size_t position) {
+  const std::size_t d = cache.head_dim;
+  const std::size_t state = attention_state_floats(d);
+  AttentionInput in{q.data(),
+                    heads * d,
+                    d,
+                    tokens,
+                    heads,
+                    static_cast<std::uint32_t>(position),
+                    d,
+                    cache.memory.data(),
+                    cache.block_bytes,
+                    64,
+                    cache.blocks};
+  const std::size_t rows = tokens * heads;
+  Floats total(rows * state);
+  Floats part(rows * state);
+  std::vector<std::byte> scratch(attention_scratch_bytes(rows, d));
+  const std::size_t blocks = (position + tokens + kBlockTokens - 1) / kBlockTokens;
+  for (std::size_t b = 0; b < blocks; b += kSegmentBlocks) {
+    Floats& into = b == 0 ? total : part;
+    table.attention_segment(in, b, std::min(b + kSegmentBlocks, blocks), into.data(), scratch.data());
+    if (b == 0) continue;
+    for (std::size_t r = 0; r < rows; ++r)
+      table.attention_merge(total.data() + r * state, part.data() + r * state, d);
+  }
+  Floats out(rows * d);
+  for (std::size_t r = 0; r < rows; ++r)
+    table.attention_finish(total.data() + r * state, d, out.data() + r * d);
+  return out;
+}
+
+TEST_P(Kernels, AttentionIsSoftmaxOverAllKeysUpToTheToken) {
+  std::mt19937 rng(7);
+  for (const std::size_t d : {64U, 80U, 128U}) {
+    const std::size_t tokens = 5;
+    const std::size_t heads = 3;
+    const std::size_t position = 700;
+    const Cache cache(*GetParam(), position + tokens, d, rng);
+    const Floats q = random_floats(tokens * heads * d, rng, 0.3F);
+    const Floats out = attend(*GetParam(), cache, q, tokens, heads, position);
+    for (std::size_t r = 0; r < tokens * heads; ++r) {
+      const std::size_t keys = position + r / heads + 1;
+      std::vector<double> p(keys);
+      double most = -1e300;
+      for (std::size_t i = 0; i < keys; ++i) {
+        p[i] = 0;
+        for (std::size_t j = 0; j < d; ++j)
+          p[i] += static_cast<double>(q[r * d + j]) * f16_to_f32(f32_to_f16(cache.k[i * d + j]));
+        most = std::max(most, p[i]);
+      }
+      double sum = 0;
+      for (double& s : p) sum += s = std::exp(s - most);
+      for (std::size_t j = 0; j < d; ++j) {
+        double expected = 0;
+        for (std::size_t i = 0; i < keys; ++i)
+          expected += p[i] / sum * f16_to_f32(f32_to_f16(cache.v[i * d + j]));
+        ASSERT_NEAR(out[r * d + j], expected, 3e-6) << "row " << r << " dimension " << j;
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, AttentionGivesTheSameBitsForOneTokenAsForMany) {
+  std::mt19937 rng(8);
+  const std::size_t d = 64;
+  const std::size_t heads = 7;
+  const std::size_t tokens = 70;
+  const std::size_t position = 590;
+  const Cache cache(*GetParam(), position + tokens, d, rng);
+  const Floats q = random_floats(tokens * heads * d, rng, 0.3F);
+  const Floats all = attend(*GetParam(), cache, q, tokens, heads, position);
+  for (std::size_t t = 0; t < tokens; ++t) {
+    const Floats one(q.begin() + static_cast<long>(t * heads * d),
+                     q.begin() + static_cast<long>((t + 1) * heads * d));
+    const Floats alone = attend(*GetParam(), cache, one, 1, heads, position + t);
+    ASSERT_EQ(0, std::memcmp(alone.data(), all.data() + t * heads * d, alone.size() * sizeof(float)))
+        << "token " << t;
+  }
+}
+
+TEST_P(Kernels, EveryOtherKernelGivesTheScalarKernelsBits) {
+  const KernelTable& mine = *GetParam();
+  const KernelTable& reference = *available_kernels().front();
+  std::mt19937 rng(9);
+  const std::size_t n = 192;
+  const Floats x = random_floats(n, rng, 5.0F);
+  const Floats w = random_floats(n, rng);
+  Floats a(n);
+  Floats b(n);
+  const auto same = [&] { return std::memcmp(a.data(), b.data(), n * sizeof(float)) == 0; };
+  mine.rms_norm(x.data(), w.data(), 1e-6F, n, a.data());
+  reference.rms_norm(x.data(), w.data(), 1e-6F, n, b.data());
+  EXPECT_TRUE(same());
+  mine.silu_mul(x.data(), w.data(), n, a.data());
+  reference.silu_mul(x.data(), w.data(), n, b.data());
+  EXPECT_TRUE(same());
+  for (const auto rope : {&KernelTable::rope_neox, &KernelTable::rope_interleaved}) {
+    a = b = x;
+    (mine.*rope)(a.data(), w.data(), w.data() + n / 2, n);
+    (reference.*rope)(b.data(), w.data(), w.data() + n / 2, n);
+    EXPECT_TRUE(same());
+  }
+  const Cache cache_a(mine, 130, 64, rng);
+  const Floats q = random_floats(std::size_t{9} * 4 * 64, rng);
+  const Floats out_a = attend(mine, cache_a, q, 9, 4, 121);
+  const Floats out_b = attend(reference, cache_a, q, 9, 4, 121);
+  EXPECT_EQ(0, std::memcmp(out_a.data(), out_b.data(), out_a.size() * sizeof(float)));
+}
+
+TEST(Half, RoundTripsEveryF16) {
+  for (std::uint32_t h = 0; h < 0x10000; ++h) {
+    const float f = f16_to_f32(static_cast<std::uint16_t>(h));
+    if (std::isnan(f)) continue;
+    ASSERT_EQ(f32_to_f16(f), h);
+  }
+}
+
+TEST(Half, RoundsToNearestEven) {
+  EXPECT_EQ(f32_to_f16(65519.0F), 0x7BFF);
+  EXPECT_EQ(f32_to_f16(65520.0F), 0x7C00);
+  EXPECT_EQ(f32_to_f16(1.0F + 0x1p-11F), 0x3C00);
+  EXPECT_EQ(f32_to_f16(1.0F + 0x3p-11F), 0x3C02);
+  EXPECT_EQ(f32_to_f16(0x1p-25F), 0x0000);
+  EXPECT_EQ(f32_to_f16(0x1.8p-25F), 0x0001);
+}
+
+}  // namespace
+}  // namespace kvasir::kernels
