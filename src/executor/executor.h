@@ -25,6 +25,7 @@ struct Description {
   std::size_t kv_bytes_per_block = 0;  // bytes that one block of kBlockTokens tokens takes, over all layers
   std::size_t weight_bytes = 0;        // resident bytes of the packed weights
   std::string kernel_variant;          // for example "avx512vnni"; part of the cache's root key
+  std::string precision;               // "default" or "high"; part of the cache's root key
   std::string kv_type;                 // for example "f16"; part of the cache's root key
   std::string weights_id;              // hash that names the weights; part of the cache's root key
   std::uint32_t rounding_version =

@@ -18,14 +18,15 @@
 
 namespace kvasir::kernels {
 
-// A row of activations as int8 with a scale per block of 32: x = scale * q. Row t of a matrix of tokens is at
-// base + t * stride of each array.
+// A row of activations as integers with a scale per block of 32: x = scale * q. q is one int8 plane, or,
+// where the model asks for precision, two: q = 128 * high + low. Row t of a matrix of tokens is at base + t *
+// stride of each array.
 struct QuantizedRows {
-  std::int8_t* q = nullptr;     // (tokens, K)
+  std::int8_t* q = nullptr;     // (tokens, K): the only plane, or the high one
+  std::int8_t* low = nullptr;   // (tokens, K), or null for one plane
   float* scale = nullptr;       // (tokens, K / 32)
   float* scaled_sum = nullptr;  // (tokens, K / 32): scale * sum of q, what an affine minimum is multiplied by
-  std::int32_t* shift =
-      nullptr;  // (tokens, K / 16): -128 * sum of q over 16 k; entry 2b (b a block of 32) and 2b + 1
+  std::int32_t* shift = nullptr;    // (tokens, K / 16): -128 * sum of q over 16 k
   std::int32_t* shift32 = nullptr;  // (tokens, K / 32): the same over 32 k
   std::size_t k = 0;
 };

@@ -140,6 +140,18 @@ inline I zero_int() {
 inline I set1_int(std::int32_t x) {
   return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
 }
+inline I add_int(I x, I y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+inline I sub_int(I x, I y) {
+  return {_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)};
+}
+inline I shift_left7(I x) {
+  return {_mm256_slli_epi32(x.a, 7), _mm256_slli_epi32(x.b, 7)};
+}
+inline I shift_right7(I x) {
+  return {_mm256_srai_epi32(x.a, 7), _mm256_srai_epi32(x.b, 7)};
+}
 
 inline B load_bytes(const void* p) {
   const auto* v = static_cast<const __m256i*>(p);

@@ -105,6 +105,18 @@ inline I zero_int() {
 inline I set1_int(std::int32_t x) {
   return _mm512_set1_epi32(x);
 }
+inline I add_int(I a, I b) {
+  return _mm512_add_epi32(a, b);
+}
+inline I sub_int(I a, I b) {
+  return _mm512_sub_epi32(a, b);
+}
+inline I shift_left7(I a) {
+  return _mm512_slli_epi32(a, 7);
+}
+inline I shift_right7(I a) {
+  return _mm512_srai_epi32(a, 7);
+}
 
 inline B load_bytes(const void* p) {
   return {_mm512_loadu_si512(p)};

@@ -130,6 +130,18 @@ inline I zero_int() {
 inline I set1_int(std::int32_t x) {
   return map<I>([&](int) { return vdupq_n_s32(x); });
 }
+inline I add_int(I a, I b) {
+  return map<I>([&](int i) { return vaddq_s32(a.v[i], b.v[i]); });
+}
+inline I sub_int(I a, I b) {
+  return map<I>([&](int i) { return vsubq_s32(a.v[i], b.v[i]); });
+}
+inline I shift_left7(I a) {
+  return map<I>([&](int i) { return vshlq_n_s32(a.v[i], 7); });
+}
+inline I shift_right7(I a) {
+  return map<I>([&](int i) { return vshrq_n_s32(a.v[i], 7); });
+}
 
 inline B load_bytes(const void* p) {
   return map<B>([&](int i) { return vld1q_u8(static_cast<const std::uint8_t*>(p) + 16 * i); });

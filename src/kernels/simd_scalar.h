@@ -137,6 +137,22 @@ inline I set1_int(std::int32_t x) {
   for (std::int32_t& v : r.v) v = x;
   return r;
 }
+inline I add_int(I a, const I& b) {
+  for (int i = 0; i < 16; ++i) a.v[i] += b.v[i];
+  return a;
+}
+inline I sub_int(I a, const I& b) {
+  for (int i = 0; i < 16; ++i) a.v[i] -= b.v[i];
+  return a;
+}
+inline I shift_left7(I a) {
+  for (std::int32_t& x : a.v) x *= 128;
+  return a;
+}
+inline I shift_right7(I a) {
+  for (std::int32_t& x : a.v) x >>= 7;
+  return a;
+}
 
 inline B load_bytes(const void* p) {
   B r;

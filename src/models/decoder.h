@@ -56,7 +56,7 @@ class Decoder final : public Model {
   std::size_t weight_bytes_ = 0;
 
   // Activations of the batch in flight.
-  Rows x_, normed_, q_, k_, v_, attended_, gate_, up_, last_;
+  Rows x_, normed_, ffn_normed_, q_, k_, v_, attended_, gate_, up_, last_;
 };
 
 }  // namespace kvasir::models

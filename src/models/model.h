@@ -62,10 +62,17 @@ class Model {
   virtual void forward(const Batch& batch) = 0;
 };
 
+// How activations are quantised for matrix products.
+enum class Precision {
+  kDefault,  // 8 bits, and 15 where it is cheap and matters most
+  kHigh,     // 15 bits everywhere: logits as of f32 activations
+};
+
 struct LoadOptions {
   ThreadPool* pool = nullptr;                     // not owned; outlives the model
   const kernels::KernelTable* kernels = nullptr;  // null: kernels::kernels()
-  std::function<void(double)> progress;           // 0..1, on the calling thread; may be empty
+  Precision precision = Precision::kDefault;
+  std::function<void(double)> progress;  // 0..1, on the calling thread; may be empty
 };
 
 // Reads a model of any supported family. Everything that a file can lie about (missing or misshaped tensors,

@@ -28,15 +28,18 @@ void Rows::resize(std::size_t tokens, std::size_t columns) {
   const std::size_t blocks = columns / kernels::kBlockK;
   const std::size_t q = cache_line(tokens * columns);
   const std::size_t per_block = cache_line(tokens * blocks * sizeof(float));
-  const std::size_t bytes = q + 5 * per_block;
+  const std::size_t planes = precise_ ? 2 : 1;
+  const std::size_t bytes = planes * q + 5 * per_block;
   if (bytes_.size() < bytes) bytes_ = AlignedBuffer(bytes);
   std::byte* p = bytes_.data();
   quantized_.k = columns;
   quantized_.q = reinterpret_cast<std::int8_t*>(p);
-  quantized_.scale = reinterpret_cast<float*>(p + q);
-  quantized_.scaled_sum = reinterpret_cast<float*>(p + q + per_block);
-  quantized_.shift32 = reinterpret_cast<std::int32_t*>(p + q + 2 * per_block);
-  quantized_.shift = reinterpret_cast<std::int32_t*>(p + q + 3 * per_block);
+  quantized_.low = precise_ ? reinterpret_cast<std::int8_t*>(p + q) : nullptr;
+  p += planes * q;
+  quantized_.scale = reinterpret_cast<float*>(p);
+  quantized_.scaled_sum = reinterpret_cast<float*>(p + per_block);
+  quantized_.shift32 = reinterpret_cast<std::int32_t*>(p + 2 * per_block);
+  quantized_.shift = reinterpret_cast<std::int32_t*>(p + 3 * per_block);
 }
 
 Ops::Ops(ThreadPool& pool, const kernels::KernelTable& table)

@@ -19,6 +19,8 @@ class Rows {
  public:
   // Room for `tokens` rows of `columns`; contents are undefined afterwards.
   void resize(std::size_t tokens, std::size_t columns);
+  // Quantised with two planes (about 15 bits) instead of one (8 bits). Set before resize().
+  void set_precise(bool precise) { precise_ = precise; }
   float* row(std::size_t t) { return floats_.as<float>().data() + t * columns_; }
   float* data() { return row(0); }
   std::size_t tokens() const { return tokens_; }
@@ -28,6 +30,7 @@ class Rows {
  private:
   std::size_t tokens_ = 0;
   std::size_t columns_ = 0;
+  bool precise_ = false;
   AlignedBuffer floats_;
   AlignedBuffer bytes_;
   kernels::QuantizedRows quantized_;
@@ -70,8 +73,9 @@ class Ops {
   }
 
  private:
-  // A run of tokens of one span for one KV head, over the segments [first_segment, last_segment). A split unit leaves
-  // its states at split_states_ + states; a join merges `parts` consecutive units' states and finishes the rows.
+  // A run of tokens of one span for one KV head, over the segments [first_segment, last_segment). A split
+  // unit leaves its states at split_states_ + states; a join merges `parts` consecutive units' states and
+  // finishes the rows.
   struct Unit {
     const Span* span = nullptr;
     std::size_t row = 0;  // of the span's first token in the batch

@@ -24,17 +24,26 @@ Floats random_floats(std::size_t n, std::mt19937& rng, float sigma = 1.0F) {
 }
 
 struct Quantized {
-  std::vector<std::int8_t> q;
+  std::vector<std::int8_t> q, low;
   Floats scale, scaled_sum;
   std::vector<std::int32_t> shift, shift32;
   QuantizedRows rows;
-  Quantized(const KernelTable& table, const Floats& x, std::size_t tokens, std::size_t k)
+  double value(std::size_t i) const { return low.empty() ? q[i] : 128.0 * q[i] + low[i]; }
+  Quantized(const KernelTable& table, const Floats& x, std::size_t tokens, std::size_t k,
+            bool precise = false)
       : q(tokens * k),
+        low(precise ? tokens * k : 0),
         scale(tokens * k / 32),
         scaled_sum(tokens * k / 32),
         shift(tokens * k / 16),
         shift32(tokens * k / 32) {
-    rows = {q.data(), scale.data(), scaled_sum.data(), shift.data(), shift32.data(), k};
+    rows = {q.data(),
+            precise ? low.data() : nullptr,
+            scale.data(),
+            scaled_sum.data(),
+            shift.data(),
+            shift32.data(),
+            k};
     for (std::size_t t = 0; t < tokens; ++t) table.quantize(x.data() + t * k, rows, t);
   }
 };
@@ -84,14 +93,14 @@ constexpr PackedType kAllTypes[] = {PackedType::kU4Sym,    PackedType::kU4Affine
                                     PackedType::kF16,      PackedType::kBF16};
 
 Floats multiply(const KernelTable& table, const PackedMatrix& w, const Floats& x, std::size_t tokens,
-                const float* bias, bool accumulate) {
+                const float* bias, bool accumulate, bool precise = false) {
   Floats y(tokens * w.rows, accumulate ? 0.25F : -99.0F);
   const MatmulOutput out{y.data(), w.rows, bias, accumulate};
   if (!is_quantized(w.type)) {
     table.matmul_float(w, 0, w.groups(), x.data(), w.columns, tokens, out);
     return y;
   }
-  const Quantized q(table, x, tokens, w.columns);
+  const Quantized q(table, x, tokens, w.columns, precise);
   AlignedBuffer scratch(matmul_scratch_bytes(w.columns));
   table.matmul(w, 0, w.groups(), q.rows, tokens, out, scratch.data());
   return y;
@@ -110,26 +119,27 @@ TEST_P(Kernels, MatmulIsTheProductOfDequantizedWeightsAndQuantizedActivations) {
     const std::size_t tokens = 13;
     const Floats x = random_floats(tokens * k, rng);
     const Floats bias = random_floats(w.rows, rng);
-    const Floats y = multiply(*GetParam(), w, x, tokens, bias.data(), true);
-    const Quantized q(*GetParam(), x, tokens, k);
-    Floats row(k);
-    for (std::size_t r = 0; r < w.rows; ++r) {
-      dequantize_row(w, r, row.data());
-      for (std::size_t t = 0; t < tokens; ++t) {
-        double sum = 0;
-        double magnitude = 0;
-        for (std::size_t i = 0; i < k; ++i) {
-          const double a = is_quantized(type)
-                               ? static_cast<double>(q.q[t * k + i]) * q.scale[t * (k / 32) + i / 32]
-                               : static_cast<double>(x[t * k + i]);
-          sum += a * row[i];
-          magnitude += std::abs(a * row[i]);
+    for (const bool precise : {false, true}) {
+      const Floats y = multiply(*GetParam(), w, x, tokens, bias.data(), true, precise);
+      const Quantized q(*GetParam(), x, tokens, k, precise);
+      Floats row(k);
+      for (std::size_t r = 0; r < w.rows; ++r) {
+        dequantize_row(w, r, row.data());
+        for (std::size_t t = 0; t < tokens; ++t) {
+          double sum = 0;
+          double magnitude = 0;
+          for (std::size_t i = 0; i < k; ++i) {
+            const double a = is_quantized(type) ? q.value(t * k + i) * q.scale[t * (k / 32) + i / 32]
+                                                : static_cast<double>(x[t * k + i]);
+            sum += a * row[i];
+            magnitude += std::abs(a * row[i]);
+          }
+          const double expected = sum + bias[r] + 0.25;
+          // Affine types subtract two sums that can be an order larger than their difference.
+          const double tolerance = 64 * 6e-8 * (magnitude + 30 * std::abs(sum) + 10);
+          ASSERT_NEAR(y[t * w.rows + r], expected, tolerance)
+              << static_cast<int>(type) << " row " << r << " token " << t;
         }
-        const double expected = sum + bias[r] + 0.25;
-        // Affine types subtract two sums that can be an order larger than their difference.
-        const double tolerance = 64 * 6e-8 * (magnitude + 30 * std::abs(sum) + 10);
-        ASSERT_NEAR(y[t * w.rows + r], expected, tolerance)
-            << static_cast<int>(type) << " row " << r << " token " << t;
       }
     }
   }
@@ -142,13 +152,15 @@ TEST_P(Kernels, MatmulGivesTheSameBitsForOneTokenAsForMany) {
     const PackedMatrix w = random_matrix(type, 83, k, rng);
     const std::size_t most = 29;
     const Floats x = random_floats(most * k, rng);
-    const Floats all = multiply(*GetParam(), w, x, most, nullptr, false);
-    for (const std::size_t tokens : {1U, 2U, 3U, 4U, 5U, 7U, 8U, 9U, 12U, 17U}) {
-      const Floats some =
-          multiply(*GetParam(), w, Floats(x.begin(), x.begin() + static_cast<long>(tokens * k)), tokens,
-                   nullptr, false);
-      ASSERT_EQ(0, std::memcmp(some.data(), all.data(), some.size() * sizeof(float)))
-          << static_cast<int>(type) << " tokens " << tokens;
+    for (const bool precise : {false, true}) {
+      const Floats all = multiply(*GetParam(), w, x, most, nullptr, false, precise);
+      for (const std::size_t tokens : {1U, 2U, 3U, 4U, 5U, 7U, 8U, 9U, 12U, 17U}) {
+        const Floats some =
+            multiply(*GetParam(), w, Floats(x.begin(), x.begin() + static_cast<long>(tokens * k)), tokens,
+                     nullptr, false, precise);
+        ASSERT_EQ(0, std::memcmp(some.data(), all.data(), some.size() * sizeof(float)))
+            << static_cast<int>(type) << " tokens " << tokens;
+      }
     }
   }
 }
@@ -158,10 +170,12 @@ TEST_P(Kernels, MatmulGivesTheScalarKernelsBits) {
   for (const PackedType type : kAllTypes) {
     const PackedMatrix w = random_matrix(type, 50, 256, rng);
     const Floats x = random_floats(20 * 256, rng);
-    const Floats mine = multiply(*GetParam(), w, x, 20, nullptr, false);
-    const Floats reference = multiply(*available_kernels().front(), w, x, 20, nullptr, false);
-    ASSERT_EQ(0, std::memcmp(mine.data(), reference.data(), mine.size() * sizeof(float)))
-        << static_cast<int>(type);
+    for (const bool precise : {false, true}) {
+      const Floats mine = multiply(*GetParam(), w, x, 20, nullptr, false, precise);
+      const Floats reference = multiply(*available_kernels().front(), w, x, 20, nullptr, false, precise);
+      ASSERT_EQ(0, std::memcmp(mine.data(), reference.data(), mine.size() * sizeof(float)))
+          << static_cast<int>(type);
+    }
   }
 }
 
@@ -174,9 +188,11 @@ TEST_P(Kernels, ExtremeBytesDoNotSaturate) {
       std::memset(w.group(0), fill, w.scales_offset());
       Floats x(10 * 256, 1.0F);
       for (std::size_t i = 0; i < x.size(); i += 3) x[i] = -1.0F;
-      const Floats mine = multiply(*GetParam(), w, x, 10, nullptr, false);
-      const Floats reference = multiply(*available_kernels().front(), w, x, 10, nullptr, false);
-      ASSERT_EQ(0, std::memcmp(mine.data(), reference.data(), mine.size() * sizeof(float)));
+      for (const bool precise : {false, true}) {
+        const Floats mine = multiply(*GetParam(), w, x, 10, nullptr, false, precise);
+        const Floats reference = multiply(*available_kernels().front(), w, x, 10, nullptr, false, precise);
+        ASSERT_EQ(0, std::memcmp(mine.data(), reference.data(), mine.size() * sizeof(float)));
+      }
     }
   }
 }
@@ -184,9 +200,11 @@ TEST_P(Kernels, ExtremeBytesDoNotSaturate) {
 TEST_P(Kernels, QuantizationErrorIsAtMostHalfAStep) {
   std::mt19937 rng(5);
   const Floats x = random_floats(256, rng, 3.0F);
-  const Quantized q(*GetParam(), x, 1, 256);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    EXPECT_NEAR(x[i], static_cast<float>(q.q[i]) * q.scale[i / 32], q.scale[i / 32] * 0.5001F);
+  for (const bool precise : {false, true}) {
+    const Quantized q(*GetParam(), x, 1, 256, precise);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      EXPECT_NEAR(x[i], q.value(i) * q.scale[i / 32], q.scale[i / 32] * 0.502F);
+    }
   }
 }
 

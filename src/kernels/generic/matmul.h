@@ -109,7 +109,34 @@ inline I fused_start(std::int32_t shift) {
   return set1_int(shift / (128 / (kOffset == 0 ? 1 : kOffset)));
 }
 
-template <PackedType T, std::size_t N>
+// Two planes: the start (which is exact for the whole q) goes into the low plane's dot, and the high one
+// counts 128-fold.
+inline I join_planes(I high, I low) {
+  return add_int(shift_left7(high), low);
+}
+
+// The dot of `count` steps with one token's planes.
+template <bool kPanelBytes, int P>
+inline I dot_steps(I start, const B* steps, std::size_t count, const QuantizedRows& x, std::size_t at) {
+  I dots[P];
+  for (int p = 0; p < P; ++p) {
+    const std::int8_t* a = (p == 0 ? x.q : x.low) + at;
+    I dot = p == P - 1 ? start : zero_int();
+    for (std::size_t s = 0; s < count; ++s) {
+      if constexpr (kPanelBytes)
+        dot = dot_panel(dot, steps[s], four(a + 4 * s));
+      else
+        dot = dot_small(dot, steps[s], four(a + 4 * s));
+    }
+    dots[p] = dot;
+  }
+  if constexpr (P == 2)
+    return join_planes(dots[0], dots[1]);
+  else
+    return dots[0];
+}
+
+template <PackedType T, int P, std::size_t N>
 void fused_tile(const PackedMatrix& w, std::size_t group, const QuantizedRows& x, std::size_t token,
                 const MatmulOutput& out) {
   constexpr Kind kKind = kind_of(T);
@@ -127,22 +154,17 @@ void fused_tile(const PackedMatrix& w, std::size_t group, const QuantizedRows& x
     }
     for (std::size_t n = 0; n < N; ++n) {
       const std::size_t at = (token + n) * blocks + b;
-      const std::int8_t* a = x.q + at * kBlockK;
+      const std::size_t a = at * kBlockK;
       I dot = zero_int();
       I second = zero_int();
       if constexpr (T == PackedType::kU8Sym) {
         if constexpr (!kSignedPanel) dot = set1_int(x.shift32[at]);
-        for (std::size_t s = 0; s < kSteps; ++s) dot = dot_panel(dot, steps[s], four(a + 4 * s));
+        dot = dot_steps<true, P>(dot, steps, kSteps, x, a);
       } else if constexpr (kKind == Kind::kSym16) {
-        dot = fused_start<T>(x.shift[2 * at]);
-        second = fused_start<T>(x.shift[2 * at + 1]);
-        for (std::size_t s = 0; s < 4; ++s) {
-          dot = dot_small(dot, steps[s], four(a + 4 * s));
-          second = dot_small(second, steps[s + 4], four(a + 16 + 4 * s));
-        }
+        dot = dot_steps<false, P>(fused_start<T>(x.shift[2 * at]), steps, 4, x, a);
+        second = dot_steps<false, P>(fused_start<T>(x.shift[2 * at + 1]), steps + 4, 4, x, a + 16);
       } else {
-        dot = fused_start<T>(x.shift32[at]);
-        for (std::size_t s = 0; s < kSteps; ++s) dot = dot_small(dot, steps[s], four(a + 4 * s));
+        dot = dot_steps<false, P>(fused_start<T>(x.shift32[at]), steps, kSteps, x, a);
       }
       sum[n] = add_block<kKind>(sum[n], dot, second, scale, x.scale[at], x.scaled_sum[at]);
     }
@@ -150,20 +172,20 @@ void fused_tile(const PackedMatrix& w, std::size_t group, const QuantizedRows& x
   for (std::size_t n = 0; n < N; ++n) store_result(sum[n], w, group, token + n, out);
 }
 
-template <PackedType T>
+template <PackedType T, int P>
 void fused_group(const PackedMatrix& w, std::size_t group, const QuantizedRows& x, std::size_t tokens,
                  const MatmulOutput& out) {
   std::size_t t = 0;
-  for (; t + kFusedTokens <= tokens; t += kFusedTokens) fused_tile<T, kFusedTokens>(w, group, x, t, out);
+  for (; t + kFusedTokens <= tokens; t += kFusedTokens) fused_tile<T, P, kFusedTokens>(w, group, x, t, out);
   switch (tokens - t) {
     case 3:
-      fused_tile<T, 3>(w, group, x, t, out);
+      fused_tile<T, P, 3>(w, group, x, t, out);
       break;
     case 2:
-      fused_tile<T, 2>(w, group, x, t, out);
+      fused_tile<T, P, 2>(w, group, x, t, out);
       break;
     case 1:
-      fused_tile<T, 1>(w, group, x, t, out);
+      fused_tile<T, P, 1>(w, group, x, t, out);
       break;
     default:
       break;
@@ -207,7 +229,7 @@ void fill_panel(const PackedMatrix& w, std::size_t group, const Panel& panel) {
   }
 }
 
-template <Kind K, int G, int N>
+template <Kind K, int P, int G, int N>
 void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, const QuantizedRows& x,
                 std::size_t token, const MatmulOutput& out) {
   const std::size_t blocks = w.columns / kBlockK;
@@ -216,26 +238,32 @@ void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, c
     for (F& s : row) s = set1(0.0F);
   }
   for (std::size_t b = 0; b < blocks; ++b) {
-    const std::int8_t* a = x.q + (token * blocks + b) * kBlockK;
+    const std::size_t a = (token * blocks + b) * kBlockK;
     constexpr int kHalves = K == Kind::kSym16 ? 2 : 1;
     constexpr std::size_t kHalfSteps = kSteps / kHalves;
     for (int half = 0; half < kHalves; ++half) {
-      I dot[G][N];
+      I dot[P][G][N];
       for (int n = 0; n < N; ++n) {
         const std::size_t at = (token + static_cast<std::size_t>(n)) * blocks + b;
         I start = zero_int();
         if constexpr (K == Kind::kSym && !kSignedPanel) start = set1_int(x.shift32[at]);
-        if constexpr (K == Kind::kSym16 && !kSignedPanel)
+        if constexpr (K == Kind::kSym16 && !kSignedPanel) {
           start = set1_int(x.shift[2 * at + static_cast<std::size_t>(half)]);
-        for (int g = 0; g < G; ++g) dot[g][n] = start;
+        }
+        for (int p = 0; p < P; ++p) {
+          for (int g = 0; g < G; ++g) dot[p][g][n] = p == P - 1 ? start : zero_int();
+        }
       }
       for (std::size_t step = 0; step < kHalfSteps; ++step) {
         const std::size_t s = static_cast<std::size_t>(half) * kHalfSteps + step;
         B weights[G];
         for (int g = 0; g < G; ++g) weights[g] = load_bytes(panels[g].bytes + b * kPanelBlockBytes + 64 * s);
-        for (int n = 0; n < N; ++n) {
-          const A act = four(a + static_cast<std::size_t>(n) * w.columns + 4 * s);
-          for (int g = 0; g < G; ++g) dot[g][n] = dot_panel(dot[g][n], weights[g], act);
+        for (int p = 0; p < P; ++p) {
+          const std::int8_t* plane = (p == 0 ? x.q : x.low) + a + 4 * s;
+          for (int n = 0; n < N; ++n) {
+            const A act = four(plane + static_cast<std::size_t>(n) * w.columns);
+            for (int g = 0; g < G; ++g) dot[p][g][n] = dot_panel(dot[p][g][n], weights[g], act);
+          }
         }
       }
       for (int g = 0; g < G; ++g) {
@@ -244,7 +272,9 @@ void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, c
         const F m = load(scales + 16);
         for (int n = 0; n < N; ++n) {
           const std::size_t at = (token + static_cast<std::size_t>(n)) * blocks + b;
-          sum[g][n] = fma(mul(to_float(dot[g][n]), d), set1(x.scale[at]), sum[g][n]);
+          I whole = dot[0][g][n];
+          if constexpr (P == 2) whole = join_planes(dot[0][g][n], dot[1][g][n]);
+          sum[g][n] = fma(mul(to_float(whole), d), set1(x.scale[at]), sum[g][n]);
           if constexpr (K == Kind::kAffine) sum[g][n] = fma(m, set1(x.scaled_sum[at]), sum[g][n]);
         }
       }
@@ -258,31 +288,32 @@ void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, c
   }
 }
 
-template <Kind K, int G, int N>
+template <Kind K, int P, int G, int N>
 void panel_tail(const Panel* panels, const PackedMatrix& w, std::size_t group, const QuantizedRows& x,
                 std::size_t token, std::size_t left, const MatmulOutput& out) {
   if constexpr (N > 0) {
     if (left == static_cast<std::size_t>(N))
-      panel_tile<K, G, N>(panels, w, group, x, token, out);
+      panel_tile<K, P, G, N>(panels, w, group, x, token, out);
     else
-      panel_tail<K, G, N - 1>(panels, w, group, x, token, left, out);
+      panel_tail<K, P, G, N - 1>(panels, w, group, x, token, left, out);
   }
 }
 
-template <Kind K, int G>
+template <Kind K, int P, int G>
 void panel_groups(const Panel* panels, const PackedMatrix& w, std::size_t group, const QuantizedRows& x,
                   std::size_t tokens, const MatmulOutput& out) {
+  constexpr int kTokens =
+      P == 2 ? (kTileTokens * 2 + 2) / 3 : kTileTokens;  // a second plane takes registers too
   std::size_t t = 0;
-  for (; t + kTileTokens <= tokens; t += kTileTokens)
-    panel_tile<K, G, kTileTokens>(panels, w, group, x, t, out);
-  panel_tail<K, G, kTileTokens - 1>(panels, w, group, x, t, tokens - t, out);
+  for (; t + kTokens <= tokens; t += kTokens) panel_tile<K, P, G, kTokens>(panels, w, group, x, t, out);
+  panel_tail<K, P, G, kTokens - 1>(panels, w, group, x, t, tokens - t, out);
 }
 
-template <PackedType T>
-void matmul_as(const PackedMatrix& w, std::size_t first_group, std::size_t last_group, const QuantizedRows& x,
-               std::size_t tokens, const MatmulOutput& out, std::byte* scratch) {
+template <PackedType T, int P>
+void matmul_planes(const PackedMatrix& w, std::size_t first_group, std::size_t last_group,
+                   const QuantizedRows& x, std::size_t tokens, const MatmulOutput& out, std::byte* scratch) {
   if (tokens <= kFusedLimit) {
-    for (std::size_t g = first_group; g < last_group; ++g) fused_group<T>(w, g, x, tokens, out);
+    for (std::size_t g = first_group; g < last_group; ++g) fused_group<T, P>(w, g, x, tokens, out);
     return;
   }
   Panel panels[kTileGroups];
@@ -293,11 +324,20 @@ void matmul_as(const PackedMatrix& w, std::size_t first_group, std::size_t last_
       fill_panel<T>(w, g + i, panels[i]);
     }
     if (count == kTileGroups)
-      panel_groups<kind_of(T), kTileGroups>(panels, w, g, x, tokens, out);
+      panel_groups<kind_of(T), P, kTileGroups>(panels, w, g, x, tokens, out);
     else
-      panel_groups<kind_of(T), 1>(panels, w, g, x, tokens, out);
+      panel_groups<kind_of(T), P, 1>(panels, w, g, x, tokens, out);
     g += count;
   }
+}
+
+template <PackedType T>
+void matmul_as(const PackedMatrix& w, std::size_t first_group, std::size_t last_group, const QuantizedRows& x,
+               std::size_t tokens, const MatmulOutput& out, std::byte* scratch) {
+  if (x.low != nullptr)
+    matmul_planes<T, 2>(w, first_group, last_group, x, tokens, out, scratch);
+  else
+    matmul_planes<T, 1>(w, first_group, last_group, x, tokens, out, scratch);
 }
 
 void matmul(const PackedMatrix& w, std::size_t first_group, std::size_t last_group, const QuantizedRows& x,

@@ -68,27 +68,46 @@ void rope_interleaved(float* x, const float* cos, const float* sin, std::size_t 
   }
 }
 
-void quantize(const float* x, const QuantizedRows& out, std::size_t row) {
+// Writes 16 quantised values as one plane or two and returns them.
+template <bool kTwoPlanes>
+inline I store_planes(F x, F inverse, const QuantizedRows& out, std::size_t at) {
+  const I q = to_int(mul(x, inverse));
+  if constexpr (kTwoPlanes) {
+    const I high = shift_right7(add_int(q, set1_int(64)));
+    store_i8(out.q + at, high);
+    store_i8(out.low + at, sub_int(q, shift_left7(high)));
+  } else {
+    store_i8(out.q + at, q);
+  }
+  return q;
+}
+
+template <bool kTwoPlanes>
+void quantize_as(const float* x, const QuantizedRows& out, std::size_t row) {
+  constexpr float kLimit = kTwoPlanes ? 127.0F * 128.0F : 127.0F;
   const std::size_t blocks = out.k / kBlockK;
-  std::int8_t* q = out.q + row * out.k;
   for (std::size_t b = 0; b < blocks; ++b) {
+    const std::size_t at = row * out.k + b * kBlockK;
     const F lo = load(x + b * kBlockK);
     const F hi = load(x + b * kBlockK + 16);
     const float largest = reduce_max(max(abs(lo), abs(hi)));
-    const F inverse = set1(largest > 0.0F ? 127.0F / largest : 0.0F);
-    const I qlo = to_int(mul(lo, inverse));
-    const I qhi = to_int(mul(hi, inverse));
-    store_i8(q + b * kBlockK, qlo);
-    store_i8(q + b * kBlockK + 16, qhi);
-    const std::int32_t sum_lo = reduce_add_int(qlo);
-    const std::int32_t sum_hi = reduce_add_int(qhi);
-    const float s = largest / 127.0F;
+    const F inverse = set1(largest > 0.0F ? kLimit / largest : 0.0F);
+    const std::int32_t sum_lo = reduce_add_int(store_planes<kTwoPlanes>(lo, inverse, out, at));
+    const std::int32_t sum_hi = reduce_add_int(store_planes<kTwoPlanes>(hi, inverse, out, at + 16));
+    const float s = largest / kLimit;
     out.scale[row * blocks + b] = s;
     out.scaled_sum[row * blocks + b] = s * static_cast<float>(sum_lo + sum_hi);
     out.shift[(row * blocks + b) * 2] = -128 * sum_lo;
     out.shift[(row * blocks + b) * 2 + 1] = -128 * sum_hi;
     out.shift32[row * blocks + b] = -128 * (sum_lo + sum_hi);
   }
+}
+
+void quantize(const float* x, const QuantizedRows& out, std::size_t row) {
+  if (out.low != nullptr)
+    quantize_as<true>(x, out, row);
+  else
+    quantize_as<false>(x, out, row);
 }
 
 }  // namespace

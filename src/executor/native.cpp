@@ -1,0 +1,113 @@
+#include "executor/native.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <vector>
+
+#include "models/model.h"
+
+namespace kvasir::executor {
+namespace {
+
+// Bumped whenever the same tokens under the same weights would give other bits: KV written before is then not
+// served.
+constexpr std::uint32_t kRoundingVersion = 1;
+
+// Names the weights: a hash over every tensor's name, shape and bytes, and nothing that may differ between
+// two copies.
+std::string weights_id(const weights::GgufFile& file) {
+  XXH3_state_t* state = XXH3_createState();
+  XXH3_128bits_reset(state);
+  for (const weights::TensorInfo& t : file.tensors()) {
+    XXH3_128bits_update(state, t.name.data(), t.name.size());
+    XXH3_128bits_update(state, t.shape.data(), t.shape.size() * sizeof(t.shape[0]));
+    XXH3_128bits_update(state, t.data.data(), t.data.size());
+  }
+  const XXH128_hash_t hash = XXH3_128bits_digest(state);
+  XXH3_freeState(state);
+  std::array<char, 33> text{};
+  std::snprintf(text.data(), text.size(), "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
+  return text.data();
+}
+
+class NativeExecutor final : public Executor {
+ public:
+  NativeExecutor(std::shared_ptr<ThreadPool> pool, std::unique_ptr<models::Model> model,
+                 Description description)
+      : pool_(std::move(pool)), model_(std::move(model)), description_(std::move(description)) {}
+
+  const Description& describe() const override { return description_; }
+
+  Status forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits) override {
+    KVASIR_RETURN_IF_ERROR(check(batch, kv, logits));
+    spans_.clear();
+    for (const SequenceSpan& s : batch) spans_.push_back({s.tokens, s.start, s.blocks, s.logits_rows});
+    model_->forward({spans_, kv.base, logits});
+    return {};
+  }
+
+ private:
+  // A wrong table or token would write outside its block: refused here, whatever the caller did.
+  Status check(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits) const {
+    std::size_t rows = 0;
+    for (const SequenceSpan& s : batch) {
+      const std::size_t end = s.start + s.tokens.size();
+      if (s.tokens.empty() || s.logits_rows > s.tokens.size() ||
+          s.blocks.size() < (end + kBlockTokens - 1) / kBlockTokens) {
+        return make_error(ErrorCode::kInternal, "forward: a span of " + std::to_string(s.tokens.size()) +
+                                                    " tokens at position " + std::to_string(s.start) +
+                                                    " has " + std::to_string(s.blocks.size()) + " blocks");
+      }
+      for (const TokenId t : s.tokens) {
+        if (t < 0 || static_cast<std::size_t>(t) >= description_.vocab_size) {
+          return make_error(ErrorCode::kInvalidArgument,
+                            "token " + std::to_string(t) + " is outside the vocabulary");
+        }
+      }
+      rows += s.logits_rows;
+    }
+    if (kv.base == nullptr || kv.block_bytes != description_.kv_bytes_per_block ||
+        logits.size() < rows * description_.vocab_size) {
+      return make_error(ErrorCode::kInternal, "forward: KV storage or logits do not fit the model");
+    }
+    return {};
+  }
+
+  std::shared_ptr<ThreadPool> pool_;
+  std::unique_ptr<models::Model> model_;
+  Description description_;
+  std::vector<models::Span> spans_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::GgufFile> file,
+                                              NativeOptions options) {
+  if (!options.pool) options.pool = std::make_shared<ThreadPool>(default_thread_count());
+  const kernels::KernelTable& table = options.kernels != nullptr ? *options.kernels : kernels::kernels();
+  const std::string id = weights_id(*file);
+  KVASIR_ASSIGN_OR_RETURN(auto model, models::load_model(file, {options.pool.get(), &table, options.precision,
+                                                                options.progress}));
+  const models::ModelConfig& c = model->config();
+  Description d;
+  d.family = c.family;
+  d.layers = static_cast<std::uint32_t>(c.layers);
+  d.vocab_size = c.vocab;
+  d.context_length = static_cast<std::uint32_t>(c.context);
+  d.kv_bytes_per_block = c.kv_block_bytes();
+  d.weight_bytes = model->weight_bytes();
+  d.kernel_variant = std::string(table.name);
+  d.precision = options.precision == models::Precision::kHigh ? "high" : "default";
+  d.kv_type = "f16";
+  d.weights_id = id;
+  d.rounding_version = kRoundingVersion;
+  d.exact = true;
+  return std::unique_ptr<Executor>(
+      std::make_unique<NativeExecutor>(std::move(options.pool), std::move(model), std::move(d)));
+}
+
+}  // namespace kvasir::executor

@@ -1,0 +1,26 @@
+#pragma once
+// The executor on our own CPU kernels: exact (promise 1), the default everywhere.
+
+#include <functional>
+#include <memory>
+
+#include "base/thread_pool.h"
+#include "executor/executor.h"
+#include "kernels/kernels.h"
+#include "models/model.h"
+#include "weights/gguf.h"
+
+namespace kvasir::executor {
+
+struct NativeOptions {
+  std::shared_ptr<ThreadPool> pool;               // shared by every engine of the process
+  const kernels::KernelTable* kernels = nullptr;  // null: the process's choice
+  models::Precision precision = models::Precision::kDefault;
+  std::function<void(double)> progress;  // 0..1 while weights are repacked; on the calling thread
+};
+
+// Loads the model of a GGUF file. Errors as models::load_model.
+Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::GgufFile> file,
+                                              NativeOptions options);
+
+}  // namespace kvasir::executor
