@@ -103,6 +103,12 @@ struct KernelTable {
   void (*attention_merge)(float* into, const float* next, std::size_t head_dim);
   // out (head_dim) = state.o / state.l.
   void (*attention_finish)(const float* state, std::size_t head_dim, float* out);
+
+  // The machine's limits, for benchmarks. Reads `bytes` (a multiple of 64) once; the result depends on all of
+  // them.
+  std::uint8_t (*read_bytes)(const std::byte* data, std::size_t bytes);
+  // `rounds` int8 dots of 64 products each (128 operations), in independent chains, from registers.
+  std::int32_t (*dot_bytes)(std::size_t rounds);
 };
 
 // The table that this process uses: KVASIR_KERNEL, else the best that the CPU runs. Decided once; an unknown

@@ -9,5 +9,6 @@
 #include "kernels/generic/rows.h"
 // rows.h first: attention uses its exp.
 #include "kernels/generic/attention.h"
+#include "kernels/generic/limits.h"
 #include "kernels/generic/matmul.h"
 #include "kernels/generic/table.h"

@@ -18,6 +18,8 @@ const KernelTable& table() {
       .attention_segment = attention_segment,
       .attention_merge = attention_merge,
       .attention_finish = attention_finish,
+      .read_bytes = read_bytes,
+      .dot_bytes = dot_bytes,
   };
   return kTable;
 }

@@ -1,0 +1,37 @@
+// What this machine can do at most: loops that only read memory, and that only multiply bytes. Speeds are
+// reported as shares of these.
+
+namespace kvasir::kernels::KVASIR_SIMD {
+namespace {
+
+std::uint8_t read_bytes(const std::byte* data, std::size_t bytes) {
+  B sum = load_bytes(data);
+  for (std::size_t i = 64; i + 64 <= bytes; i += 64) {
+    __builtin_prefetch(data + i + 2048);
+    sum = or_high2(sum, load_bytes(data + i));
+  }
+  std::uint8_t lanes[64];
+  store_bytes(lanes, sum);
+  std::uint8_t all = 0;
+  for (const std::uint8_t v : lanes) all = static_cast<std::uint8_t>(all | v);
+  return all;
+}
+
+std::int32_t dot_bytes(std::size_t rounds) {
+  constexpr int kChains = 8;  // independent, to cover the latency of a dot
+  alignas(64) std::uint8_t bytes[64];
+  for (std::size_t i = 0; i < sizeof(bytes); ++i) bytes[i] = static_cast<std::uint8_t>(i + rounds % 2);
+  const B w = load_bytes(bytes);
+  const A a = four(reinterpret_cast<const std::int8_t*>(bytes) + 4);
+  I sum[kChains];
+  for (I& s : sum) s = zero_int();
+  for (std::size_t r = 0; r < rounds; r += kChains) {
+    for (I& s : sum) s = dot_panel(s, w, a);
+  }
+  std::int32_t all = 0;
+  for (const I& s : sum) all ^= reduce_add_int(s);
+  return all;
+}
+
+}  // namespace
+}  // namespace kvasir::kernels::KVASIR_SIMD
