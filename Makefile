@@ -1,0 +1,72 @@
+# Kvasir. `make serve` builds all and serves the default model; `make test` runs every test. Both install what they need.
+
+MODEL  ?= qwen2.5-coder
+PORT   ?= 8081
+HOST   ?= 127.0.0.1
+PREFIX ?= $(HOME)/.local
+ARGS   ?=
+export KVASIR_MODELS ?= $(HOME)/.cache/kvasir/models
+# One compiler cache for every build here, kept over `make clean`.
+export CCACHE_DIR ?= $(HOME)/.cache/kvasir/ccache
+export CCACHE_NOHASHDIR = 1
+export CCACHE_BASEDIR = $(CURDIR)
+
+model_file.qwen2.5-coder = $(KVASIR_MODELS)/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
+model_file.smollm2       = $(KVASIR_MODELS)/smollm2-135m-instruct-q4_1.gguf
+# MODEL may also be the path of any GGUF file.
+model_path = $(or $(model_file.$(MODEL)),$(MODEL))
+
+.PHONY: serve build test install models oracle bench format tidy clean setup setup-test help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make serve [MODEL=smollm2] [PORT=8081] [ARGS='--api-key KEY']   build, get the model, serve it"
+	@echo "make test      every test, check and sanitizer that CI runs"
+	@echo "make build     build/kvasir and build/mlx_textgen"
+	@echo "make install   put them into PREFIX/bin (default ~/.local/bin)"
+	@echo "make bench     speed beside llama.cpp; make oracle   remake the golden files"
+	@echo "make format | tidy | clean"
+
+setup:
+	@tools/setup.sh build
+
+setup-test:
+	@tools/setup.sh test
+
+build/build.ninja: CMakeLists.txt CMakePresets.json | setup
+	@cmake --preset release >build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
+	@rm -f build-configure.log
+
+build: setup build/build.ninja
+	@cmake --build build
+
+$(model_file.qwen2.5-coder) $(model_file.smollm2): | setup
+	@python3 tools/fetch_model.py $(if $(findstring smollm2,$@),smollm2,qwen2.5-coder) $(KVASIR_MODELS)
+
+models: $(model_file.qwen2.5-coder) $(model_file.smollm2)
+
+serve: build $(if $(model_file.$(MODEL)),$(model_file.$(MODEL)))
+	@exec build/kvasir serve -m $(model_path) --host $(HOST) -p $(PORT) $(ARGS)
+
+test: setup-test models
+	@tools/test.sh
+
+install: build
+	install -d $(PREFIX)/bin
+	install build/kvasir build/mlx_textgen $(PREFIX)/bin
+	@echo "installed into $(PREFIX)/bin; put it on your PATH if it is not"
+
+oracle: setup-test models
+	@tools/oracle/run.sh
+
+bench: build models
+	@bench/run.sh
+
+format:
+	@git ls-files '*.h' '*.cpp' | xargs clang-format-19 -i
+
+tidy: build
+	@tools/tidy.sh
+
+clean:
+	rm -rf build build-asan build-tsan build-arm64
