@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Every test, check and sanitizer; `make test` and CI run this. Stages can be named: tools/test.sh unit e2e
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export KVASIR_MODELS=${KVASIR_MODELS:-$HOME/.cache/kvasir/models}
+export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/kvasir/ccache} CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$PWD
+stages=${*:-checks unit e2e asan fuzz tsan arm64 tidy}
+started=$(date +%s)
+say() { printf '\n== %s (after %d s)\n' "$*" $(($(date +%s) - started)); }
+
+configure() {  # a build folder's first configuration takes a while and says nothing: keep its output for failures
+  cmake --preset "$1" >"/tmp/kvasir-configure-$$.log" 2>&1 || { cat "/tmp/kvasir-configure-$$.log"; exit 1; }
+  rm -f "/tmp/kvasir-configure-$$.log"
+}
+build() { configure "$1"; cmake --build "$2" -- --quiet; }
+tests() { ctest --test-dir "$1" --output-on-failure --no-label-summary "${@:2}" | grep -v '^ *Start'; }
+
+for stage in $stages; do
+  case $stage in
+    checks)
+      say "checks: layers, format"
+      python3 tools/check_layers.py
+      git ls-files '*.h' '*.cpp' | xargs clang-format-19 --dry-run -Werror
+      echo "format: clean"
+      ;;
+    unit)
+      say "unit tests, release build"
+      build release build
+      tests build
+      ;;
+    e2e)
+      say "end to end: the official clients and Claude Code against the real binary"
+      tools/e2e.sh
+      ;;
+    asan)
+      say "unit tests under AddressSanitizer and UBSan"
+      build asan build-asan
+      # Kernel variants are compared over whole models in the release build; here every kernel runs, once.
+      ASAN_OPTIONS=detect_leaks=1 tests build-asan
+      ;;
+    fuzz)
+      say "fuzzing, a short run of each target"
+      tools/fuzz.sh 20
+      ;;
+    tsan)
+      say "engine, kv and server under ThreadSanitizer"
+      build tsan build-tsan
+      tests build-tsan -R '^(base|kv|engine|server)$'
+      ;;
+    arm64)
+      say "the layers below text, cross-built for arm64 and run under qemu"
+      build arm64 build-arm64
+      tests build-arm64
+      ;;
+    tidy)
+      say "clang-tidy"
+      tools/tidy.sh
+      ;;
+    *)
+      echo "tools/test.sh: no stage '$stage'" >&2
+      exit 2
+      ;;
+  esac
+done
+say "all passed"
