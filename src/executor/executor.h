@@ -23,11 +23,13 @@ struct Description {
   std::size_t vocab_size = 0;          // length of a logits row
   std::uint32_t context_length = 0;    // the model's own limit, in tokens
   std::size_t kv_bytes_per_block = 0;  // bytes that one block of kBlockTokens tokens takes, over all layers
-  std::size_t weight_bytes = 0;        // resident bytes of the packed weights
-  std::string kernel_variant;          // for example "avx512vnni"; part of the cache's root key
-  std::string precision;               // "default" or "high"; part of the cache's root key
-  std::string kv_type;                 // for example "f16"; part of the cache's root key
-  std::string weights_id;              // hash that names the weights; part of the cache's root key
+  double matrix_weights =
+      0;  // weights that every read token is multiplied with, 2 operations each (not the output layer's)
+  std::size_t weight_bytes = 0;  // resident bytes of the packed weights
+  std::string kernel_variant;    // for example "avx512vnni"; part of the cache's root key
+  std::string precision;         // "default" or "high"; part of the cache's root key
+  std::string kv_type;           // for example "f16"; part of the cache's root key
+  std::string weights_id;        // hash that names the weights; part of the cache's root key
   std::uint32_t rounding_version =
       0;  // bumped when the same tokens give other bits; part of the cache's root key
   bool exact = false;

@@ -100,6 +100,7 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Ggu
   d.context_length = static_cast<std::uint32_t>(c.context);
   d.kv_bytes_per_block = c.kv_block_bytes();
   d.weight_bytes = model->weight_bytes();
+  d.matrix_weights = model->matrix_weights();
   d.kernel_variant = std::string(table.name);
   d.precision = options.precision == models::Precision::kHigh ? "high" : "default";
   d.kv_type = "f16";

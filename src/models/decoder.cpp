@@ -85,6 +85,8 @@ class DecoderReader {
     out = std::move(packed).value();
     file_.release(*t);
     model_.weight_bytes_ += out.data.size();
+    const bool output = &out == &model_.output_;
+    if (!output) model_.matrix_weights_ += static_cast<double>(rows) * static_cast<double>(columns);
     done_ += static_cast<double>(t->data.size());
     if (options_.progress) options_.progress(std::min(1.0, done_ / total_));
   }

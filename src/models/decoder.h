@@ -34,6 +34,7 @@ class Decoder final : public Model {
 
   const ModelConfig& config() const override { return config_; }
   std::size_t weight_bytes() const override { return weight_bytes_; }
+  double matrix_weights() const override { return matrix_weights_; }
   void forward(const Batch& batch) override;
 
  private:
@@ -54,6 +55,7 @@ class Decoder final : public Model {
   std::vector<float> rope_factors_;  // (head_dim / 2) or empty
   std::vector<DecoderLayer> layers_;
   std::size_t weight_bytes_ = 0;
+  double matrix_weights_ = 0;
 
   // Activations of the batch in flight.
   Rows x_, normed_, ffn_normed_, q_, k_, v_, attended_, gate_, up_, last_;

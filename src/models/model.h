@@ -57,7 +57,9 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const ModelConfig& config() const = 0;
-  virtual std::size_t weight_bytes() const = 0;
+  virtual std::size_t weight_bytes() const = 0;  // resident, packed
+  virtual double matrix_weights()
+      const = 0;  // that every read token is multiplied with (not the output layer's)
   // One thread at a time. Token ids, positions and block tables must be valid: the executor has checked them.
   virtual void forward(const Batch& batch) = 0;
 };

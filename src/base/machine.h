@@ -1,0 +1,14 @@
+#pragma once
+// What the process may use of this machine.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kvasir {
+
+// Memory that the process may take: the machine's, or its control group's limit where that is lower.
+std::uint64_t memory_limit_bytes();
+// Resident memory of the process now; 0 where the system does not say.
+std::uint64_t resident_bytes();
+
+}  // namespace kvasir

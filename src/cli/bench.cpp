@@ -1,0 +1,166 @@
+// `kvasir bench`: prefill and decode speed of a model, beside the machine's limits measured in the same run.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "cli/commands.h"
+#include "cli/limits.h"
+#include "executor/native.h"
+
+namespace kvasir::cli {
+namespace {
+
+struct BenchOptions {
+  ModelOptions model;
+  std::uint32_t prefill = 512;
+  std::uint32_t decode = 64;
+  std::uint32_t depth = 0;
+  std::uint32_t repeat = 3;
+  bool json = false;
+};
+
+struct Rates {
+  std::vector<double> prefill;  // tokens a second, one a round
+  std::vector<double> decode;
+};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// One sequence in a block table of its own, read over and over.
+class Sequence {
+ public:
+  Sequence(executor::Executor& executor, std::size_t tokens)
+      : executor_(executor),
+        memory_((tokens / kBlockTokens + 1) * executor.describe().kv_bytes_per_block),
+        logits_(executor.describe().vocab_size) {
+    for (std::uint32_t i = 0; i <= tokens / kBlockTokens; ++i) blocks_.push_back(BlockId{i});
+  }
+  // Reads tokens at `start`; seconds, or a negative number on failure.
+  double read(std::span<const TokenId> tokens, std::uint32_t start) {
+    const executor::SequenceSpan span{tokens, start, blocks_, 1};
+    const auto begin = std::chrono::steady_clock::now();
+    const Status status =
+        executor_.forward({&span, 1}, {memory_.data(), executor_.describe().kv_bytes_per_block}, logits_);
+    return status.ok() ? seconds_since(begin) : -1;
+  }
+
+ private:
+  executor::Executor& executor_;
+  AlignedBuffer memory_;
+  std::vector<float> logits_;
+  std::vector<BlockId> blocks_;
+};
+
+Rates measure(executor::Executor& executor, const BenchOptions& options) {
+  Sequence sequence(executor, options.depth + std::max(options.prefill, options.decode));
+  // Ordinary tokens in a fixed, mixed order; which ones they are does not change the work.
+  std::vector<TokenId> tokens(std::max({options.prefill, options.decode, options.depth, 1U}));
+  const auto range =
+      static_cast<std::uint32_t>(std::max<std::size_t>(executor.describe().vocab_size * 3 / 4, 1));
+  for (std::uint32_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<TokenId>(i * 7919U % range);
+  const std::span all(tokens);
+  sequence.read(all.first(std::min<std::size_t>(32, tokens.size())), 0);  // warm
+  if (options.depth > 0) sequence.read(all.first(options.depth), 0);
+  Rates rates;
+  for (std::uint32_t round = 0; round < options.repeat; ++round) {
+    if (options.prefill > 0) {
+      rates.prefill.push_back(options.prefill / sequence.read(all.first(options.prefill), options.depth));
+    }
+    if (options.decode == 0) continue;
+    double total = 0;
+    for (std::uint32_t i = 0; i < options.decode; ++i)
+      total += sequence.read(all.subspan(i, 1), options.depth + i);
+    rates.decode.push_back(options.decode / total);
+  }
+  return rates;
+}
+
+struct Spread {
+  double median = 0;
+  double low = 0;
+  double high = 0;
+};
+
+Spread spread(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::sort(values.begin(), values.end());
+  return {values[values.size() / 2], values.front(), values.back()};
+}
+
+void print(const executor::Description& d, const MachineLimits& limits, const Rates& rates,
+           const BenchOptions& o) {
+  const Spread prefill = spread(rates.prefill);
+  const Spread decode = spread(rates.decode);
+  // A decoded token reads every weight once; a prefilled one multiplies and adds each once.
+  const double read_share = decode.median * static_cast<double>(d.weight_bytes) / limits.read_bytes_per_s;
+  const double weights = d.matrix_weights;
+  const double int8_share = prefill.median * weights * 2 / limits.int8_ops_per_s;
+  if (o.json) {
+    std::printf(
+        "{\"family\":\"%s\",\"kernels\":\"%s\",\"prefill_tokens\":%u,\"decode_tokens\":%u,\"depth\":%u,"
+        "\"prefill_per_s\":%.2f,\"prefill_low\":%.2f,\"prefill_high\":%.2f,"
+        "\"decode_per_s\":%.2f,\"decode_low\":%.2f,\"decode_high\":%.2f,"
+        "\"memory_bytes_per_s\":%.3e,\"int8_ops_per_s\":%.3e,\"decode_memory_share\":%.3f,"
+        "\"prefill_int8_share\":%.3f}\n",
+        d.family.c_str(), d.kernel_variant.c_str(), o.prefill, o.decode, o.depth, prefill.median, prefill.low,
+        prefill.high, decode.median, decode.low, decode.high, limits.read_bytes_per_s, limits.int8_ops_per_s,
+        read_share, int8_share);
+    return;
+  }
+  std::printf("machine   memory read %.1f GB/s, int8 %.0f GOPS (%s)\n", limits.read_bytes_per_s / 1e9,
+              limits.int8_ops_per_s / 1e9, d.kernel_variant.c_str());
+  if (o.prefill > 0) {
+    std::printf("prefill   %u tokens at depth %u: %.1f tokens/s (%.1f to %.1f), %.0f%% of the int8 limit\n",
+                o.prefill, o.depth, prefill.median, prefill.low, prefill.high, int8_share * 100);
+  }
+  if (o.decode > 0) {
+    std::printf("decode    %u tokens at depth %u: %.1f tokens/s (%.1f to %.1f), %.0f%% of the memory limit\n",
+                o.decode, o.depth, decode.median, decode.low, decode.high, read_share * 100);
+  }
+}
+
+int bench(const BenchOptions& options) {
+  auto file = weights::GgufFile::open(options.model.model);
+  if (!file.ok()) return fail(file.error());
+  auto pool = std::make_shared<ThreadPool>(options.model.threads != 0 ? options.model.threads
+                                                                      : default_thread_count());
+  executor::NativeOptions native;
+  native.pool = pool;
+  if (options.model.precision == "high") native.precision = models::Precision::kHigh;
+  auto executor = executor::load_native(*file, native);
+  if (!executor.ok()) return fail(executor.error());
+  const executor::Description& d = (*executor)->describe();
+  if (options.depth + std::max(options.prefill, options.decode) > d.context_length) {
+    return fail(
+        make_error(ErrorCode::kInvalidArgument, "the model's context is " + std::to_string(d.context_length) +
+                                                    " tokens; ask for less depth, prefill or decode"));
+  }
+  const MachineLimits limits = measure_limits(*pool, kernels::kernels());
+  print(d, limits, measure(**executor, options), options);
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, int& exit_code) {
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure a model's speed and its share of this machine's limits");
+  auto options = std::make_shared<BenchOptions>();
+  add_model_options(*command, options->model);
+  command->add_option("--prefill", options->prefill, "Tokens to prefill at once")->capture_default_str();
+  command->add_option("--decode", options->decode, "Tokens to decode one by one")->capture_default_str();
+  command->add_option("--depth", options->depth, "Tokens that are in the cache before")
+      ->capture_default_str();
+  command->add_option("--repeat", options->repeat, "Rounds; the median and the spread are shown")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 1000U));
+  command->add_flag("--json", options->json, "One JSON object instead of text");
+  command->callback([options, &exit_code] { exit_code = bench(*options); });
+}
+
+}  // namespace kvasir::cli

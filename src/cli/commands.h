@@ -1,0 +1,34 @@
+#pragma once
+// The commands of `kvasir`. Each adds its options to the CLI11 app it is given and returns the process's exit
+// code when run: 0 success, 1 a failure that one line on standard error explains, 2 wrong usage.
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+
+namespace kvasir::cli {
+
+// What every command that loads a model takes.
+struct ModelOptions {
+  std::string model;          // path of a GGUF file
+  std::uint32_t context = 0;  // 0: from the model and memory
+  std::uint64_t memory = 0;   // bytes; 0: from the machine
+  std::uint32_t threads = 0;  // 0: every CPU this process may use
+  std::string precision = "default";
+};
+
+void add_model_options(CLI::App& app, ModelOptions& options);
+
+// Each registers a subcommand; `exit_code` receives its result once the app has been parsed.
+void add_bench(CLI::App& app, int& exit_code);
+void add_chat(CLI::App& app, int& exit_code);
+void add_run(CLI::App& app, int& exit_code);
+void add_serve(CLI::App& app, int& exit_code);
+
+// Prints one line for a person and returns 1.
+int fail(const Error& error);
+
+}  // namespace kvasir::cli

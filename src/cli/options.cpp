@@ -1,0 +1,28 @@
+#include <cstdio>
+
+#include "cli/commands.h"
+
+namespace kvasir::cli {
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  app.add_option("-m,--model", options.model, "The model: a GGUF file")->required()->type_name("PATH");
+  app.add_option("--ctx", options.context,
+                 "Most tokens of a conversation (default: from the model and memory)")
+      ->type_name("TOKENS");
+  app.add_option("--memory", options.memory,
+                 "Most memory to take, weights included (default: from the machine)")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE, like 6GB");
+  app.add_option("--threads", options.threads, "Compute threads (default: every CPU)")
+      ->check(CLI::Range(1U, 1024U));
+  app.add_option("--precision", options.precision,
+                 "default, or high: activations at 15 bits everywhere, logits as of 32-bit floats")
+      ->check(CLI::IsMember({"default", "high"}));
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "kvasir: %s\n", error.message.c_str());
+  return 1;
+}
+
+}  // namespace kvasir::cli
