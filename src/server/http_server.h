@@ -1,8 +1,9 @@
 #pragma once
-// A small HTTP/1.1 server: connections, limits, time-outs, streaming, disconnects. It knows no route and no API.
+// A small HTTP/1.1 server: connections, limits, time-outs, streaming, disconnects. It knows no route and no
+// API.
 //
-// Threads: the handler is called on one of the server's own threads and should not block long; an Exchange may be used
-// from any thread. One request of a connection is handled at a time.
+// Threads: the handler is called on one of the server's own threads and should not block long; an Exchange
+// may be used from any thread. One request of a connection is handled at a time.
 
 #include <cstddef>
 #include <cstdint>
@@ -36,8 +37,9 @@ struct HttpResponse {
   std::string body;
 };
 
-// One request being answered. Either respond() once, or begin_stream(), write() any number of times and end().
-// Calls after the client has gone away do nothing. An Exchange that is destroyed unanswered answers 500.
+// One request being answered. Either respond() once, or begin_stream(), write() any number of times and
+// end(). Calls after the client has gone away do nothing. An Exchange that is destroyed unanswered answers
+// 500.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -45,8 +47,8 @@ class Exchange {
   virtual void begin_stream(int status, Headers headers) = 0;
   virtual void write(std::string data) = 0;  // queued; never blocks
   virtual void end() = 0;
-  // `gone` is called at most once, on a server thread, when the client closes before the answer is complete; at once if
-  // it already has. Dropped when the answer is complete.
+  // `gone` is called at most once, on a server thread, when the client closes before the answer is complete;
+  // at once if it already has. Dropped when the answer is complete.
   virtual void on_disconnect(std::function<void()> gone) = 0;
 };
 
@@ -64,7 +66,8 @@ struct HttpOptions {
   std::size_t connection_limit = 4096;
   // Called with the headers alone, before a body is read: a response refuses the request.
   std::function<std::unique_ptr<HttpResponse>(const HttpRequest&)> guard;
-  // Shapes an error that the server itself finds (400, 408, 413, 431): status, sentence, the request as far as known.
+  // Shapes an error that the server itself finds (400, 408, 413, 431): status, sentence, the request as far
+  // as known.
   std::function<HttpResponse(int, const std::string&, const HttpRequest&)> shape_error;
 };
 
@@ -78,8 +81,8 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   std::uint16_t port() const;
-  // Takes no new connections, lets answers in flight finish for at most `seconds`, then closes. Returns true when all
-  // had finished.
+  // Takes no new connections, lets answers in flight finish for at most `seconds`, then closes. Returns true
+  // when all had finished.
   bool drain(double seconds);
 
  private:
