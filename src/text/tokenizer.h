@@ -22,7 +22,8 @@ namespace kvasir::text {
 // How special-token text ("<|im_start|>") inside the input is treated.
 enum class SpecialText {
   kParse,   // becomes the special token: for rendered prompts
-  kAsText,  // is ordinary text
+  kAsText,  // is ordinary text. Added tokens that are not control tokens (<tool_call> in Qwen) are still
+            // recognised, as in the reference library
 };
 
 class Tokenizer {

@@ -7,6 +7,7 @@
 mod byte_level;
 mod grammar;
 mod pre_tokenizers;
+mod python_methods;
 mod segment_cache;
 mod strftime;
 mod template;
