@@ -11,8 +11,8 @@ namespace {
 // Everything that KV depends on besides the tokens.
 std::string root_name(const executor::Description& d) {
   std::string name;
-  for (const std::string& part :
-       {d.family, d.weights_id, d.kv_type, d.kernel_variant, std::to_string(d.rounding_version)}) {
+  for (const std::string& part : {d.family, d.weights_id, d.kv_type, d.kernel_variant, d.precision,
+                                  std::to_string(d.rounding_version)}) {
     name.append(std::to_string(part.size())).append(":").append(part);
   }
   return name;
