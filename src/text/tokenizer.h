@@ -1,5 +1,7 @@
 #pragma once
 // Text <-> tokens, exactly as the Hugging Face `tokenizers` library does it for the same vocabulary.
+// GGUF vocabularies: byte-level BPE (gpt2) with the pre-tokenizers of text-ffi/src/pre_tokenizers.rs, SentencePiece
+// BPE (llama) and Gemma 4 (gemma4); others are kUnsupported.
 //
 // A Tokenizer is immutable after creation and may be used from any thread at once.
 
