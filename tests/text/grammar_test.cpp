@@ -165,11 +165,14 @@ TEST_F(Grammar, BadGrammarsAreTheCallersError) {
   auto bad_lark = factory()->compile_lark("start: nowhere");
   ASSERT_FALSE(bad_lark.ok());
   EXPECT_EQ(bad_lark.error().code, ErrorCode::kInvalidArgument);
-  for (const std::string_view source : {"{", "{\"type\":\"nonsense\"}", "{\"$ref\":\"#/nowhere\"}", "\xFF"}) {
+  for (const std::string_view source :
+       {"{", "{\"type\":\"nonsense\"}", "{\"$ref\":\"#/nowhere\"}", "{\"$ref\":\"#\"}", "5", "\xFF"}) {
     auto bad = factory()->compile_json_schema(source);
     ASSERT_FALSE(bad.ok()) << source;
     EXPECT_EQ(bad.error().code, ErrorCode::kInvalidArgument);
     EXPECT_FALSE(bad.error().message.empty());
+    EXPECT_LE(bad.error().message.size(), 1000u);
+    EXPECT_EQ(bad.error().message.find("<state>"), std::string::npos) << bad.error().message;
   }
 }
 

@@ -140,6 +140,16 @@ TEST(Tokenizer, FromTokenizerJson) {
   }
 }
 
+TEST(Tokenizer, VocabularyThatCannotTakeEveryTextIsRefused) {
+  std::string json(kTokenizerJson);
+  json.replace(json.find("RSTRIP"), 6, "false");
+  const std::string_view from = "\"unk_token\": null";
+  json.replace(json.find(from), from.size(), "\"unk_token\": \"nowhere\"");
+  auto loaded = Tokenizer::from_tokenizer_json(json);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_EQ(loaded.error().code, ErrorCode::kCorruptData);
+}
+
 TEST(Tokenizer, BadTokenizerJsonIsCorruptData) {
   for (const std::string_view json : {"", "[]", "{}", "{\"model\": 3}", "\xFF", "nul"}) {
     auto loaded = Tokenizer::from_tokenizer_json(json);

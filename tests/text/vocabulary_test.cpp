@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
+#include <limits>
 #include <random>
 
 #include "text/models.h"
@@ -203,7 +205,7 @@ TEST(Vocabulary, RandomMetadataNeverCrashes) {
     };
     const auto tokens = pick(14);
     GgufWriter w;
-    w.string("tokenizer.ggml.model", random() % 2 ? "gpt2" : "llama")
+    w.string("tokenizer.ggml.model", std::array{"gpt2", "llama", "gemma4"}[random() % 3])
         .strings("tokenizer.ggml.tokens", tokens);
     if (random() % 2) w.strings("tokenizer.ggml.merges", pick(4));
     std::vector<std::int32_t> types;

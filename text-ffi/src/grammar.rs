@@ -101,10 +101,14 @@ impl GrammarFactory {
                 Err(e) => return fail(Code::Invalid, format!("the JSON schema is not valid JSON: {e}")),
             }
         };
-        let matcher = Matcher::new(self.parsers.create_parser(grammar));
-        match matcher.get_error() {
-            Some(words) => fail(Code::Invalid, format!("the grammar does not compile: {words}")),
-            None => Ok(matcher),
+        let mut matcher = Matcher::new(self.parsers.create_parser(grammar));
+        if let Some(words) = matcher.get_error() {
+            return fail(Code::Invalid, format!("the grammar does not compile: {}", without_state(&words)));
+        }
+        // A grammar that no text satisfies ({"$ref": "#"}) compiles, and shows only in its first mask.
+        match matcher.compute_mask_or_eos() {
+            Ok(_) => Ok(matcher),
+            Err(e) => fail(Code::Invalid, format!("the grammar admits no text: {}", without_state(&e.to_string()))),
         }
     }
 
@@ -134,7 +138,12 @@ impl Compiled {
 }
 
 fn broken<T>(e: impl std::fmt::Display) -> Outcome<T> {
-    fail(Code::Internal, format!("grammar: {e}"))
+    fail(Code::Internal, format!("grammar: {}", without_state(&e.to_string())))
+}
+
+/// The engine appends a dump of its parser to some errors; that is for its authors.
+fn without_state(words: &str) -> &str {
+    words.split("\n<state>").next().unwrap_or(words)
 }
 
 impl GrammarMatcher {
