@@ -32,7 +32,9 @@ class GrammarFactory : public std::enable_shared_from_this<GrammarFactory> {
   struct Impl;
 
  private:
+  enum class Kind { kLark, kJsonSchema };
   explicit GrammarFactory(std::unique_ptr<Impl> impl);
+  Result<std::unique_ptr<GrammarMatcher>> compile(Kind kind, std::string_view source);
   std::unique_ptr<Impl> impl_;
 };
 

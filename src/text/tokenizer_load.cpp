@@ -1,0 +1,155 @@
+// Makes tokenizers: reads GGUF metadata or a tokenizer.json, and works out which tokens begin and end a text.
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "text/tokenizer_impl.h"
+#include "weights/gguf.h"
+
+namespace kvasir::text {
+namespace {
+
+// Tokens that end a turn in the templates of current families. Files often name one end token only, while the
+// model ends its turns with another.
+constexpr std::array<std::string_view, 14> kEndNames = {"<|im_end|>",
+                                                        "<|endoftext|>",
+                                                        "<|eot_id|>",
+                                                        "<|eom_id|>",
+                                                        "<|end_of_text|>",
+                                                        "<|end|>",
+                                                        "<end_of_turn>",
+                                                        "<turn|>",
+                                                        "</s>",
+                                                        "<|return|>",
+                                                        "<|call|>",
+                                                        "<|end_of_turn|>",
+                                                        "<|END_OF_TURN_TOKEN|>",
+                                                        "<｜end▁of▁sentence｜>"};
+
+constexpr std::array<std::string_view, 3> kEndKeys = {
+    "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+
+std::vector<kvt_text> texts_of(const std::vector<std::string_view>* strings) {
+  std::vector<kvt_text> texts;
+  if (strings == nullptr) return texts;
+  texts.reserve(strings->size());
+  for (const std::string_view s : *strings) texts.push_back(ffi::text_of(s));
+  return texts;
+}
+
+// A token id from the metadata: kNoToken where absent, an error where it lies outside the vocabulary.
+Result<TokenId> token_id(const weights::GgufFile& file, std::string_view key, std::size_t vocab_size) {
+  const std::optional<std::uint64_t> id = file.integer(key);
+  // Some converters write "none" as -1 or as 2^32 - 1.
+  if (!id || *id == std::numeric_limits<std::uint32_t>::max()) return kNoToken;
+  if (*id >= vocab_size) {
+    return make_error(ErrorCode::kCorruptData,
+                      std::string(key) + " is " + std::to_string(*id) + ", outside the vocabulary of " +
+                          std::to_string(vocab_size) + " tokens; convert the model again",
+                      file.path());
+  }
+  return static_cast<TokenId>(*id);
+}
+
+void add_end_token(std::vector<TokenId>& tokens, TokenId id) {
+  if (id != kNoToken && std::find(tokens.begin(), tokens.end(), id) == tokens.end()) tokens.push_back(id);
+}
+
+void add_end_names(const Tokenizer::Impl& impl, std::vector<TokenId>& tokens) {
+  for (const std::string_view name : kEndNames) {
+    std::int32_t id = kNoToken;
+    if (kvt_tokenizer_find(impl.handle.get(), ffi::text_of(name), &id, nullptr) != KVT_OK || id < 0) continue;
+    if (impl.table.kinds[id] == KVT_TOKEN_SPECIAL) add_end_token(tokens, id);
+  }
+}
+
+// Families whose GGUF files may lack add_bos_token although their texts begin with it.
+bool adds_bos_by_default(std::string_view model, std::string_view pre) {
+  constexpr std::array<std::string_view, 4> kPre = {"llama-bpe", "llama3", "llama-v3", "tekken"};
+  return model == "llama" || std::find(kPre.begin(), kPre.end(), pre) != kPre.end();
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(const weights::GgufFile& file) {
+  const auto model = file.string("tokenizer.ggml.model");
+  const auto* tokens = file.strings("tokenizer.ggml.tokens");
+  if (!model || tokens == nullptr || tokens->empty()) {
+    return make_error(ErrorCode::kCorruptData,
+                      "the file carries no vocabulary (tokenizer.ggml.model and tokenizer.ggml.tokens)",
+                      file.path());
+  }
+  const std::string_view pre = file.string("tokenizer.ggml.pre").value_or("");
+  const std::vector<kvt_text> token_texts = texts_of(tokens);
+  const std::vector<kvt_text> merge_texts = texts_of(file.strings("tokenizer.ggml.merges"));
+  std::vector<std::int32_t> types;
+  if (const auto* values = file.integers("tokenizer.ggml.token_type")) {
+    types.reserve(values->size());
+    for (const std::int64_t v : *values) {
+      types.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(v, -1, 1000)));
+    }
+  }
+  std::vector<float> scores;
+  if (const auto* values = file.numbers("tokenizer.ggml.scores")) {
+    scores.assign(values->begin(), values->end());
+  }
+
+  kvt_vocabulary vocabulary{};
+  vocabulary.model = ffi::text_of(*model);
+  vocabulary.pre = ffi::text_of(pre);
+  vocabulary.tokens = token_texts.data();
+  vocabulary.token_count = token_texts.size();
+  vocabulary.types = types.data();
+  vocabulary.type_count = types.size();
+  vocabulary.scores = scores.data();
+  vocabulary.score_count = scores.size();
+  vocabulary.merges = merge_texts.data();
+  vocabulary.merge_count = merge_texts.size();
+  vocabulary.add_space_prefix =
+      file.boolean("tokenizer.ggml.add_space_prefix").value_or(*model == "llama") ? 1 : 0;
+
+  auto impl = std::make_unique<Impl>();
+  kvt_tokenizer* handle = nullptr;
+  kvt_buffer error{};
+  kvt_status status = kvt_tokenizer_from_vocabulary(&vocabulary, &handle, &error);
+  if (status != KVT_OK) return ffi::error_of(status, error, file.path());
+  impl->handle.reset(handle);
+  status = kvt_tokenizer_table(handle, &impl->table, &error);
+  if (status != KVT_OK) return ffi::error_of(status, error, file.path());
+
+  KVASIR_ASSIGN_OR_RETURN(impl->bos, token_id(file, "tokenizer.ggml.bos_token_id", impl->table.count));
+  KVASIR_ASSIGN_OR_RETURN(impl->eos, token_id(file, "tokenizer.ggml.eos_token_id", impl->table.count));
+  for (const std::string_view key : kEndKeys) {
+    KVASIR_ASSIGN_OR_RETURN(const TokenId id, token_id(file, key, impl->table.count));
+    add_end_token(impl->end_tokens, id);
+  }
+  add_end_names(*impl, impl->end_tokens);
+  impl->adds_bos = impl->bos != kNoToken &&
+                   file.boolean("tokenizer.ggml.add_bos_token").value_or(adds_bos_by_default(*model, pre));
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
+}
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_tokenizer_json(std::string_view json) {
+  constexpr const char* kSubject = "tokenizer.json";
+  auto impl = std::make_unique<Impl>();
+  kvt_tokenizer* handle = nullptr;
+  kvt_buffer error{};
+  kvt_status status = kvt_tokenizer_from_json(ffi::text_of(json), &handle, &error);
+  if (status != KVT_OK) return ffi::error_of(status, error, kSubject);
+  impl->handle.reset(handle);
+  status = kvt_tokenizer_table(handle, &impl->table, &error);
+  if (status != KVT_OK) return ffi::error_of(status, error, kSubject);
+
+  // The file names no roles; what its post-processor writes in front of every text is the beginning.
+  impl->bos = impl->table.first_added;
+  impl->adds_bos = impl->bos != kNoToken;
+  add_end_names(*impl, impl->end_tokens);
+  if (!impl->end_tokens.empty()) impl->eos = impl->end_tokens.front();
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
+}
+
+}  // namespace kvasir::text

@@ -1,0 +1,261 @@
+//! Which tokens may come next: llguidance over the tokenizer's own table of token bytes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use llguidance::api::TopLevelGrammar;
+use llguidance::{Matcher, ParserFactory};
+use toktrie::{ApproximateTokEnv, InferenceCapabilities, TokRxInfo, TokTrie};
+
+use crate::tokenizer::{Kind, TextTokenizer};
+use crate::{fail, free_handle, guard, slice, Code, Outcome, Owned, Text};
+
+/// Compiled grammars kept; one is some hundred kilobytes. An agent's tool list changes seldom.
+const COMPILED_MAX: usize = 64;
+
+/// Kind and source.
+type Key = (i32, Box<str>);
+
+pub struct GrammarFactory {
+    parsers: ParserFactory,
+    mask_words: usize,
+    compiled: Mutex<Compiled>,
+}
+
+/// Pristine matchers by content. When full, the one used longest ago goes.
+#[derive(Default)]
+struct Compiled {
+    entries: HashMap<Key, (Arc<Matcher>, u64)>,
+    uses: u64,
+}
+
+pub struct GrammarMatcher {
+    matcher: Matcher,
+    mask_words: usize,
+    mask: Vec<u32>,
+}
+
+const _: fn() = || {
+    fn shared_between_threads<T: Send + Sync>() {}
+    fn moved_between_threads<T: Send>() {}
+    shared_between_threads::<GrammarFactory>();
+    moved_between_threads::<GrammarMatcher>();
+};
+
+impl GrammarFactory {
+    fn new(tokenizer: &TextTokenizer, end_tokens: &[u32]) -> Outcome<Self> {
+        let count = tokenizer.kinds.len();
+        if end_tokens.is_empty() {
+            return fail(Code::Invalid, "the vocabulary names no end token, so no grammar could ever end");
+        }
+        if let Some(id) = end_tokens.iter().find(|&&id| id as usize >= count) {
+            return fail(Code::Invalid, format!("end token {id} is outside the vocabulary of {count} tokens"));
+        }
+        // Special tokens are set apart by a byte that no text has: no string of a grammar can produce them, only
+        // their name. Added tokens that are text (<tool_call> in Qwen) stay text.
+        let words: Vec<Vec<u8>> = (0..count)
+            .map(|id| {
+                let bytes = tokenizer.token(id);
+                match tokenizer.kinds[id] {
+                    Kind::Unused => Vec::new(),
+                    Kind::Special => [&[TokTrie::SPECIAL_TOKEN_MARKER], bytes].concat(),
+                    // A lone 0xFF byte token would look like the marker; it is in no valid text.
+                    _ if bytes.first() == Some(&TokTrie::SPECIAL_TOKEN_MARKER) => Vec::new(),
+                    _ => bytes.to_vec(),
+                }
+            })
+            .collect();
+        let trie = TokTrie::from(&TokRxInfo::new(count as u32, end_tokens[0]), &words).with_eos_tokens(end_tokens);
+        let environment: toktrie::TokEnv = Arc::new(ApproximateTokEnv::new(trie));
+        let slices = llguidance::earley::SlicedBiasComputer::general_slices();
+        match ParserFactory::new(&environment, InferenceCapabilities::default(), &slices) {
+            Ok(mut parsers) => {
+                parsers.quiet();
+                Ok(GrammarFactory { parsers, mask_words: count.div_ceil(32), compiled: Mutex::default() })
+            }
+            Err(e) => fail(Code::Internal, format!("cannot set up grammars for this vocabulary: {e}")),
+        }
+    }
+
+    fn compile(&self, kind: i32, source: &str) -> Outcome<GrammarMatcher> {
+        let key: Key = (kind, source.into());
+        let found = self.compiled().get(&key);
+        let pristine = match found {
+            Some(matcher) => matcher,
+            None => {
+                let matcher = Arc::new(self.compile_new(kind, source)?);
+                self.compiled().put(key, matcher.clone());
+                matcher
+            }
+        };
+        // Deep: a request whose text makes the lexer's tables grow to their limit must not spoil the next one.
+        Ok(GrammarMatcher { matcher: pristine.deep_clone(), mask_words: self.mask_words, mask: Vec::new() })
+    }
+
+    fn compile_new(&self, kind: i32, source: &str) -> Outcome<Matcher> {
+        let grammar = if kind == 0 {
+            TopLevelGrammar::from_lark(source.to_string())
+        } else {
+            match serde_json::from_str(source) {
+                Ok(schema) => TopLevelGrammar::from_json_schema(schema),
+                Err(e) => return fail(Code::Invalid, format!("the JSON schema is not valid JSON: {e}")),
+            }
+        };
+        let matcher = Matcher::new(self.parsers.create_parser(grammar));
+        match matcher.get_error() {
+            Some(words) => fail(Code::Invalid, format!("the grammar does not compile: {words}")),
+            None => Ok(matcher),
+        }
+    }
+
+    fn compiled(&self) -> std::sync::MutexGuard<'_, Compiled> {
+        self.compiled.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Compiled {
+    fn get(&mut self, key: &Key) -> Option<Arc<Matcher>> {
+        self.uses += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.1 = self.uses;
+        Some(entry.0.clone())
+    }
+
+    fn put(&mut self, key: Key, matcher: Arc<Matcher>) {
+        if self.entries.len() >= COMPILED_MAX {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.1).map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
+                self.entries.remove(&oldest);
+            }
+        }
+        self.uses += 1;
+        self.entries.insert(key, (matcher, self.uses));
+    }
+}
+
+fn broken<T>(e: impl std::fmt::Display) -> Outcome<T> {
+    fail(Code::Internal, format!("grammar: {e}"))
+}
+
+impl GrammarMatcher {
+    fn compute_mask(&mut self) -> Outcome<()> {
+        let mask = self.matcher.compute_mask_or_eos().or_else(broken)?;
+        self.mask.clear();
+        self.mask.extend_from_slice(mask.as_slice());
+        self.mask.resize(self.mask_words, 0);
+        Ok(())
+    }
+
+    fn accept(&mut self, token: u32) -> Outcome<()> {
+        match self.matcher.try_consume_tokens(&[token]) {
+            Ok(1) => Ok(()),
+            Ok(_) => fail(Code::Internal, format!("token {token} is not allowed by the grammar at this place")),
+            Err(e) => broken(e),
+        }
+    }
+}
+
+// ---- The C face ----
+
+#[no_mangle]
+pub unsafe extern "C" fn kvt_grammar_factory_create(
+    tokenizer: *const TextTokenizer,
+    end_tokens: *const u32,
+    end_token_count: usize,
+    out: *mut *mut GrammarFactory,
+    error: *mut Owned<u8>,
+) -> i32 {
+    guard(error, || {
+        let factory = GrammarFactory::new(&*tokenizer, slice(end_tokens, end_token_count))?;
+        out.write(Box::into_raw(Box::new(factory)));
+        Ok(())
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn kvt_grammar_factory_free(factory: *mut GrammarFactory) {
+    free_handle(factory);
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn kvt_grammar_compile(
+    factory: *const GrammarFactory,
+    kind: i32,
+    source: Text,
+    out: *mut *mut GrammarMatcher,
+    error: *mut Owned<u8>,
+) -> i32 {
+    guard(error, || {
+        let Ok(source) = std::str::from_utf8(source.bytes()) else {
+            return fail(Code::Invalid, "the grammar is not valid UTF-8");
+        };
+        out.write(Box::into_raw(Box::new((*factory).compile(kind, source)?)));
+        Ok(())
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn kvt_matcher_free(matcher: *mut GrammarMatcher) {
+    free_handle(matcher);
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn kvt_matcher_mask(
+    matcher: *mut GrammarMatcher,
+    words: *mut *const u32,
+    word_count: *mut usize,
+    error: *mut Owned<u8>,
+) -> i32 {
+    guard(error, || {
+        (*matcher).compute_mask()?;
+        words.write((*matcher).mask.as_ptr());
+        word_count.write((*matcher).mask.len());
+        Ok(())
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn kvt_matcher_accept(matcher: *mut GrammarMatcher, token: u32, error: *mut Owned<u8>) -> i32 {
+    guard(error, || (*matcher).accept(token))
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn kvt_matcher_is_accepting(
+    matcher: *mut GrammarMatcher,
+    out: *mut i32,
+    error: *mut Owned<u8>,
+) -> i32 {
+    guard(error, || {
+        let m = &mut (*matcher).matcher;
+        // A stopped matcher consumed its end token or can only end.
+        let accepting = m.is_stopped() && !m.is_error() || m.is_accepting().or_else(broken)?;
+        out.write(accepting as i32);
+        Ok(())
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn kvt_matcher_is_stopped(
+    matcher: *mut GrammarMatcher,
+    out: *mut i32,
+    error: *mut Owned<u8>,
+) -> i32 {
+    guard(error, || {
+        out.write((*matcher).matcher.is_stopped() as i32);
+        Ok(())
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn kvt_matcher_clone(
+    matcher: *const GrammarMatcher,
+    out: *mut *mut GrammarMatcher,
+    error: *mut Owned<u8>,
+) -> i32 {
+    guard(error, || {
+        let m = &*matcher;
+        let copy = GrammarMatcher { matcher: m.matcher.clone(), mask_words: m.mask_words, mask: Vec::new() };
+        out.write(Box::into_raw(Box::new(copy)));
+        Ok(())
+    })
+}
