@@ -64,6 +64,13 @@ std::string tools_description(const Conversation& conversation, const ToolFormat
   return text;
 }
 
+Message turn(Role role, std::string content) {
+  Message message;
+  message.role = role;
+  message.content = std::move(content);
+  return message;
+}
+
 // System turns where the template takes them: see TemplateTraits.
 std::vector<Message> place_system_turns(const Conversation& conversation, const TemplateTraits& traits) {
   std::vector<Message> placed;
@@ -71,7 +78,7 @@ std::vector<Message> place_system_turns(const Conversation& conversation, const 
   std::size_t next = 0;
   if (!traits.renders_mid_system || !traits.renders_system) {
     // One leading system turn at most.
-    Message system{.role = Role::kSystem};
+    Message system = turn(Role::kSystem, {});
     for (; next < messages.size() && messages[next].role == Role::kSystem; ++next) {
       system.content = joined(system.content, messages[next].content);
     }
@@ -87,11 +94,11 @@ std::vector<Message> place_system_turns(const Conversation& conversation, const 
     if (!pending.empty() && message.role == Role::kUser) {
       message.content = joined(std::exchange(pending, {}), message.content);
     } else if (!pending.empty() && message.role == Role::kAssistant) {
-      placed.push_back({.role = Role::kUser, .content = std::exchange(pending, {})});
+      placed.push_back(turn(Role::kUser, std::exchange(pending, {})));
     }
     placed.push_back(std::move(message));
   }
-  if (!pending.empty()) placed.push_back({.role = Role::kUser, .content = std::move(pending)});
+  if (!pending.empty()) placed.push_back(turn(Role::kUser, std::move(pending)));
   return placed;
 }
 
@@ -99,7 +106,7 @@ std::vector<Message> place_system_turns(const Conversation& conversation, const 
 void write_out_tools(const Conversation& conversation, const ToolFormat& format, std::vector<Message>& messages) {
   if (!conversation.tools.empty()) {
     if (messages.empty() || messages.front().role != Role::kSystem) {
-      messages.insert(messages.begin(), Message{.role = Role::kSystem});
+      messages.insert(messages.begin(), turn(Role::kSystem, {}));
     }
     messages.front().content = joined(messages.front().content, tools_description(conversation, format));
   }
@@ -111,7 +118,7 @@ void write_out_tools(const Conversation& conversation, const ToolFormat& format,
       if (!written.empty() && written.back().role == Role::kTool) {
         written.back().content += "\n" + block;
       } else {
-        written.push_back({.role = Role::kTool, .content = block});
+        written.push_back(turn(Role::kTool, block));
       }
       continue;
     }
