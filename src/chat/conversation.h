@@ -40,11 +40,19 @@ struct ToolChoice {
   std::string name;  // kNamed
 };
 
+// What the answer's text must be, beside tool calls.
+struct ResponseFormat {
+  enum class Kind { kText, kJsonObject, kJsonSchema };
+  Kind kind = Kind::kText;
+  boost::json::value schema;  // kJsonSchema
+};
+
 struct Conversation {
   std::vector<Message> messages;
   std::vector<Tool> tools;
   ToolChoice tool_choice;
   bool parallel_tool_calls = true;
+  ResponseFormat response_format;
   boost::json::object template_options;  // chat_template_kwargs
 };
 

@@ -1,0 +1,196 @@
+// Anthropic's message object and its event stream.
+
+#include <utility>
+
+#include "api/response_builder.h"
+
+#include <boost/json.hpp>
+
+namespace kvasir::api {
+namespace {
+
+namespace json = boost::json;
+
+// Clients keep a thought's signature and send it back; here nothing needs checking.
+constexpr std::string_view kSignature = "a3Zhc2ly";
+
+class AnthropicResponse : public ResponseBuilder {
+ public:
+  explicit AnthropicResponse(ResponseOptions options) : options_(std::move(options)) {}
+
+  // The first event has the prompt's usage in it: it waits for started(), or for the first keepalive.
+  std::string opened() override { return {}; }
+
+  std::string started(std::size_t, const engine::Started& started) override {
+    usage_.prompt_tokens = started.prompt_tokens;
+    usage_.cached_tokens = started.cached_tokens;
+    return begin();
+  }
+
+  std::string output(std::size_t, std::span<const chat::OutputEvent> events,
+                     std::span<const engine::SampledToken> tokens) override {
+    usage_.completion_tokens += static_cast<std::uint32_t>(tokens.size());
+    std::string out;
+    for (const chat::OutputEvent& event : events) {
+      out += std::visit([this](const auto& e) { return take(e); }, event);
+    }
+    return options_.stream ? out : std::string();
+  }
+
+  std::string finished(std::size_t, const engine::Finished& finished) override {
+    usage_ = finished.usage;
+    std::string out = begin();
+    // Clients take an answer without a block for a broken one.
+    if (blocks_.empty()) out += open_block(Block::kText, json::object{{"type", "text"}, {"text", ""}});
+    out += close_block();
+    stop_reason_ = "end_turn";
+    if (finished.reason == engine::FinishReason::kLength) {
+      stop_reason_ = "max_tokens";
+    } else if (finished.reason == engine::FinishReason::kStopString) {
+      stop_reason_ = "stop_sequence";
+      stop_sequence_ = finished.stop_string;
+    } else if (calls_ > 0) {
+      stop_reason_ = "tool_use";
+    }
+    json::object delta{{"stop_reason", stop_reason_}, {"stop_sequence", stop_sequence_}};
+    out += event("message_delta", {{"delta", std::move(delta)}, {"usage", usage_json()}});
+    return options_.stream ? out : std::string();
+  }
+
+  std::string ended() override { return options_.stream ? event("message_stop", {}) : std::string(); }
+
+  std::string keepalive() override { return options_.stream ? begin() + event("ping", {}) : std::string(); }
+
+  std::string failed(const Error& error) override {
+    return options_.stream ? begin() + error_event(Dialect::kAnthropic, error) : std::string();
+  }
+
+  std::string body() override {
+    json::object message = message_json();
+    message["content"] = std::move(blocks_);
+    return json::serialize(message);
+  }
+
+ private:
+  enum class Block { kNone, kText, kThinking, kToolUse };
+
+  std::string event(const char* type, json::object fields) const {
+    json::object data{{"type", type}};
+    for (auto& field : fields) data[field.key()] = std::move(field.value());
+    return std::string("event: ") + type + "\ndata: " + json::serialize(data) + "\n\n";
+  }
+
+  json::object usage_json() const {
+    return {{"input_tokens", usage_.prompt_tokens - usage_.cached_tokens},
+            {"cache_creation_input_tokens", 0},
+            {"cache_read_input_tokens", usage_.cached_tokens},
+            {"output_tokens", usage_.completion_tokens}};
+  }
+
+  json::object message_json() const {
+    return {{"id", "msg_" + options_.id},
+            {"type", "message"},
+            {"role", "assistant"},
+            {"model", options_.model},
+            {"content", json::array()},
+            {"stop_reason", stop_reason_},
+            {"stop_sequence", stop_sequence_},
+            {"usage", usage_json()}};
+  }
+
+  std::string begin() {
+    if (begun_ || !options_.stream) return {};
+    begun_ = true;
+    return event("message_start", {{"message", message_json()}});
+  }
+
+  std::string take(const chat::TextDelta& delta) {
+    std::string out;
+    if (block_ != Block::kText) {
+      out = close_block() + open_block(Block::kText, json::object{{"type", "text"}, {"text", ""}});
+    }
+    text_ += delta.text;
+    return out + block_delta({{"type", "text_delta"}, {"text", delta.text}});
+  }
+
+  std::string take(const chat::ReasoningDelta& delta) {
+    std::string out;
+    if (block_ != Block::kThinking) {
+      out = close_block() +
+            open_block(Block::kThinking, json::object{{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
+    }
+    text_ += delta.text;
+    return out + block_delta({{"type", "thinking_delta"}, {"thinking", delta.text}});
+  }
+
+  std::string take(const chat::ToolCallBegin& call) {
+    ++calls_;
+    json::object block{{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", json::object()}};
+    std::string out = close_block();
+    return out + open_block(Block::kToolUse, std::move(block));
+  }
+
+  std::string take(const chat::ToolCallArguments& arguments) {
+    text_ += arguments.fragment;
+    return block_delta({{"type", "input_json_delta"}, {"partial_json", arguments.fragment}});
+  }
+
+  std::string take(const chat::ToolCallEnd&) { return close_block(); }
+
+  std::string open_block(Block kind, json::object block) {
+    std::string out = begin();
+    if (options_.stream) out += event("content_block_start", {{"index", blocks_.size()}, {"content_block", block}});
+    blocks_.push_back(std::move(block));
+    block_ = kind;
+    return out;
+  }
+
+  std::string block_delta(json::object delta) const {
+    if (!options_.stream) return {};
+    return event("content_block_delta", {{"index", blocks_.size() - 1}, {"delta", std::move(delta)}});
+  }
+
+  std::string close_block() {
+    if (block_ == Block::kNone) return {};
+    std::string out;
+    const std::string text = std::exchange(text_, {});
+    if (block_ == Block::kThinking) out = block_delta({{"type", "signature_delta"}, {"signature", kSignature}});
+    if (!options_.stream) keep_whole(text);
+    block_ = Block::kNone;
+    return out + event("content_block_stop", {{"index", blocks_.size() - 1}});
+  }
+
+  // The block as body() shows it. A streaming builder keeps only its head, to count by.
+  void keep_whole(const std::string& text) {
+    json::object& block = blocks_.back().as_object();
+    if (block_ == Block::kText) block["text"] = text;
+    if (block_ == Block::kThinking) {
+      block["thinking"] = text;
+      block["signature"] = kSignature;
+    }
+    if (block_ == Block::kToolUse) {
+      boost::system::error_code failed;
+      json::value input = json::parse(text, failed);
+      // Cut short by max_tokens: the input must still be an object.
+      if (!failed && input.is_object()) block["input"] = std::move(input);
+    }
+  }
+
+  ResponseOptions options_;
+  engine::Usage usage_;
+  bool begun_ = false;
+  Block block_ = Block::kNone;
+  json::array blocks_;
+  std::string text_;  // of the open block
+  std::size_t calls_ = 0;
+  json::value stop_reason_;
+  json::value stop_sequence_;
+};
+
+}  // namespace
+
+std::unique_ptr<ResponseBuilder> make_anthropic_response(ResponseOptions options) {
+  return std::make_unique<AnthropicResponse>(std::move(options));
+}
+
+}  // namespace kvasir::api

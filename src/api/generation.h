@@ -1,0 +1,40 @@
+#pragma once
+// What every generation endpoint's body is parsed into.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "chat/conversation.h"
+#include "engine/engine.h"
+
+namespace kvasir::api {
+
+struct GenerationOptions {
+  std::string model;  // as the client named it; may be empty
+  engine::SamplingParams sampling;
+  bool seed_given = false;                  // else the server draws one
+  std::optional<std::uint32_t> max_tokens;  // at least 1; nullopt: what the context leaves
+  std::vector<std::string> stop;
+  std::optional<std::uint32_t> logprobs;  // as engine::Request has it
+  std::uint32_t n = 1;                    // answers a prompt
+  bool stream = false;
+  bool include_usage = false;  // stream: a last chunk with the usage
+  bool use_cache = true;
+  bool ignore_eos = false;
+};
+
+struct ChatRequest {
+  GenerationOptions options;
+  chat::Conversation conversation;
+};
+
+struct CompletionRequest {
+  GenerationOptions options;
+  std::vector<std::variant<std::string, std::vector<TokenId>>> prompts;  // at least one
+  bool echo = false;
+};
+
+}  // namespace kvasir::api

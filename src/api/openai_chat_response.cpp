@@ -1,0 +1,192 @@
+// OpenAI's chat.completion and chat.completion.chunk objects.
+
+#include <utility>
+
+#include "api/openai_usage.h"
+
+namespace kvasir::api {
+namespace {
+
+namespace json = boost::json;
+
+struct Choice {
+  std::string content;
+  std::string reasoning;
+  json::array tool_calls;
+  std::string arguments;  // of the last call, not yet in tool_calls
+  std::size_t calls = 0;
+  json::array logprobs;
+  json::value finish_reason;
+};
+
+class OpenAiChatResponse : public ResponseBuilder {
+ public:
+  explicit OpenAiChatResponse(ResponseOptions options)
+      : options_(std::move(options)), choices_(options_.choices), usage_(options_.answers_a_prompt) {}
+
+  std::string opened() override {
+    std::string out;
+    if (!options_.stream) return out;
+    for (std::size_t i = 0; i < choices_.size(); ++i) out += chunk(i, {{"role", "assistant"}, {"content", ""}}, nullptr);
+    return out;
+  }
+
+  std::string started(std::size_t, const engine::Started&) override { return {}; }
+
+  std::string output(std::size_t choice, std::span<const chat::OutputEvent> events,
+                     std::span<const engine::SampledToken> tokens) override {
+    std::string out;
+    json::value logprobs = nullptr;
+    if (options_.logprobs && !tokens.empty()) logprobs = json::object{{"content", logprobs_json(tokens)}, {"refusal", nullptr}};
+    for (const chat::OutputEvent& event : events) {
+      json::object delta = std::visit([&](const auto& e) { return take(choices_[choice], e); }, event);
+      // The tokens belong to the whole batch of events; its first chunk carries them.
+      if (options_.stream && !delta.empty()) {
+        out += chunk(choice, std::move(delta), nullptr, std::exchange(logprobs, nullptr));
+      }
+    }
+    if (options_.stream && !logprobs.is_null()) {
+      out += chunk(choice, {{"content", ""}}, nullptr, std::move(logprobs));
+    } else if (!options_.stream && options_.logprobs) {
+      for (json::value& entry : logprobs_json(tokens)) choices_[choice].logprobs.push_back(std::move(entry));
+    }
+    return out;
+  }
+
+  std::string finished(std::size_t choice, const engine::Finished& finished) override {
+    Choice& state = choices_[choice];
+    usage_.add(choice, finished.usage);
+    state.finish_reason = finished.reason == engine::FinishReason::kLength ? "length"
+                          : state.calls > 0                                ? "tool_calls"
+                                                                           : "stop";
+    return options_.stream ? chunk(choice, {}, state.finish_reason) : std::string();
+  }
+
+  std::string ended() override {
+    if (!options_.stream) return {};
+    std::string out;
+    if (options_.include_usage) {
+      json::object last = head("chat.completion.chunk");
+      last["choices"] = json::array();
+      last["usage"] = usage_.json();
+      out = sse_data(last);
+    }
+    return out + "data: [DONE]\n\n";
+  }
+
+  std::string keepalive() override { return options_.stream ? ": ping\n\n" : ""; }
+
+  std::string failed(const Error& error) override {
+    return options_.stream ? error_event(Dialect::kOpenAi, error) : std::string();
+  }
+
+  std::string body() override {
+    json::array list;
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+      Choice& state = choices_[i];
+      json::object message{{"role", "assistant"}, {"content", nullptr}, {"refusal", nullptr}};
+      if (!state.content.empty() || state.tool_calls.empty()) message["content"] = state.content;
+      if (!state.reasoning.empty()) message["reasoning_content"] = state.reasoning;
+      if (!state.tool_calls.empty()) message["tool_calls"] = std::move(state.tool_calls);
+      json::value logprobs = nullptr;
+      if (options_.logprobs) logprobs = json::object{{"content", std::move(state.logprobs)}, {"refusal", nullptr}};
+      list.push_back(json::object{{"index", i},
+                                  {"message", std::move(message)},
+                                  {"logprobs", std::move(logprobs)},
+                                  {"finish_reason", std::move(state.finish_reason)}});
+    }
+    json::object whole = head("chat.completion");
+    whole["choices"] = std::move(list);
+    whole["usage"] = usage_.json();
+    return json::serialize(whole);
+  }
+
+ private:
+  // Each event, as a delta; kept for body() where nothing is streamed.
+  json::object take(Choice& state, const chat::TextDelta& event) const {
+    if (options_.stream) return {{"content", event.text}};
+    state.content += event.text;
+    return {};
+  }
+  json::object take(Choice& state, const chat::ReasoningDelta& event) const {
+    if (options_.stream) return {{"reasoning_content", event.text}};
+    state.reasoning += event.text;
+    return {};
+  }
+  json::object take(Choice& state, const chat::ToolCallBegin& event) const {
+    ++state.calls;
+    json::object function{{"name", event.name}, {"arguments", ""}};
+    if (!options_.stream) {
+      state.arguments.clear();
+      state.tool_calls.push_back(
+          json::object{{"id", event.id}, {"type", "function"}, {"function", std::move(function)}});
+      return {};
+    }
+    json::object call{
+        {"index", event.index}, {"id", event.id}, {"type", "function"}, {"function", std::move(function)}};
+    return {{"tool_calls", json::array{std::move(call)}}};
+  }
+  json::object take(Choice& state, const chat::ToolCallArguments& event) const {
+    if (!options_.stream) {
+      state.arguments += event.fragment;
+      return {};
+    }
+    json::object call{{"index", event.index}, {"function", json::object{{"arguments", event.fragment}}}};
+    return {{"tool_calls", json::array{std::move(call)}}};
+  }
+  json::object take(Choice& state, const chat::ToolCallEnd&) const {
+    if (!options_.stream && !state.tool_calls.empty()) {
+      state.tool_calls.back().at("function").as_object()["arguments"] = std::exchange(state.arguments, {});
+    }
+    return {};
+  }
+
+  json::object head(const char* kind) const {
+    return {{"id", "chatcmpl-" + options_.id},
+            {"object", kind},
+            {"created", options_.created},
+            {"model", options_.model},
+            {"system_fingerprint", options_.fingerprint}};
+  }
+
+  std::string chunk(std::size_t choice, json::object delta, json::value finish_reason,
+                    json::value logprobs = nullptr) const {
+    json::object whole = head("chat.completion.chunk");
+    json::object entry{{"index", choice}, {"delta", std::move(delta)}};
+    if (options_.logprobs) entry["logprobs"] = std::move(logprobs);
+    entry["finish_reason"] = std::move(finish_reason);
+    whole["choices"] = json::array{std::move(entry)};
+    if (options_.include_usage) whole["usage"] = nullptr;
+    return sse_data(whole);
+  }
+
+  json::object token_json(TokenId token, float logprob) const {
+    json::array bytes;
+    for (const char byte : options_.token_bytes(token)) bytes.push_back(static_cast<unsigned char>(byte));
+    return {{"token", token_text(options_, token)}, {"logprob", finite_logprob(logprob)}, {"bytes", std::move(bytes)}};
+  }
+
+  json::array logprobs_json(std::span<const engine::SampledToken> tokens) const {
+    json::array list;
+    for (const engine::SampledToken& sampled : tokens) {
+      json::object entry = token_json(sampled.token, sampled.logprob);
+      json::array top;
+      for (const engine::TokenLogprob& other : sampled.top) top.push_back(token_json(other.token, other.logprob));
+      entry["top_logprobs"] = std::move(top);
+      list.push_back(std::move(entry));
+    }
+    return list;
+  }
+
+  ResponseOptions options_;
+  std::vector<Choice> choices_;
+  UsageSum usage_;
+};
+
+}  // namespace
+
+std::unique_ptr<ResponseBuilder> make_openai_chat_response(ResponseOptions options) {
+  return std::make_unique<OpenAiChatResponse>(std::move(options));
+}
+
+}  // namespace kvasir::api

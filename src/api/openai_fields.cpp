@@ -1,0 +1,93 @@
+#include "api/openai_fields.h"
+
+#include <charconv>
+#include <limits>
+
+namespace kvasir::api {
+namespace {
+
+namespace json = boost::json;
+
+constexpr double kLargest = 1e9;
+constexpr std::size_t kStopStringsMax = 16;
+constexpr std::int64_t kAnswersMax = 128;
+
+std::unordered_map<TokenId, float> parse_logit_bias(const Fields& body) {
+  std::unordered_map<TokenId, float> biases;
+  const std::optional<Fields> fields = body.fields("logit_bias");
+  if (!fields) return biases;
+  for (const auto& entry : fields->all()) {
+    const std::string key(entry.key());
+    TokenId token = kNoToken;
+    const auto [end, failed] = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (failed != std::errc() || end != key.data() + key.size() || token < 0) {
+      field_error(fields->path_of(key), "must be keyed by a token id");
+    }
+    const std::optional<double> bias = fields->number(key, -100, 100);
+    if (bias) biases[token] = static_cast<float>(*bias);
+  }
+  return biases;
+}
+
+engine::SamplingParams parse_sampling(const Fields& body) {
+  engine::SamplingParams sampling;
+  const auto set = [&body](std::string_view key, double least, double most, float& to) {
+    if (const std::optional<double> value = body.number(key, least, most)) to = static_cast<float>(*value);
+  };
+  set("temperature", 0, 2, sampling.temperature);
+  set("top_p", 0, 1, sampling.top_p);
+  set("min_p", 0, 1, sampling.min_p);
+  set("presence_penalty", -2, 2, sampling.presence_penalty);
+  set("frequency_penalty", -2, 2, sampling.frequency_penalty);
+  set("repetition_penalty", 0, kLargest, sampling.repetition_penalty);
+  if (sampling.repetition_penalty == 0) field_error(body.path_of("repetition_penalty"), "must be more than 0");
+  // -1 is how vLLM's clients say "off".
+  if (const auto top_k = body.integer("top_k", -1, std::numeric_limits<std::int32_t>::max())) {
+    sampling.top_k = *top_k < 0 ? 0 : static_cast<std::int32_t>(*top_k);
+  }
+  sampling.logit_bias = parse_logit_bias(body);
+  return sampling;
+}
+
+}  // namespace
+
+std::vector<std::string> parse_stop(const Fields& body, std::string_view key, std::size_t most) {
+  std::vector<std::string> stop;
+  const json::value* value = body.find(key);
+  if (value == nullptr) return stop;
+  const std::string path = body.path_of(key);
+  if (value->is_string()) {
+    if (!value->get_string().empty()) stop.push_back(to_string(*value));
+    return stop;
+  }
+  if (!value->is_array()) field_error(path, "must be a string or a list of strings");
+  const json::array& list = value->get_array();
+  if (list.size() > most) field_error(path, "must be at most " + std::to_string(most) + " strings");
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].is_string()) field_error(element_path(path, i), "must be a string");
+    if (!list[i].get_string().empty()) stop.push_back(to_string(list[i]));
+  }
+  return stop;
+}
+
+GenerationOptions parse_openai_options(const Fields& body) {
+  constexpr auto kAny = std::numeric_limits<std::int64_t>::max();
+  GenerationOptions options;
+  options.model = body.string("model").value_or("");
+  options.sampling = parse_sampling(body);
+  if (const auto seed = body.integer("seed", std::numeric_limits<std::int64_t>::min(), kAny)) {
+    options.sampling.seed = static_cast<std::uint64_t>(*seed);
+    options.seed_given = true;
+  }
+  options.stop = parse_stop(body, "stop", kStopStringsMax);
+  options.n = static_cast<std::uint32_t>(body.integer("n", 1, kAnswersMax).value_or(1));
+  options.stream = body.boolean("stream").value_or(false);
+  if (const std::optional<Fields> stream = body.fields("stream_options")) {
+    options.include_usage = stream->boolean("include_usage").value_or(false);
+  }
+  options.use_cache = body.boolean("cache_prompt").value_or(true);
+  options.ignore_eos = body.boolean("ignore_eos").value_or(false);
+  return options;
+}
+
+}  // namespace kvasir::api

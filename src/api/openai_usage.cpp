@@ -1,0 +1,50 @@
+#include "api/openai_usage.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "text/tokenizer.h"
+
+namespace kvasir::api {
+
+namespace json = boost::json;
+
+void UsageSum::add(std::size_t choice, const engine::Usage& usage) {
+  const std::size_t index = choice / answers_a_prompt_;
+  if (prompts_.size() <= index) prompts_.resize(index + 1);
+  Prompt& prompt = prompts_[index];
+  prompt.cached = prompt.seen ? std::min(prompt.cached, usage.cached_tokens) : usage.cached_tokens;
+  prompt.tokens = usage.prompt_tokens;
+  prompt.seen = true;
+  completion_tokens_ += usage.completion_tokens;
+}
+
+json::object UsageSum::json() const {
+  std::uint64_t tokens = 0;
+  std::uint64_t cached = 0;
+  for (const Prompt& prompt : prompts_) {
+    tokens += prompt.tokens;
+    cached += prompt.cached;
+  }
+  return {{"prompt_tokens", tokens},
+          {"completion_tokens", completion_tokens_},
+          {"total_tokens", tokens + completion_tokens_},
+          {"prompt_tokens_details", json::object{{"cached_tokens", cached}}}};
+}
+
+std::string token_text(const ResponseOptions& options, TokenId token) {
+  text::StreamDecoder decoder;
+  std::string text = decoder.feed(options.token_bytes(token));
+  return text + decoder.finish();
+}
+
+double finite_logprob(float logprob) {
+  constexpr double kFloor = -9999.0;
+  return std::isfinite(logprob) ? static_cast<double>(logprob) : kFloor;
+}
+
+std::string sse_data(const json::value& value) {
+  return "data: " + json::serialize(value) + "\n\n";
+}
+
+}  // namespace kvasir::api

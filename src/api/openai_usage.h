@@ -1,0 +1,37 @@
+#pragma once
+// What OpenAI's two answers share: usage, log-probabilities, framing.
+
+#include <boost/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "api/response_builder.h"
+
+namespace kvasir::api {
+
+// Sums the usage of a request's choices: a prompt counts once, however many answers it gets.
+class UsageSum {
+ public:
+  explicit UsageSum(std::uint32_t answers_a_prompt) : answers_a_prompt_(answers_a_prompt) {}
+  void add(std::size_t choice, const engine::Usage& usage);
+  boost::json::object json() const;
+
+ private:
+  struct Prompt {
+    std::uint32_t tokens = 0;
+    std::uint32_t cached = 0;  // of the answer that found least: the others found its work
+    bool seen = false;
+  };
+  std::uint32_t answers_a_prompt_;
+  std::vector<Prompt> prompts_;
+  std::uint64_t completion_tokens_ = 0;
+};
+
+// Text for a person; half characters become U+FFFD.
+std::string token_text(const ResponseOptions& options, TokenId token);
+// JSON has no infinity; OpenAI's own floor.
+double finite_logprob(float logprob);
+std::string sse_data(const boost::json::value& value);
+
+}  // namespace kvasir::api

@@ -1,0 +1,213 @@
+#include "chat/tool_constraint.h"
+
+#include <gtest/gtest.h>
+
+#include "text/models.h"
+
+namespace kvasir::chat {
+namespace {
+
+namespace json = boost::json;
+
+std::shared_ptr<text::GrammarFactory> grammars() {
+  static const auto factory = text::GrammarFactory::create(text::qwen().tokenizer);
+  return factory.ok() ? *factory : nullptr;
+}
+
+Conversation with_tools() {
+  Conversation conversation;
+  conversation.tools = {
+      {"get_weather", "", json::parse(R"({"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city"],"additionalProperties":false})")},
+      {"bash", "", json::parse(R"({"type":"object","properties":{"command":{"type":"string"}},"required":["command"]})")}};
+  return conversation;
+}
+
+std::unique_ptr<engine::Constraint> constraint_for(const Conversation& conversation, bool opens_reasoning = false) {
+  static TemplateTraits traits;
+  traits.format = hermes_format();
+  traits.reasoning = {"<think>", "</think>"};
+  auto made = make_constraint({grammars(), text::qwen().tokenizer, &traits, opens_reasoning}, conversation);
+  EXPECT_TRUE(made.ok()) << made.error().message;
+  return made.ok() ? std::move(*made) : nullptr;
+}
+
+bool allows(engine::Constraint& constraint, TokenId token) {
+  auto mask = constraint.mask();
+  EXPECT_TRUE(mask.ok()) << mask.error().message;
+  if (!mask.ok()) return false;
+  if (!mask->has_value()) return true;
+  const auto bit = static_cast<std::uint32_t>(token);
+  return ((**mask)[bit / 32] >> (bit % 32) & 1U) != 0;
+}
+
+// How much of `text` may be generated, token by token; the whole text where it is all allowed.
+std::string admitted(engine::Constraint& constraint, const std::string& text) {
+  std::string so_far;
+  for (const TokenId token : text::qwen().tokenizer->encode(text, text::SpecialText::kParse)) {
+    if (!allows(constraint, token)) break;
+    EXPECT_TRUE(constraint.accept(token).ok());
+    so_far += text::qwen().tokenizer->bytes(token);
+  }
+  return so_far;
+}
+
+bool is_free(engine::Constraint& constraint) {
+  auto mask = constraint.mask();
+  return mask.ok() && !mask->has_value();
+}
+
+bool may_end(engine::Constraint& constraint) {
+  return allows(constraint, text::qwen().tokenizer->eos());
+}
+
+const std::string kCall = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
+const std::string kBash = "<tool_call>\n{\"name\": \"bash\", \"arguments\": {\"command\": \"ls -l | wc\"}}\n</tool_call>";
+
+TEST(ToolConstraint, NoneAndNoToolsAllowEverything) {
+  Conversation conversation;
+  EXPECT_EQ(constraint_for(conversation), nullptr);
+  conversation = with_tools();
+  conversation.tool_choice.kind = ToolChoice::Kind::kNone;
+  EXPECT_EQ(constraint_for(conversation), nullptr);
+}
+
+TEST(ToolConstraint, RequiredAdmitsCallsAndNothingElse) {
+  Conversation conversation = with_tools();
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  EXPECT_EQ(admitted(*constraint_for(conversation), "Sure"), "");
+  EXPECT_EQ(admitted(*constraint_for(conversation), "<tool_call>\n{\"name\": \"rm"), "<tool_call>\n{\"name\": \"");
+  auto constraint = constraint_for(conversation);
+  EXPECT_FALSE(may_end(*constraint));
+  EXPECT_EQ(admitted(*constraint, kCall), kCall);
+  EXPECT_TRUE(may_end(*constraint));
+  EXPECT_EQ(admitted(*constraint, "\n" + kBash), "\n" + kBash);
+  EXPECT_TRUE(may_end(*constraint));
+}
+
+TEST(ToolConstraint, RequiredWithoutParallelIsOneCall) {
+  Conversation conversation = with_tools();
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  conversation.parallel_tool_calls = false;
+  auto constraint = constraint_for(conversation);
+  EXPECT_EQ(admitted(*constraint, kCall), kCall);
+  EXPECT_TRUE(may_end(*constraint));
+  EXPECT_EQ(admitted(*constraint, "\n"), "");
+}
+
+TEST(ToolConstraint, NamedAdmitsThatToolOnly) {
+  Conversation conversation = with_tools();
+  conversation.tool_choice = {ToolChoice::Kind::kNamed, "bash"};
+  EXPECT_EQ(admitted(*constraint_for(conversation), kBash), kBash);
+  EXPECT_EQ(admitted(*constraint_for(conversation), kCall), "<tool_call>\n{\"name\": \"");
+}
+
+TEST(ToolConstraint, ArgumentsFollowTheSchema) {
+  Conversation conversation = with_tools();
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  const std::string head = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": ";
+  EXPECT_EQ(admitted(*constraint_for(conversation), head + "5"), head);
+  const std::string compact = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\":\"Oslo\",\"days\":2}}";
+  EXPECT_EQ(admitted(*constraint_for(conversation), compact), compact);
+}
+
+TEST(ToolConstraint, AutoIsFreeUntilACallOpensAndFreeAfterIt) {
+  auto constraint = constraint_for(with_tools());
+  EXPECT_TRUE(is_free(*constraint));
+  EXPECT_EQ(admitted(*constraint, "Let me look.\n<tool_call>"), "Let me look.\n<tool_call>");
+  EXPECT_FALSE(is_free(*constraint));
+  EXPECT_EQ(admitted(*constraint, kCall.substr(11)), kCall.substr(11));
+  EXPECT_TRUE(is_free(*constraint));
+  EXPECT_EQ(admitted(*constraint, "\n" + kBash), "\n" + kBash);
+  EXPECT_EQ(admitted(*constraint, "\n<tool_call>\n{\"name\": \"rm"), "\n<tool_call>\n{\"name\": \"");
+}
+
+TEST(ToolConstraint, AutoWithoutParallelEndsAfterTheCall) {
+  Conversation conversation = with_tools();
+  conversation.parallel_tool_calls = false;
+  auto constraint = constraint_for(conversation);
+  EXPECT_EQ(admitted(*constraint, kCall), kCall);
+  EXPECT_FALSE(is_free(*constraint));
+  EXPECT_TRUE(may_end(*constraint));
+  EXPECT_EQ(admitted(*constraint, "\n"), "");
+}
+
+TEST(ToolConstraint, DelimiterSpelledOutArmsToo) {
+  auto constraint = constraint_for(with_tools());
+  // Not the one token: as ordinary text would be generated, its last piece running on into the call.
+  const auto& tokenizer = *text::qwen().tokenizer;
+  for (const std::string piece : {"<", "tool", "_call", ">\n", "{\""}) {
+    const auto tokens = tokenizer.encode(piece, text::SpecialText::kAsText);
+    ASSERT_EQ(tokens.size(), 1U) << piece;
+    ASSERT_TRUE(allows(*constraint, tokens[0])) << piece;
+    ASSERT_TRUE(constraint->accept(tokens[0]).ok());
+  }
+  EXPECT_FALSE(is_free(*constraint));
+  EXPECT_EQ(admitted(*constraint, "name\": \"bash\", \"arguments\": {\"command\": 5"),
+            "name\": \"bash\", \"arguments\": {\"command\": ");
+}
+
+TEST(ToolConstraint, BareCallIsHeldToItsSchemaFromItsArgumentsOn) {
+  auto constraint = constraint_for(with_tools());
+  const std::string head = "```json\n{\n  \"name\": \"bash\",\n  \"arguments\":";
+  EXPECT_EQ(admitted(*constraint, head), head);
+  EXPECT_FALSE(is_free(*constraint));
+  EXPECT_EQ(admitted(*constraint, " {\"command\": 5"), " {\"command\": ");
+  EXPECT_EQ(admitted(*constraint, "\"ls\"}"), "\"ls\"}");
+  EXPECT_EQ(admitted(*constraint, "}"), "}");
+  EXPECT_TRUE(is_free(*constraint));
+}
+
+TEST(ToolConstraint, JsonThatIsNoCallStaysFree) {
+  auto constraint = constraint_for(with_tools());
+  admitted(*constraint, "{\"name\": \"Alice\", \"arguments\": 3}");
+  EXPECT_TRUE(is_free(*constraint));
+}
+
+TEST(ToolConstraint, SchemaThatTheGrammarDoesNotKnowIsReadLoosely) {
+  Conversation conversation = with_tools();
+  conversation.tools[0].parameters = json::parse(R"({"type":"object","properties":{"x":{"type":"nonsense"}}})");
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  EXPECT_EQ(admitted(*constraint_for(conversation), kCall), kCall);
+}
+
+TEST(ToolConstraint, AwkwardToolNamesAreQuoted) {
+  Conversation conversation = with_tools();
+  conversation.tools[0].name = "a\"b\\c/\xc3\xa9 {x}";
+  conversation.tool_choice = {ToolChoice::Kind::kNamed, conversation.tools[0].name};
+  const std::string call =
+      "<tool_call>\n{\"name\": \"a\\\"b\\\\c/\xc3\xa9 {x}\", \"arguments\": {\"city\": \"x\"}}\n</tool_call>";
+  EXPECT_EQ(admitted(*constraint_for(conversation), call), call);
+}
+
+TEST(ToolConstraint, ThoughtThatThePromptOpenedIsFree) {
+  Conversation conversation = with_tools();
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  auto constraint = constraint_for(conversation, true);
+  EXPECT_EQ(admitted(*constraint, "hm, I think</think>"), "hm, I think</think>");
+  EXPECT_FALSE(is_free(*constraint));
+}
+
+TEST(ToolConstraint, JsonObjectAndSchemaAnswers) {
+  Conversation conversation;
+  conversation.response_format.kind = ResponseFormat::Kind::kJsonObject;
+  EXPECT_EQ(admitted(*constraint_for(conversation), "Sure"), "");
+  EXPECT_EQ(admitted(*constraint_for(conversation), "{\"a\": [1]}"), "{\"a\": [1]}");
+  conversation.response_format.kind = ResponseFormat::Kind::kJsonSchema;
+  conversation.response_format.schema = json::parse(R"({"type":"array","items":{"type":"integer"}})");
+  EXPECT_EQ(admitted(*constraint_for(conversation), "[1, 2]"), "[1, 2]");
+}
+
+TEST(ToolConstraint, BadResponseSchemaIsTheClientsError) {
+  Conversation conversation;
+  conversation.response_format.kind = ResponseFormat::Kind::kJsonSchema;
+  conversation.response_format.schema = json::parse(R"({"type":"nonsense"})");
+  TemplateTraits traits;
+  traits.format = hermes_format();
+  auto made = make_constraint({grammars(), text::qwen().tokenizer, &traits, false}, conversation);
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(made.error().subject, "response_format.json_schema.schema");
+}
+
+}  // namespace
+}  // namespace kvasir::chat
