@@ -4,7 +4,8 @@
 // prefill), forward, sample, emit. Everything else talks to it through this header.
 //
 // Threads: submit() and cancel() may be called from any thread. A request's sink is called on the engine's
-// thread, in order, and must not block; its last call is a Finished or a Failed, after which it is destroyed.
+// thread, in order, and must not block nor throw; its last call is a Finished or a Failed, after which it is
+// destroyed. It may call submit() and cancel(), but must not destroy the engine.
 
 #include <chrono>
 #include <cstdint>
@@ -69,7 +70,9 @@ enum class FinishReason { kStop, kLength, kStopString };
 
 struct Usage {
   std::uint32_t prompt_tokens = 0;
-  std::uint32_t cached_tokens = 0;  // prompt tokens whose KV was found, not computed
+  // Prompt tokens whose KV was found, not computed. May exceed Started's count: what another request reads
+  // of the same prompt meanwhile is taken over.
+  std::uint32_t cached_tokens = 0;
   std::uint32_t completion_tokens = 0;
 };
 
@@ -124,6 +127,8 @@ struct EngineStats {
   std::uint64_t generated_tokens = 0;
   std::uint64_t steps = 0;
   std::uint64_t evicted_blocks = 0;
+  std::uint64_t preemptions = 0;     // sequences set back to waiting for want of blocks; they go on later
+  std::uint64_t prefill_tokens = 0;  // prompt tokens computed, repeats after a preemption included
   std::uint32_t running = 0;
   std::uint32_t waiting = 0;
   std::uint32_t blocks_total = 0;

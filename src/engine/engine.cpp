@@ -1,0 +1,114 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/loop.h"
+
+namespace kvasir::engine {
+namespace {
+
+Error invalid(std::string message, std::string subject) {
+  return make_error(ErrorCode::kInvalidArgument, std::move(message), std::move(subject));
+}
+
+Status check_sampling(const SamplingParams& p, std::size_t vocab_size) {
+  // Written so that NaN fails every one of them.
+  if (!(p.temperature >= 0.0F && std::isfinite(p.temperature))) {
+    return invalid("temperature must be 0 or more", "temperature");
+  }
+  if (!(p.top_p >= 0.0F && p.top_p <= 1.0F)) return invalid("top_p must be between 0 and 1", "top_p");
+  if (p.top_k < 0) return invalid("top_k must be 0 or more", "top_k");
+  if (!(p.min_p >= 0.0F && p.min_p <= 1.0F)) return invalid("min_p must be between 0 and 1", "min_p");
+  if (!(p.repetition_penalty > 0.0F && std::isfinite(p.repetition_penalty))) {
+    return invalid("repetition_penalty must be above 0", "repetition_penalty");
+  }
+  if (!std::isfinite(p.presence_penalty))
+    return invalid("presence_penalty must be finite", "presence_penalty");
+  if (!std::isfinite(p.frequency_penalty)) {
+    return invalid("frequency_penalty must be finite", "frequency_penalty");
+  }
+  for (const auto& [token, bias] : p.logit_bias) {
+    if (token < 0 || static_cast<std::size_t>(token) >= vocab_size || std::isnan(bias)) {
+      return invalid("logit_bias names token " + std::to_string(token) +
+                         ", which is outside the vocabulary of " + std::to_string(vocab_size) +
+                         ", or its bias is not a number",
+                     "logit_bias");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Status check_request(const Request& request, std::size_t vocab_size, std::uint32_t context_length) {
+  if (request.prompt.empty()) return invalid("the prompt is empty", "prompt");
+  for (const TokenId token : request.prompt) {
+    if (token < 0 || static_cast<std::size_t>(token) >= vocab_size) {
+      return invalid("the prompt holds token " + std::to_string(token) + ", outside the vocabulary of " +
+                         std::to_string(vocab_size),
+                     "prompt");
+    }
+  }
+  if (request.max_tokens == 0) return invalid("max_tokens must be at least 1", "max_tokens");
+  const std::uint64_t wanted = std::uint64_t{request.prompt.size()} + request.max_tokens;
+  if (wanted > context_length) {
+    return make_error(ErrorCode::kContextOverflow,
+                      "the prompt's " + std::to_string(request.prompt.size()) + " tokens and max_tokens " +
+                          std::to_string(request.max_tokens) + " make " + std::to_string(wanted) +
+                          ", more than the context of " + std::to_string(context_length) + " tokens",
+                      "max_tokens");
+  }
+  return check_sampling(request.sampling, vocab_size);
+}
+
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<executor::Executor> executor,
+                                               std::shared_ptr<const text::Tokenizer> tokenizer,
+                                               EngineOptions options) {
+  if (executor == nullptr || tokenizer == nullptr)
+    return invalid("an engine needs an executor and a tokenizer", "");
+  const executor::Description& model = executor->describe();
+  if (options.max_batch == 0 || options.queue_limit == 0 || options.prefill_chunk == 0 ||
+      options.prefill_chunk_busy == 0) {
+    return invalid("max_batch, queue_limit, prefill_chunk and prefill_chunk_busy must be at least 1",
+                   "options");
+  }
+  const std::size_t blocks = model.kv_bytes_per_block == 0 ? 0 : options.kv_bytes / model.kv_bytes_per_block;
+  if (blocks == 0) {
+    return invalid("the KV cache's " + std::to_string(options.kv_bytes) + " bytes do not hold one block of " +
+                       std::to_string(model.kv_bytes_per_block) + " bytes",
+                   "kv_bytes");
+  }
+  const auto block_count = static_cast<std::uint32_t>(
+      std::min<std::size_t>(blocks, std::numeric_limits<std::int32_t>::max() / kBlockTokens));
+  // What the model, the caller and the memory allow: a request within it can always run.
+  std::uint32_t context = block_count * kBlockTokens;
+  if (model.context_length > 0) context = std::min(context, model.context_length);
+  if (options.context_length > 0) context = std::min(context, options.context_length);
+  options.context_length = context;
+  KVASIR_ASSIGN_OR_RETURN(auto pool, kv::BlockPool::create(block_count, model.kv_bytes_per_block));
+  return std::unique_ptr<Engine>(new Engine(
+      std::make_unique<Loop>(std::move(executor), std::move(tokenizer), options, std::move(pool))));
+}
+
+Engine::Engine(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
+Engine::~Engine() = default;
+
+Result<RequestId> Engine::submit(Request request, EventSink sink) {
+  return loop_->submit(std::move(request), std::move(sink));
+}
+void Engine::cancel(RequestId id) {
+  loop_->cancel(id);
+}
+EngineStats Engine::stats() const {
+  return loop_->stats();
+}
+const EngineOptions& Engine::options() const {
+  return loop_->options();
+}
+std::uint32_t Engine::context_length() const {
+  return loop_->options().context_length;
+}
+
+}  // namespace kvasir::engine

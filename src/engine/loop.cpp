@@ -1,0 +1,283 @@
+#include "engine/loop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace kvasir::engine {
+namespace {
+
+// Everything that KV depends on besides the tokens.
+std::string root_name(const executor::Description& d) {
+  std::string name;
+  for (const std::string& part :
+       {d.family, d.weights_id, d.kv_type, d.kernel_variant, std::to_string(d.rounding_version)}) {
+    name.append(std::to_string(part.size())).append(":").append(part);
+  }
+  return name;
+}
+
+double seconds(Clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
+
+Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
+                   std::shared_ptr<const text::Tokenizer> tokenizer, EngineOptions options,
+                   std::unique_ptr<kv::BlockPool> pool)
+    : executor_(std::move(executor)),
+      tokenizer_(std::move(tokenizer)),
+      options_(options),
+      vocab_size_(std::min(executor_->describe().vocab_size, tokenizer_->vocab_size())),
+      pool_(std::move(pool)),
+      tree_(*pool_, root_name(executor_->describe())),
+      scheduler_(tree_, options_) {
+  for (const TokenId token : tokenizer_->end_tokens()) {
+    if (static_cast<std::size_t>(token) < vocab_size_) end_tokens_.push_back(token);
+  }
+  publish();
+  thread_ = std::thread([this] { run(); });
+}
+
+Engine::Loop::~Loop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+Result<RequestId> Engine::Loop::submit(Request request, EventSink sink) {
+  KVASIR_RETURN_IF_ERROR(check_request(request, vocab_size_, options_.context_length));
+  RequestId id{};
+  {
+    const std::lock_guard lock(mutex_);
+    if (queued_.size() >= options_.queue_limit) {
+      return make_error(ErrorCode::kResourceExhausted,
+                        "the queue is full: " + std::to_string(queued_.size()) +
+                            " requests are waiting, and queue_limit is " +
+                            std::to_string(options_.queue_limit) + "; try again later");
+    }
+    id = RequestId{++last_id_};
+    queued_.insert(last_id_);
+    inbox_.push_back(std::make_unique<Sequence>(id, std::move(request), std::move(sink), tree_, *tokenizer_));
+  }
+  wake_.notify_one();
+  return id;
+}
+
+void Engine::Loop::cancel(RequestId id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (static_cast<std::uint64_t>(id) > last_id_) return;
+    queued_.erase(static_cast<std::uint64_t>(id));  // its place in the queue is free at once
+    cancellations_.push_back(id);
+  }
+  wake_.notify_one();
+}
+
+EngineStats Engine::Loop::stats() const {
+  const std::lock_guard lock(mutex_);
+  EngineStats stats = published_;
+  stats.waiting += static_cast<std::uint32_t>(queued_.size());
+  return stats;
+}
+
+void Engine::Loop::run() {
+  while (take_inbox()) {
+    admit();
+    if (!scheduler_.running().empty()) step();
+    publish();
+  }
+  while (auto sequence = scheduler_.remove_any()) {
+    fail(std::move(sequence), make_error(ErrorCode::kUnavailable, "the engine is shutting down"));
+  }
+}
+
+bool Engine::Loop::take_inbox() {
+  std::vector<std::unique_ptr<Sequence>> arrived;
+  std::vector<RequestId> cancelled;
+  bool stopping = false;
+  if (scheduler_.idle()) {
+    KVASIR_CHECK(pool_->counts().in_use == 0, "an idle engine uses no blocks");
+    pool_->check_conservation();
+  }
+  {
+    std::unique_lock lock(mutex_);
+    if (scheduler_.idle()) {
+      wake_.wait(lock, [this] { return stopping_ || !inbox_.empty() || !cancellations_.empty(); });
+    }
+    arrived.swap(inbox_);
+    cancelled.swap(cancellations_);
+    stopping = stopping_;
+  }
+  for (auto& sequence : arrived) scheduler_.enqueue(std::move(sequence));
+  for (const RequestId id : cancelled) {
+    auto sequence = scheduler_.remove(id);
+    if (sequence == nullptr) continue;  // it has ended meanwhile
+    fail(std::move(sequence), make_error(ErrorCode::kCancelled, "the request was cancelled"));
+  }
+  return !stopping;
+}
+
+void Engine::Loop::admit() {
+  const std::vector<Sequence*> admitted = scheduler_.admit();
+  if (admitted.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Sequence* sequence : admitted) queued_.erase(static_cast<std::uint64_t>(sequence->id));
+  }
+  publish();
+  for (Sequence* sequence : admitted) {
+    sequence->reported = sequence->cached_tokens;
+    sequence->sink(Started{sequence->prompt_tokens, sequence->cached_tokens});
+  }
+}
+
+void Engine::Loop::step() {
+  const std::vector<Slice> plan = scheduler_.plan();
+  for (const auto& sequence : scheduler_.running()) report_progress(*sequence);  // what was taken over
+  ++counted_.steps;
+  counted_.largest_batch = std::max(counted_.largest_batch, static_cast<std::uint32_t>(plan.size()));
+  if (!forward(plan)) return;
+
+  const std::size_t row_size = executor_->describe().vocab_size;
+  std::size_t row = 0;
+  for (const Slice& slice : plan) {
+    Sequence& sequence = *slice.sequence;
+    if (!sequence.decoding()) counted_.prefill_tokens += slice.tokens;
+    sequence.computed += slice.tokens;
+    sequence.table.commit(sequence.tokens, sequence.computed);
+    report_progress(sequence);
+    if (!slice.wants_logits) continue;
+    // May end the sequence; no other slice refers to it.
+    sample(sequence, std::span<const float>(logits_).subspan(row++ * row_size, vocab_size_));
+  }
+}
+
+bool Engine::Loop::forward(std::span<const Slice> plan) {
+  std::vector<executor::SequenceSpan> batch;
+  std::size_t rows = 0;
+  for (const Slice& slice : plan) {
+    const Sequence& sequence = *slice.sequence;
+    const std::uint32_t wanted = slice.wants_logits ? 1 : 0;
+    batch.push_back({std::span(sequence.tokens).subspan(sequence.computed, slice.tokens), sequence.computed,
+                     sequence.table.blocks(), wanted});
+    rows += wanted;
+  }
+  const std::size_t floats = rows * executor_->describe().vocab_size;
+  if (logits_.size() < floats) logits_.resize(floats);
+  const Status status =
+      executor_->forward(batch, {pool_->base(), pool_->block_bytes()}, std::span(logits_).first(floats));
+  if (status.ok()) return true;
+  for (const Slice& slice : plan) {
+    // Nothing is known of the blocks that the failed step wrote: only those before them are kept.
+    slice.sequence->computed -= slice.sequence->computed % kBlockTokens;
+    fail(scheduler_.remove(slice.sequence->id), status.error());
+  }
+  return false;
+}
+
+Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const float> row) {
+  SampleInput input;
+  input.logits = row;
+  input.history = sequence.tokens;
+  input.prompt_size = sequence.prompt_tokens;
+  input.position = sequence.tokens.size();
+  input.top_logprobs = sequence.request.logprobs;
+  Constraint* constraint = sequence.request.constraint.get();
+  if (constraint != nullptr) {
+    KVASIR_ASSIGN_OR_RETURN(input.mask, constraint->mask());
+  }
+  // A grammar that admits nothing but the end must be allowed to end.
+  if (sequence.request.ignore_eos && !input.mask) input.banned = end_tokens_;
+  KVASIR_ASSIGN_OR_RETURN(SampledToken token, sampler_.sample(sequence.request.sampling, input));
+  if (constraint != nullptr) KVASIR_RETURN_IF_ERROR(constraint->accept(token.token));
+  return token;
+}
+
+void Engine::Loop::sample(Sequence& sequence, std::span<const float> row) {
+  auto token = choose(sequence, row);
+  if (!token.ok()) {
+    fail(scheduler_.remove(sequence.id), token.error());
+    return;
+  }
+  if (sequence.generated() == 0) sequence.first_token = Clock::now();
+  if (std::ranges::find(end_tokens_, token->token) != end_tokens_.end()) {
+    finish(sequence, FinishReason::kStop);
+    return;
+  }
+  accept(sequence, std::move(*token));
+}
+
+void Engine::Loop::accept(Sequence& sequence, SampledToken token) {
+  ++counted_.generated_tokens;
+  sequence.tokens.push_back(token.token);
+  if (auto text = sequence.answer.add(std::move(token))) sequence.sink(std::move(*text));
+  if (sequence.answer.stop_string()) {
+    finish(sequence, FinishReason::kStopString);
+  } else if (sequence.generated() >= sequence.request.max_tokens) {
+    finish(sequence, FinishReason::kLength);
+  }
+}
+
+void Engine::Loop::report_progress(Sequence& sequence) {
+  if (sequence.generated() > 0 || sequence.computed <= sequence.reported) return;
+  sequence.reported = sequence.computed;
+  sequence.sink(Progress{sequence.computed, sequence.prompt_tokens});
+}
+
+void Engine::Loop::finish(Sequence& sequence, FinishReason reason) {
+  if (auto text = sequence.answer.finish()) sequence.sink(std::move(*text));
+  const std::unique_ptr<Sequence> ended = scheduler_.remove(sequence.id);
+  const auto now = Clock::now();
+  Finished event;
+  event.reason = reason;
+  event.stop_string = ended->answer.stop_string().value_or("");
+  event.usage = {ended->prompt_tokens, ended->cached_tokens, ended->generated()};
+  event.queue_seconds = seconds(ended->admitted - ended->submitted);
+  event.prefill_seconds = seconds(ended->first_token - ended->admitted);
+  event.decode_seconds = seconds(now - ended->first_token);
+  ++counted_.requests_finished;
+  retire(*ended);
+  ended->sink(std::move(event));
+}
+
+void Engine::Loop::fail(std::unique_ptr<Sequence> sequence, Error error) {
+  ++(error.code == ErrorCode::kCancelled ? counted_.requests_cancelled : counted_.requests_failed);
+  if (!sequence->started) {
+    const std::lock_guard lock(mutex_);
+    queued_.erase(static_cast<std::uint64_t>(sequence->id));
+  }
+  retire(*sequence);
+  sequence->sink(Failed{std::move(error)});
+}
+
+// The sequence's KV goes to the tree and the stats are up to date before its last event is sent: whoever
+// waits for that event sees both.
+void Engine::Loop::retire(Sequence& sequence) {
+  sequence.table.close(sequence.tokens, sequence.computed);
+  if (sequence.started) {
+    counted_.prompt_tokens += sequence.prompt_tokens;
+    counted_.cached_tokens += sequence.cached_tokens;
+  }
+  publish();
+}
+
+void Engine::Loop::publish() {
+  const kv::PoolCounts& blocks = pool_->counts();
+  counted_.running = static_cast<std::uint32_t>(scheduler_.running().size());
+  counted_.waiting = scheduler_.preempted_waiting();  // stats() adds those that were never admitted
+  counted_.preemptions = scheduler_.preemptions();
+  counted_.evicted_blocks = tree_.evicted_blocks();
+  counted_.blocks_total = blocks.total;
+  counted_.blocks_free = blocks.free;
+  counted_.blocks_cached = blocks.cached;
+  const std::lock_guard lock(mutex_);
+  published_ = counted_;
+}
+
+}  // namespace kvasir::engine

@@ -1,0 +1,80 @@
+#pragma once
+// The engine's one thread: take what came in, admit, plan, forward, sample, emit.
+//
+// mutex_ guards what other threads share with it: the inbox, cancellations, the ids of requests that were
+// never admitted, the published stats. It is never held while a sink or the executor runs. Everything else
+// belongs to the thread.
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+#include "executor/executor.h"
+#include "kv/prefix_tree.h"
+#include "text/tokenizer.h"
+
+namespace kvasir::engine {
+
+class Engine::Loop {
+ public:
+  // `options.context_length` is already what the KV memory and the model allow.
+  Loop(std::unique_ptr<executor::Executor> executor, std::shared_ptr<const text::Tokenizer> tokenizer,
+       EngineOptions options, std::unique_ptr<kv::BlockPool> pool);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  Result<RequestId> submit(Request request, EventSink sink);
+  void cancel(RequestId id);
+  EngineStats stats() const;
+  const EngineOptions& options() const { return options_; }
+
+ private:
+  void run();
+  bool take_inbox();  // sleeps while there is nothing to do; false when the engine stops
+  void admit();
+  void step();
+  bool forward(std::span<const Slice> plan);
+  void sample(Sequence& sequence, std::span<const float> row);
+  Result<SampledToken> choose(Sequence& sequence, std::span<const float> row);
+  void accept(Sequence& sequence, SampledToken token);
+  void report_progress(Sequence& sequence);
+  void finish(Sequence& sequence, FinishReason reason);
+  void fail(std::unique_ptr<Sequence> sequence, Error error);
+  void retire(Sequence& sequence);
+  void publish();
+
+  std::unique_ptr<executor::Executor> executor_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  const EngineOptions options_;
+  std::size_t vocab_size_;  // tokens that both the model and the tokenizer know
+  std::vector<TokenId> end_tokens_;
+  std::unique_ptr<kv::BlockPool> pool_;
+  kv::PrefixTree tree_;
+  Scheduler scheduler_;
+  Sampler sampler_;
+  std::vector<float> logits_;
+  EngineStats counted_;  // the thread's own; publish() copies it
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::unique_ptr<Sequence>> inbox_;
+  std::vector<RequestId> cancellations_;
+  std::unordered_set<std::uint64_t> queued_;  // submitted, neither admitted nor cancelled
+  EngineStats published_;
+  std::uint64_t last_id_ = 0;
+  bool stopping_ = false;
+
+  std::thread thread_;  // last: it starts when everything else is there
+};
+
+// kInvalidArgument, kContextOverflow: what submit() refuses for the request's own sake.
+Status check_request(const Request& request, std::size_t vocab_size, std::uint32_t context_length);
+
+}  // namespace kvasir::engine

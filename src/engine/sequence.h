@@ -1,0 +1,59 @@
+#pragma once
+// A request on its way through the engine. Made by submit(), from then on touched by the engine's thread
+// only.
+//
+//   tokens:    [ prompt ............................ | answer ....... ]
+//   computed:  [ KV is in the table's blocks ... ) then what the next steps read
+//
+// Reading the prompt, going on after a preemption and decoding are the same thing: compute what is missing,
+// sample when all of it is there.
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "engine/answer_text.h"
+#include "engine/engine.h"
+#include "kv/block_table.h"
+
+namespace kvasir::engine {
+
+using Clock = std::chrono::steady_clock;
+
+struct Sequence {
+  Sequence(RequestId request_id, Request what, EventSink where, kv::PrefixTree& tree,
+           const text::Tokenizer& tokenizer)
+      : id(request_id),
+        request(std::move(what)),
+        sink(std::move(where)),
+        tokens(std::move(request.prompt)),
+        prompt_tokens(static_cast<std::uint32_t>(tokens.size())),
+        table(tree, request.cache_namespace, request.use_cache),
+        answer(tokenizer, request.stop) {}
+
+  std::uint32_t length() const { return static_cast<std::uint32_t>(tokens.size()); }
+  std::uint32_t generated() const { return length() - prompt_tokens; }
+  std::uint32_t remaining() const { return length() - computed; }
+  bool decoding() const { return generated() > 0 && remaining() == 1; }
+  // Blocks it takes to hold every token so far and the next one.
+  std::uint32_t blocks_wanted() const { return kv::blocks_for(std::uint64_t{length()} + 1); }
+
+  RequestId id;
+  Request request;  // its prompt has moved to `tokens`
+  EventSink sink;
+  std::vector<TokenId> tokens;
+  std::uint32_t prompt_tokens;
+  std::uint32_t computed = 0;
+  std::uint32_t cached_tokens = 0;
+  std::uint32_t reported = 0;  // of the prompt, in Started or Progress
+  bool running = false;        // admitted and not preempted
+  bool started = false;        // Started has been sent
+  kv::BlockTable table;
+  std::vector<kv::BlockKey> keys;  // of the full blocks of `tokens`, as they were at admission
+  AnswerText answer;
+  Clock::time_point submitted = Clock::now();
+  Clock::time_point admitted{};
+  Clock::time_point first_token{};
+};
+
+}  // namespace kvasir::engine

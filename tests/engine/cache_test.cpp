@@ -1,0 +1,183 @@
+// Promises 1 and 2: what was read is found again to the token, and finding it changes nothing.
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+#include "engine/engine_fixture.h"
+
+namespace kvasir::engine {
+namespace {
+
+std::vector<TokenId> joined(std::vector<TokenId> a, const std::vector<TokenId>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+// So hot that the script loses and every token of the answer depends on every token of the context.
+Request hot_request(std::vector<TokenId> prompt, std::uint64_t seed, std::uint32_t max_tokens = 80) {
+  Request request = request_of(std::move(prompt), max_tokens);
+  request.sampling.temperature = 60.0F;
+  request.sampling.seed = seed;
+  return request;
+}
+
+TEST(EngineCache, ARepeatedPromptIsCachedButForItsLastToken) {
+  auto engine = make_engine();
+  const auto prompt = chat_of(1000);
+  EXPECT_EQ(run(*engine, request_of(prompt)).finished->usage.cached_tokens, 0U);
+  const Outcome again = run(*engine, request_of(prompt));
+  EXPECT_EQ(again.started.cached_tokens, 999U);
+  EXPECT_EQ(again.finished->usage.cached_tokens, 999U);
+  EXPECT_EQ(again.text, "the answer is on the line");
+}
+
+TEST(EngineCache, TheNextTurnFindsPromptAndAnswer) {
+  auto engine = make_engine();
+  const auto prompt = chat_of(333);
+  const Outcome first = run(*engine, request_of(prompt));
+  const auto history = joined(prompt, first.ids());
+  const auto next = joined(history, joined(tokens_of("<|im_end|>\n"), chat("umlaut")));
+  const Outcome second = run(*engine, request_of(next));
+  EXPECT_EQ(second.started.cached_tokens, history.size());
+  EXPECT_EQ(second.text, "größer 🙂 ähnlich");
+}
+
+TEST(EngineCache, AForkIsCachedToTheTokenWhereItParts) {
+  auto engine = make_engine();
+  const auto parent = chat_of(500, 'x');
+  run(*engine, request_of(parent));
+  for (const std::size_t at : {1U, 63U, 64U, 65U, 200U, 447U, 448U}) {
+    auto fork = std::vector(parent.begin(), parent.begin() + static_cast<std::ptrdiff_t>(at));
+    fork = joined(std::move(fork), tokens_of("<|im_end|> " + std::to_string(at)));
+    fork = joined(std::move(fork), chat("umlaut"));
+    const Outcome outcome = run(*engine, request_of(fork));
+    EXPECT_EQ(outcome.started.cached_tokens, at);
+    EXPECT_EQ(outcome.text, "größer 🙂 ähnlich");
+  }
+  EXPECT_EQ(run(*engine, request_of(parent)).started.cached_tokens, parent.size() - 1);
+}
+
+TEST(EngineCache, NamespacesDoNotShare) {
+  auto engine = make_engine();
+  const auto ask = [&](const char* name_space) {
+    Request request = request_of(chat_of(200));
+    request.cache_namespace = name_space;
+    return run(*engine, std::move(request)).started.cached_tokens;
+  };
+  EXPECT_EQ(ask("alice"), 0U);
+  EXPECT_EQ(ask("bob"), 0U);
+  EXPECT_EQ(ask("alice"), 199U);
+}
+
+TEST(EngineCache, WithoutCacheNothingIsReadButEverythingIsKept) {
+  auto engine = make_engine();
+  const auto prompt = chat_of(200);
+  for (int i = 0; i < 2; ++i) {
+    Request request = request_of(prompt);
+    request.use_cache = false;
+    EXPECT_EQ(run(*engine, std::move(request)).finished->usage.cached_tokens, 0U);
+  }
+  EXPECT_EQ(run(*engine, request_of(prompt)).started.cached_tokens, 199U);
+}
+
+TEST(EngineCache, ThePromptOfACancelledRequestStays) {
+  Client client;
+  Engine* engine = nullptr;
+  int steps = 0;
+  auto owner = make_engine(small_options(), [&](auto) -> Status {
+    if (++steps == 3) engine->cancel(client.id);
+    return {};
+  });
+  engine = owner.get();
+  const auto prompt = chat_of(5000);
+  submit(*engine, client, request_of(prompt));
+  const Outcome& cancelled = client.wait();
+  ASSERT_TRUE(cancelled.error);
+  EXPECT_EQ(cancelled.error->code, ErrorCode::kCancelled);
+  EXPECT_EQ(run(*engine, request_of(prompt)).started.cached_tokens, 3U * 512) << "ended within one step";
+  EXPECT_EQ(engine->stats().requests_cancelled, 1U);
+  expect_conserved(*engine);
+}
+
+TEST(EngineCache, TheSamePromptAtOnceIsReadOnce) {
+  std::mutex mutex;
+  std::size_t read = 0;
+  Client clients[4];
+  Engine* engine = nullptr;
+  bool sent = false;
+  const auto prompt = chat_of(3000);
+  auto owner = make_engine(small_options(), [&](std::span<const executor::SequenceSpan> batch) -> Status {
+    const std::lock_guard lock(mutex);
+    for (const auto& span : batch) {
+      if (span.start < prompt.size()) read += span.tokens.size();
+    }
+    // The others arrive while the first is being read.
+    for (int i = 1; i < 4 && !sent; ++i) submit(*engine, clients[i], request_of(prompt));
+    sent = true;
+    return {};
+  });
+  engine = owner.get();
+  submit(*engine, clients[0], request_of(prompt));
+  for (Client& client : clients) EXPECT_EQ(client.wait().text, "the answer is on the line");
+  const std::lock_guard lock(mutex);
+  EXPECT_LE(read, prompt.size() + 3 * kBlockTokens);
+  EXPECT_EQ(clients[3].wait().finished->usage.cached_tokens, 3000U / 64 * 64);
+}
+
+TEST(EngineCache, AFollowerTakesOverFromACancelledLeader) {
+  Client leader;
+  Client follower;
+  Engine* engine = nullptr;
+  int steps = 0;
+  const auto prompt = chat_of(3000);
+  auto owner = make_engine(small_options(), [&](auto) -> Status {
+    ++steps;
+    if (steps == 1) submit(*engine, follower, request_of(prompt));
+    if (steps == 3) engine->cancel(leader.id);
+    return {};
+  });
+  engine = owner.get();
+  submit(*engine, leader, request_of(prompt));
+  EXPECT_TRUE(leader.wait().error);
+  EXPECT_EQ(follower.wait().text, "the answer is on the line");
+  EXPECT_EQ(engine->stats().prefill_tokens, 3000U);
+}
+
+TEST(EngineCache, AnswersDoNotDependOnCacheChunksOrCompany) {
+  const auto prompt = chat_of(700, 'y');
+  Request reference_request = hot_request(prompt, 9);
+  reference_request.ignore_eos = true;
+  const Outcome alone = run(*make_engine(), std::move(reference_request));
+  ASSERT_EQ(alone.tokens.size(), 80U);
+
+  std::mt19937_64 random(3);
+  for (int round = 0; round < 12; ++round) {
+    EngineOptions options = small_options(400);
+    options.prefill_chunk = 1 + static_cast<std::uint32_t>(random() % 300);
+    options.prefill_chunk_busy = 1 + static_cast<std::uint32_t>(random() % 100);
+    auto engine = make_engine(options);
+    if (round % 3 != 0) {  // after a partial or whole hit
+      auto part = prompt;
+      part.resize(round % 3 == 1 ? 1 + random() % prompt.size() : prompt.size());
+      run(*engine, hot_request(part, 1, 5));
+    }
+    Client company[6];
+    for (std::size_t i = 0; i < 6; ++i) {
+      auto other = prompt;
+      other.resize(1 + random() % prompt.size());
+      submit(*engine, company[i], hot_request(joined(other, chat("umlaut")), random(), 60));
+    }
+    Request request = hot_request(prompt, 9);
+    request.ignore_eos = true;
+    const Outcome outcome = run(*engine, std::move(request));
+    EXPECT_EQ(outcome.ids(), alone.ids()) << "round " << round;
+    EXPECT_EQ(outcome.text, alone.text);
+    for (Client& client : company) client.wait();
+    expect_conserved(*engine);
+  }
+}
+
+}  // namespace
+}  // namespace kvasir::engine

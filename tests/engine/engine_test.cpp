@@ -1,0 +1,194 @@
+// What one request gets: text, stops, logprobs, grammar, refusals.
+
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/engine_fixture.h"
+
+namespace kvasir::engine {
+namespace {
+
+TEST(Engine, PlaysTheAnswerAndStops) {
+  auto engine = make_engine();
+  const Outcome outcome = run(*engine, request_of(chat("hello")));
+  ASSERT_TRUE(outcome.finished) << outcome.error->message;
+  EXPECT_EQ(outcome.text, "the answer is on the line");
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kStop);
+  EXPECT_EQ(outcome.finished->usage.completion_tokens, tokens_of(outcome.text).size());
+  EXPECT_EQ(outcome.ids(), tokens_of(outcome.text));
+  expect_conserved(*engine);
+}
+
+TEST(Engine, CharactersComeWholeAndToolTokensAreText) {
+  auto engine = make_engine();
+  const Outcome outcome = run(*engine, request_of(chat("umlaut")));
+  EXPECT_EQ(outcome.text, "größer 🙂 ähnlich");
+  EXPECT_THAT(outcome.pieces, testing::Contains("🙂"));
+  EXPECT_EQ(run(*engine, request_of(chat("tool"))).text, "<tool_call>{\"a\": 1}</tool_call>");
+}
+
+TEST(Engine, MaxTokensEndsTheAnswer) {
+  auto engine = make_engine();
+  const Outcome outcome = run(*engine, request_of(chat("hello"), 3));
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kLength);
+  EXPECT_EQ(outcome.finished->usage.completion_tokens, 3U);
+  EXPECT_EQ(outcome.tokens.size(), 3U);
+}
+
+TEST(Engine, AStopStringEndsTheAnswerAndIsNotPartOfIt) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"));
+  request.stop = {"never", "is on"};
+  request.logprobs = 0;
+  const Outcome outcome = run(*engine, std::move(request));
+  EXPECT_EQ(outcome.text, "the answer ");
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kStopString);
+  EXPECT_EQ(outcome.finished->stop_string, "is on");
+  EXPECT_EQ(outcome.ids(), tokens_of("the answer ")) << "the stop string's own tokens are left out";
+}
+
+TEST(Engine, TextHeldBackForAStopStringComesAtTheEnd) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"));
+  request.stop = {"line!"};
+  const Outcome outcome = run(*engine, std::move(request));
+  EXPECT_EQ(outcome.text, "the answer is on the line");
+  EXPECT_EQ(outcome.ids(), tokens_of(outcome.text));
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kStop);
+}
+
+TEST(Engine, IgnoringTheEndGoesOnToMaxTokens) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"), 60);
+  request.ignore_eos = true;
+  const Outcome outcome = run(*engine, std::move(request));
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kLength);
+  EXPECT_EQ(outcome.finished->usage.completion_tokens, 60U);
+}
+
+TEST(Engine, LogprobsComeWithTheirTokens) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"));
+  request.logprobs = 2;
+  const Outcome outcome = run(*engine, std::move(request));
+  ASSERT_EQ(outcome.tokens.size(), tokens_of(outcome.text).size());
+  for (const SampledToken& token : outcome.tokens) {
+    ASSERT_EQ(token.top.size(), 2U);
+    EXPECT_EQ(token.top[0].token, token.token);
+    EXPECT_NEAR(token.logprob, 0.0F, 1e-3F);
+    EXPECT_LT(token.top[1].logprob, -40.0F);
+  }
+}
+
+TEST(Engine, SeededSamplingIsReproducible) {
+  auto engine = make_engine();
+  const auto sampled = [&](std::uint64_t seed) {
+    Request request = request_of(chat("hello"), 40);
+    request.sampling.temperature = 40.0F;  // hot enough that the script loses
+    request.sampling.seed = seed;
+    request.ignore_eos = true;
+    return run(*engine, std::move(request)).ids();
+  };
+  EXPECT_EQ(sampled(1), sampled(1));
+  EXPECT_NE(sampled(1), sampled(2));
+}
+
+// Allows one token after the other, then the end; fails where it is told to.
+class FixedConstraint final : public Constraint {
+ public:
+  FixedConstraint(std::vector<TokenId> allowed, std::size_t fail_at)
+      : allowed_(std::move(allowed)), fail_at_(fail_at) {}
+  Result<std::optional<std::span<const std::uint32_t>>> mask() override {
+    if (next_ == fail_at_) return make_error(ErrorCode::kInternal, "the grammar broke");
+    bits_.assign(tokenizer()->vocab_size() / 32 + 1, 0);
+    const auto token = next_ < allowed_.size() ? allowed_[next_] : tokenizer()->find("<|im_end|>");
+    bits_[static_cast<std::size_t>(token) / 32] |= 1U << (static_cast<std::size_t>(token) % 32);
+    return std::optional(std::span<const std::uint32_t>(bits_));
+  }
+  Status accept(TokenId) override {
+    ++next_;
+    return {};
+  }
+
+ private:
+  std::vector<TokenId> allowed_;
+  std::size_t fail_at_;
+  std::size_t next_ = 0;
+  std::vector<std::uint32_t> bits_;
+};
+
+TEST(Engine, AConstraintDecidesWhatMayCome) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"));
+  request.constraint = std::make_unique<FixedConstraint>(tokens_of("{\"x\": 2}"), 1000);
+  request.ignore_eos = true;  // a finished grammar ends all the same
+  const Outcome outcome = run(*engine, std::move(request));
+  EXPECT_EQ(outcome.text, "{\"x\": 2}");
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kStop);
+}
+
+TEST(Engine, AConstraintsErrorFailsItsRequestOnly) {
+  auto engine = make_engine();
+  Client other;
+  submit(*engine, other, request_of(chat("long")));
+  Request request = request_of(chat("hello"));
+  request.constraint = std::make_unique<FixedConstraint>(tokens_of("{\"x\": 2}"), 3);
+  const Outcome outcome = run(*engine, std::move(request));
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->message, "the grammar broke");
+  EXPECT_TRUE(other.wait().finished);
+  expect_conserved(*engine);
+}
+
+TEST(Engine, AFailedStepFailsItsBatchAndLeavesNothingDoubtfulBehind) {
+  int steps = 0;
+  auto engine = make_engine(small_options(), [&](auto) -> Status {
+    if (++steps == 3) return make_error(ErrorCode::kInternal, "the device is gone");
+    return {};
+  });
+  const auto prompt = chat_of(1200);
+  const Outcome failed = run(*engine, request_of(prompt));
+  ASSERT_TRUE(failed.error);
+  EXPECT_EQ(failed.error->message, "the device is gone");
+  const Outcome again = run(*engine, request_of(prompt));
+  EXPECT_EQ(again.text, "the answer is on the line");
+  EXPECT_EQ(again.started.cached_tokens, 1024U) << "two chunks of 512 were read before the failure";
+  expect_conserved(*engine);
+}
+
+TEST(Engine, RefusesWhatCanNeverRun) {
+  auto engine = make_engine(small_options(4));
+  EXPECT_EQ(engine->context_length(), 256U);
+  const auto code = [&](Request request) {
+    auto result = engine->submit(std::move(request), [](Event) { ADD_FAILURE() << "no event was due"; });
+    return result.ok() ? std::string("accepted") : std::to_string(static_cast<int>(result.error().code));
+  };
+  const auto name = [](ErrorCode c) { return std::to_string(static_cast<int>(c)); };
+  EXPECT_EQ(code(request_of({})), name(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(code(request_of({100000})), name(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(code(request_of({-1})), name(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(code(request_of({1}, 0)), name(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(code(request_of({1}, 256)), name(ErrorCode::kContextOverflow));
+  Request hot = request_of({1}, 10);
+  hot.sampling.temperature = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(code(std::move(hot)), name(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(run(*engine, request_of(chat("hello"), 200)).text, "the answer is on the line");
+}
+
+TEST(Engine, ShuttingDownFailsWhatIsRunning) {
+  Client running;
+  {
+    auto engine = make_engine();
+    Request request = request_of(chat("long"), 20'000);
+    request.ignore_eos = true;
+    submit(*engine, running, std::move(request));
+    running.wait_until([](const Outcome& o) { return !o.text.empty(); });
+  }
+  ASSERT_TRUE(running.wait().error);
+  EXPECT_EQ(running.wait().error->code, ErrorCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace kvasir::engine

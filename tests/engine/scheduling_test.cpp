@@ -1,0 +1,247 @@
+// Who runs when: queue, fairness, preemption, cancellation. Steps are counted, never time.
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <random>
+
+#include "engine/engine_fixture.h"
+
+namespace kvasir::engine {
+namespace {
+
+// Holds every step until it is opened.
+class Gate {
+ public:
+  StepHook hook() {
+    return [this](auto) -> Status {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return open_; });
+      return {};
+    };
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = false;
+};
+
+struct Span {
+  std::uint32_t start;
+  std::size_t tokens;
+};
+
+TEST(Scheduling, AFullQueueRefuses) {
+  Gate gate;
+  EngineOptions options = small_options();
+  options.max_batch = 1;
+  options.queue_limit = 2;
+  auto engine = make_engine(options, gate.hook());
+  Client running;
+  Client waiting[3];
+  submit(*engine, running, request_of(chat("hello")));
+  running.wait_until([](const Outcome& o) { return o.is_started; });
+  submit(*engine, waiting[0], request_of(chat("hello")));
+  submit(*engine, waiting[1], request_of(chat("hello")));
+  const auto refused = engine->submit(request_of(chat("hello")), [](Event) { FAIL(); });
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(engine->stats().waiting, 2U);
+
+  // A cancelled waiting request makes room at once, although a step is on its way.
+  engine->cancel(waiting[0].id);
+  EXPECT_EQ(engine->stats().waiting, 1U);
+  submit(*engine, waiting[2], request_of(chat("hello")));
+  gate.open();
+  EXPECT_TRUE(running.wait().finished);
+  EXPECT_EQ(waiting[0].wait().error->code, ErrorCode::kCancelled);
+  EXPECT_TRUE(waiting[1].wait().finished);
+  EXPECT_TRUE(waiting[2].wait().finished);
+  EXPECT_EQ(engine->stats().largest_batch, 1U);
+}
+
+TEST(Scheduling, ALongPromptDoesNotStallAnAnswer) {
+  Engine* engine = nullptr;
+  Client talker;
+  Client reader;
+  std::vector<std::vector<Span>> steps;
+  bool sent = false;
+  auto owner = make_engine(small_options(), [&](std::span<const executor::SequenceSpan> batch) -> Status {
+    steps.emplace_back();
+    for (const auto& span : batch) steps.back().push_back({span.start, span.tokens.size()});
+    if (steps.size() == 5) submit(*engine, reader, request_of(chat_of(6000)));
+    sent = steps.size() >= 5;
+    return {};
+  });
+  engine = owner.get();
+  submit(*engine, talker, request_of(chat("long")));
+  EXPECT_TRUE(talker.wait().finished);
+  EXPECT_TRUE(reader.wait().finished);
+  owner.reset();  // ends the thread: `steps` is ours now
+  const std::size_t answer = talker.wait().tokens.size();
+  ASSERT_GT(answer, 150U);
+  std::size_t shared_steps = 0;
+  // The talker's steps: one to read its prompt, one for each token of its answer.
+  for (std::size_t i = 1; i <= answer; ++i) {
+    ASSERT_LE(steps[i].size(), 2U);
+    EXPECT_EQ(steps[i][0].tokens, 1U) << "the talker speaks in step " << i;
+    if (steps[i].size() < 2) continue;
+    ++shared_steps;
+    EXPECT_LE(steps[i][1].tokens, 64U);
+  }
+  EXPECT_GE(shared_steps, 90U);
+}
+
+TEST(Scheduling, AShortPromptTakesItsTurnBetweenALongOnesChunks) {
+  Engine* engine = nullptr;
+  Client whale;
+  Client minnow;
+  const auto short_prompt = chat("hello");
+  int step = 0;
+  int read_in = 0;
+  auto owner = make_engine(small_options(), [&](std::span<const executor::SequenceSpan> batch) -> Status {
+    ++step;
+    if (step == 3) submit(*engine, minnow, request_of(short_prompt));
+    for (const auto& span : batch) {
+      if (span.start + span.tokens.size() == short_prompt.size()) read_in = step;
+    }
+    return {};
+  });
+  engine = owner.get();
+  submit(*engine, whale, request_of(chat_of(20'000)));
+  EXPECT_TRUE(minnow.wait().finished);
+  EXPECT_TRUE(whale.wait().finished);
+  owner.reset();
+  EXPECT_LE(read_in, 5) << "20000 tokens take 40 steps";
+  EXPECT_GE(read_in, 4);
+}
+
+TEST(Scheduling, ProgressLeadsFromStartedToTheWholePrompt) {
+  auto engine = make_engine();
+  const Outcome outcome = run(*engine, request_of(chat_of(1300)));
+  EXPECT_EQ(outcome.started.prompt_tokens, 1300U);
+  ASSERT_EQ(outcome.progress.size(), 3U);
+  EXPECT_EQ(outcome.progress[0].done, 512U);
+  EXPECT_EQ(outcome.progress[2].done, 1300U);
+  EXPECT_EQ(outcome.progress[2].total, 1300U);
+}
+
+Request hot(std::vector<TokenId> prompt, std::uint64_t seed, std::uint32_t max_tokens) {
+  Request request = request_of(std::move(prompt), max_tokens);
+  request.sampling.temperature = 60.0F;
+  request.sampling.seed = seed;
+  request.ignore_eos = true;
+  return request;
+}
+
+TEST(Scheduling, PreemptedRequestsGoOnAndAnswerTheSame) {
+  EngineOptions options = small_options(20);
+  auto tight = make_engine(options);
+  auto roomy = make_engine();
+  Client clients[4];
+  for (std::size_t i = 0; i < 4; ++i) {
+    submit(*tight, clients[i], hot(chat_of(200, static_cast<char>('a' + i)), i, 700));
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    const Outcome expected = run(*roomy, hot(chat_of(200, static_cast<char>('a' + i)), i, 700));
+    const Outcome& outcome = clients[i].wait();
+    ASSERT_TRUE(outcome.finished) << outcome.error->message;
+    EXPECT_EQ(outcome.ids(), expected.ids());
+    EXPECT_EQ(outcome.finished->usage.prompt_tokens, 200U);
+  }
+  EXPECT_GT(tight->stats().preemptions, 0U);
+  EXPECT_GT(tight->stats().largest_batch, 1U);
+  expect_conserved(*tight);
+}
+
+TEST(Scheduling, ARequestThatNeedsEveryBlockRuns) {
+  auto engine = make_engine(small_options(8));
+  for (int i = 0; i < 3; ++i) {
+    const Outcome outcome = run(*engine, hot(chat_of(300, static_cast<char>('a' + i)), 1, 212));
+    ASSERT_TRUE(outcome.finished);
+    EXPECT_EQ(outcome.tokens.size(), 212U);
+  }
+  expect_conserved(*engine);
+}
+
+// 500 forked conversations with random options on a cache that is far too small, a fifth of them cancelled:
+// every answer is the one that the request gets alone, and no block is lost.
+TEST(Scheduling, StressKeepsAnswersAndBlocks) {
+  std::mt19937_64 random(11);
+  const auto pick = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  std::vector<std::vector<TokenId>> bases;
+  for (char c = 'a'; c < 'f'; ++c) bases.push_back(chat_of(400, c));
+  struct Plan {
+    std::vector<TokenId> prompt;
+    std::uint64_t seed;
+    std::uint32_t max_tokens;
+    bool use_cache;
+    std::string name_space;
+    std::string stop;
+    Request request() const {
+      Request r = hot(prompt, seed, max_tokens);
+      r.use_cache = use_cache;
+      r.cache_namespace = name_space;
+      r.ignore_eos = seed % 2 == 0;
+      if (!stop.empty()) r.stop = {stop};
+      return r;
+    }
+  };
+  std::vector<Plan> plans;
+  for (std::uint64_t i = 0; i < 500; ++i) {
+    auto prompt = bases[pick(bases.size())];
+    prompt.resize(1 + pick(prompt.size()));
+    const auto more = tokens_of(std::string(pick(60), static_cast<char>('0' + pick(3))));
+    prompt.insert(prompt.end(), more.begin(), more.end());
+    plans.push_back({std::move(prompt), i, static_cast<std::uint32_t>(1 + pick(60)), pick(8) != 0,
+                     std::string(1, pick(4) == 0 ? 'n' : 'm'), std::string(pick(3) == 0 ? 1 : 0, 'e')});
+  }
+
+  EngineOptions options = small_options(40);
+  options.max_batch = 12;
+  options.queue_limit = 1000;
+  options.prefill_chunk = 100;
+  options.prefill_chunk_busy = 30;
+  auto engine = make_engine(options);
+  auto alone = make_engine();
+  std::vector<std::unique_ptr<Client>> clients;
+  std::vector<bool> cancelled(plans.size(), false);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    clients.push_back(std::make_unique<Client>());
+    submit(*engine, *clients.back(), plans[i].request());
+    if (i % 20 == 19) clients[i - pick(20)]->wait_until([](const Outcome& o) { return o.is_started; });
+    if (pick(5) != 0) continue;
+    const std::size_t victim = i - pick(std::min<std::size_t>(i + 1, 10));
+    engine->cancel(clients[victim]->id);
+    cancelled[victim] = true;
+  }
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const Outcome& outcome = clients[i]->wait();
+    const Outcome expected = run(*alone, plans[i].request());
+    ASSERT_TRUE(expected.finished);
+    if (!outcome.finished) {
+      ASSERT_TRUE(cancelled[i]) << outcome.error->message;
+      ASSERT_EQ(outcome.error->code, ErrorCode::kCancelled) << outcome.error->message;
+      EXPECT_TRUE(expected.text.starts_with(outcome.text));
+      continue;
+    }
+    EXPECT_EQ(outcome.ids(), expected.ids()) << "request " << i;
+    EXPECT_EQ(outcome.text, expected.text);
+  }
+  const EngineStats stats = engine->stats();
+  EXPECT_EQ(stats.requests_finished + stats.requests_cancelled, plans.size());
+  EXPECT_EQ(stats.requests_failed, 0U);
+  EXPECT_GT(stats.requests_cancelled, 0U);
+  EXPECT_GT(stats.evicted_blocks, 0U);
+  EXPECT_GT(stats.cached_tokens, 0U);
+  expect_conserved(*engine);
+}
+
+}  // namespace
+}  // namespace kvasir::engine
