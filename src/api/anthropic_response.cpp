@@ -107,7 +107,8 @@ class AnthropicResponse : public ResponseBuilder {
   std::string take(const chat::TextDelta& delta) {
     std::string out;
     if (block_ != Block::kText) {
-      out = close_block() + open_block(Block::kText, json::object{{"type", "text"}, {"text", ""}});
+      out = close_block();
+      out += open_block(Block::kText, json::object{{"type", "text"}, {"text", ""}});
     }
     text_ += delta.text;
     return out + block_delta({{"type", "text_delta"}, {"text", delta.text}});
@@ -116,8 +117,8 @@ class AnthropicResponse : public ResponseBuilder {
   std::string take(const chat::ReasoningDelta& delta) {
     std::string out;
     if (block_ != Block::kThinking) {
-      out = close_block() +
-            open_block(Block::kThinking, json::object{{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
+      out = close_block();
+      out += open_block(Block::kThinking, json::object{{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
     }
     text_ += delta.text;
     return out + block_delta({{"type", "thinking_delta"}, {"thinking", delta.text}});
@@ -127,7 +128,8 @@ class AnthropicResponse : public ResponseBuilder {
     ++calls_;
     json::object block{{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", json::object()}};
     std::string out = close_block();
-    return out + open_block(Block::kToolUse, std::move(block));
+    out += open_block(Block::kToolUse, std::move(block));
+    return out;
   }
 
   std::string take(const chat::ToolCallArguments& arguments) {

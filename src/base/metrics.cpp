@@ -28,7 +28,8 @@ void MetricsWriter::sample(const std::string& name, std::string_view labels, dou
   text_.append(" ").append(number(value)).append("\n");
 }
 
-void MetricsWriter::single(std::string_view name, std::string_view help, std::string_view type, double value) {
+void MetricsWriter::single(std::string_view name, std::string_view help, std::string_view type,
+                           double value) {
   head(name, help, type);
   sample(std::string(name), "", value);
 }

@@ -1,5 +1,6 @@
 #pragma once
-// Counters, gauges and histograms in Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats).
+// Counters, gauges and histograms in Prometheus' text format
+// (prometheus.io/docs/instrumenting/exposition_formats).
 //
 // Threads: everything here may be called from any thread.
 
@@ -16,8 +17,12 @@ namespace kvasir {
 // Writes one exposition. Samples of one family must follow each other.
 class MetricsWriter {
  public:
-  void counter(std::string_view name, std::string_view help, double value) { single(name, help, "counter", value); }
-  void gauge(std::string_view name, std::string_view help, double value) { single(name, help, "gauge", value); }
+  void counter(std::string_view name, std::string_view help, double value) {
+    single(name, help, "counter", value);
+  }
+  void gauge(std::string_view name, std::string_view help, double value) {
+    single(name, help, "gauge", value);
+  }
   std::string take() { return std::move(text_); }
 
  private:

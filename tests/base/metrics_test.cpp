@@ -20,7 +20,8 @@ TEST(Metrics, HistogramBucketsAreCumulative) {
   MetricsWriter out;
   h.write(out, "t", "T.");
   EXPECT_EQ(out.take(),
-            "# HELP t T.\n# TYPE t histogram\nt_bucket{le=\"0.1\"} 2\nt_bucket{le=\"1\"} 3\nt_bucket{le=\"+Inf\"} 4\n"
+            "# HELP t T.\n# TYPE t histogram\nt_bucket{le=\"0.1\"} 2\nt_bucket{le=\"1\"} "
+            "3\nt_bucket{le=\"+Inf\"} 4\n"
             "t_sum 7.65\nt_count 4\n");
 }
 

@@ -1,0 +1,165 @@
+#include "server/answer.h"
+
+#include <spdlog/spdlog.h>
+
+namespace kvasir::server {
+namespace {
+
+// Clients give up on a silent stream after minutes; proxies sooner.
+constexpr std::chrono::seconds kSilence{5};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+HttpResponse json_response(int status, std::string body) {
+  return {status, {{"Content-Type", "application/json"}}, std::move(body)};
+}
+
+HttpResponse error_response(api::Dialect dialect, const Error& error) {
+  HttpResponse response = json_response(api::http_status(error.code), api::error_body(dialect, error));
+  if (api::is_retryable(error.code)) response.headers.emplace_back("Retry-After", "2");
+  return response;
+}
+
+Answer::Answer(AnswerOptions options, std::shared_ptr<Exchange> exchange, ServerMetrics& metrics)
+    : options_(std::move(options)), exchange_(std::move(exchange)), metrics_(metrics) {}
+
+void Answer::start(engine::Engine& engine, std::vector<engine::Request> requests) {
+  {
+    // Held until every choice is in: the first events wait for a moment.
+    const std::lock_guard lock(mutex_);
+    engine_ = &engine;
+    for (std::size_t choice = 0; choice < requests.size(); ++choice) {
+      auto id = engine.submit(std::move(requests[choice]),
+                              [self = shared_from_this(), choice](engine::Event event) {
+                                self->on_event(choice, std::move(event));
+                              });
+      if (!id.ok()) {
+        cancel_all();
+        ended_ = true;
+        exchange_->respond(error_response(options_.dialect, id.error()));
+        return;
+      }
+      requests_.push_back(*id);
+      ++running_;
+    }
+    if (options_.stream) {
+      exchange_->begin_stream(200, {{"Content-Type", "text/event-stream; charset=utf-8"},
+                                    {"Cache-Control", "no-cache"},
+                                    {"X-Accel-Buffering", "no"}});
+      send(options_.builder->opened());
+    } else {
+      (void)options_.builder->opened();
+    }
+  }
+  exchange_->on_disconnect([self = std::weak_ptr(shared_from_this())] {
+    if (const auto answer = self.lock()) answer->on_disconnect();
+  });
+}
+
+void Answer::tick(std::chrono::steady_clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  if (ended_ || !options_.stream || now - last_sent_ < kSilence) return;
+  send(options_.builder->keepalive());
+}
+
+bool Answer::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+void Answer::send(std::string bytes) {
+  if (!options_.stream || bytes.empty()) return;
+  last_sent_ = Clock::now();
+  exchange_->write(std::move(bytes));
+}
+
+void Answer::cancel_all() {
+  for (const engine::RequestId id : requests_) engine_->cancel(id);
+}
+
+void Answer::on_disconnect() {
+  const std::lock_guard lock(mutex_);
+  if (ended_) return;
+  ended_ = true;
+  cancel_all();
+  spdlog::info("{} client went away after {:.2f} s", options_.label, seconds_since(received_));
+}
+
+void Answer::on_event(std::size_t choice, engine::Event event) {
+  const std::lock_guard lock(mutex_);
+  if (ended_) return;
+  if (const auto* started = std::get_if<engine::Started>(&event))
+    on_started(choice, *started);
+  else if (const auto* text = std::get_if<engine::Text>(&event))
+    on_text(choice, *text);
+  else if (const auto* finished = std::get_if<engine::Finished>(&event))
+    on_finished(choice, *finished);
+  else if (const auto* failed = std::get_if<engine::Failed>(&event))
+    on_failed(failed->error);
+}
+
+void Answer::on_started(std::size_t choice, const engine::Started& started) {
+  send(options_.builder->started(choice, started));
+}
+
+void Answer::on_text(std::size_t choice, const engine::Text& text) {
+  if (!first_token_seen_) {
+    first_token_seen_ = true;
+    metrics_.first_token_seconds.observe(seconds_since(received_));
+  }
+  std::vector<chat::OutputEvent> events;
+  if (options_.parsers.empty()) {
+    if (!text.text.empty()) events.emplace_back(chat::TextDelta{text.text});
+  } else {
+    options_.parsers[choice]->feed(text.text, events);
+  }
+  send(options_.builder->output(choice, events, text.tokens));
+}
+
+void Answer::on_finished(std::size_t choice, const engine::Finished& finished) {
+  if (!options_.parsers.empty()) {
+    std::vector<chat::OutputEvent> events;
+    options_.parsers[choice]->finish(events);
+    send(options_.builder->output(choice, events, {}));
+  }
+  send(options_.builder->finished(choice, finished));
+  log(finished);
+  if (--running_ > 0) return;
+  ended_ = true;
+  metrics_.request_seconds.observe(seconds_since(received_));
+  if (options_.stream) {
+    exchange_->write(options_.builder->ended());
+    exchange_->end();
+  } else {
+    exchange_->respond(json_response(200, options_.builder->body()));
+  }
+}
+
+void Answer::on_failed(const Error& error) {
+  ended_ = true;
+  cancel_all();
+  spdlog::warn("{} failed: {}", options_.label, error.message);
+  if (options_.stream) {
+    exchange_->write(options_.builder->failed(error));
+    exchange_->end();
+  } else {
+    exchange_->respond(error_response(options_.dialect, error));
+  }
+}
+
+void Answer::log(const engine::Finished& finished) const {
+  const engine::Usage& u = finished.usage;
+  const double rate = u.completion_tokens > 1 && finished.decode_seconds > 0
+                          ? (u.completion_tokens - 1) / finished.decode_seconds
+                          : 0;
+  if (rate > 0) metrics_.token_seconds.observe(1 / rate);
+  spdlog::info("{} {} prompt tokens ({} cached, {:.2f} s), {} generated ({:.1f}/s), waited {:.2f} s",
+               options_.label, u.prompt_tokens, u.cached_tokens, finished.prefill_seconds,
+               u.completion_tokens, rate, finished.queue_seconds);
+}
+
+}  // namespace kvasir::server

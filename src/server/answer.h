@@ -1,0 +1,71 @@
+#pragma once
+// One request being answered: engine events of all its choices -> output parsers -> the API's builder -> the
+// exchange.
+//
+// Threads: events come on the engine's thread, the client's leaving and ticks on others; a mutex of its own
+// keeps them apart. An Answer lives as long as the engine holds one of its sinks.
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "api/response_builder.h"
+#include "chat/output_parser.h"
+#include "engine/engine.h"
+#include "server/http_server.h"
+#include "server/server_metrics.h"
+
+namespace kvasir::server {
+
+HttpResponse json_response(int status, std::string body);
+// With Retry-After where trying again makes sense.
+HttpResponse error_response(api::Dialect dialect, const Error& error);
+
+struct AnswerOptions {
+  api::Dialect dialect = api::Dialect::kOpenAi;
+  bool stream = false;
+  std::string label;  // for the log: the route
+  std::unique_ptr<api::ResponseBuilder> builder;
+  // One a choice, or empty where the text is passed on as it is.
+  std::vector<std::unique_ptr<chat::OutputParser>> parsers;
+};
+
+class Answer : public std::enable_shared_from_this<Answer> {
+ public:
+  Answer(AnswerOptions options, std::shared_ptr<Exchange> exchange, ServerMetrics& metrics);
+
+  // Submits one engine request a choice. On refusal of any, all are cancelled and the client is told.
+  void start(engine::Engine& engine, std::vector<engine::Request> requests);
+  // Called every second or so: keeps a silent stream alive.
+  void tick(std::chrono::steady_clock::time_point now);
+  bool ended() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void on_event(std::size_t choice, engine::Event event);
+  void on_started(std::size_t choice, const engine::Started& started);
+  void on_text(std::size_t choice, const engine::Text& text);
+  void on_finished(std::size_t choice, const engine::Finished& finished);
+  void on_failed(const Error& error);
+  void on_disconnect();
+  void send(std::string bytes);
+  void cancel_all();
+  void log(const engine::Finished& finished) const;
+
+  AnswerOptions options_;
+  std::shared_ptr<Exchange> exchange_;
+  ServerMetrics& metrics_;
+  const Clock::time_point received_ = Clock::now();
+
+  mutable std::mutex mutex_;
+  engine::Engine* engine_ = nullptr;
+  std::vector<engine::RequestId> requests_;
+  std::size_t running_ = 0;
+  bool first_token_seen_ = false;
+  bool ended_ = false;
+  Clock::time_point last_sent_ = Clock::now();
+};
+
+}  // namespace kvasir::server

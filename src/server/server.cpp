@@ -1,0 +1,423 @@
+#include "server/server.h"
+
+#include <algorithm>
+#include <atomic>
+#include <boost/json.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "api/anthropic_messages.h"
+#include "api/errors.h"
+#include "api/models.h"
+#include "api/openai_chat.h"
+#include "api/openai_completions.h"
+#include "api/response_builder.h"
+#include "base/version.h"
+#include "chat/tool_constraint.h"
+#include "server/answer.h"
+#include "server/server_metrics.h"
+
+namespace kvasir::server {
+namespace {
+
+namespace json = boost::json;
+using api::Dialect;
+
+Dialect dialect_of(const HttpRequest& request) {
+  const bool anthropic =
+      request.path.starts_with("/v1/messages") || !request.header("anthropic-version").empty();
+  return anthropic ? Dialect::kAnthropic : Dialect::kOpenAi;
+}
+
+// Takes as long whatever the difference is.
+bool same_secret(std::string_view given, std::string_view secret) {
+  unsigned difference = given.size() == secret.size() ? 0 : 1;
+  for (std::size_t i = 0; i < secret.size(); ++i) {
+    const char c = given.empty() ? '\0' : given[i % given.size()];
+    difference |=
+        static_cast<unsigned>(static_cast<unsigned char>(c) ^ static_cast<unsigned char>(secret[i]));
+  }
+  return difference == 0;
+}
+
+std::string random_id() {
+  static constexpr std::string_view kLetters = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+  thread_local std::mt19937_64 generator{std::random_device{}()};
+  std::uniform_int_distribution<std::size_t> pick(0, kLetters.size() - 1);
+  std::string id;
+  for (int i = 0; i < 24; ++i) id += kLetters[pick(generator)];
+  return id;
+}
+
+std::uint64_t random_seed() {
+  thread_local std::mt19937_64 generator{std::random_device{}()};
+  return generator();
+}
+
+// A status that the server itself finds, in the API's shape.
+HttpResponse shaped_error(int status, const std::string& sentence, const HttpRequest& request) {
+  ErrorCode code = ErrorCode::kInvalidArgument;
+  if (status == 413) code = ErrorCode::kTooLarge;
+  if (status == 404 || status == 405) code = ErrorCode::kNotFound;
+  HttpResponse response =
+      json_response(status, api::error_body(dialect_of(request), make_error(code, sentence)));
+  return response;
+}
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(ServerOptions options, ModelSlot& slot) : options_(std::move(options)), slot_(slot) {}
+
+  ~Impl() {
+    stop(0);
+    http_.reset();
+  }
+
+  Status start() {
+    HttpOptions http = options_.http;
+    http.guard = [this](const HttpRequest& request) { return guard(request); };
+    http.shape_error = shaped_error;
+    auto server =
+        HttpServer::start(std::move(http), [this](HttpRequest request, std::shared_ptr<Exchange> exchange) {
+          handle(std::move(request), std::move(exchange));
+        });
+    if (!server.ok()) return server.error();
+    http_ = std::move(server).value();
+    ticker_ = std::thread([this] { tick(); });
+    return {};
+  }
+
+  std::uint16_t port() const { return http_->port(); }
+
+  bool stop(double seconds) {
+    if (!http_ || !ticker_.joinable()) return true;
+    const bool finished = http_->drain(seconds);
+    slot_.clear();  // what still runs fails with kUnavailable, and its clients are told
+    if (!finished) http_->drain(1);
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    ticker_.join();
+    return finished;
+  }
+
+ private:
+  std::unique_ptr<HttpResponse> guard(const HttpRequest& request) const {
+    const bool open = request.path == "/health" || request.path == "/";
+    if (options_.api_key.empty() || open) return nullptr;
+    std::string_view key = request.header("x-api-key");
+    const std::string_view bearer = request.header("authorization");
+    if (key.empty() && bearer.starts_with("Bearer ")) key = bearer.substr(7);
+    if (same_secret(key, options_.api_key)) return nullptr;
+    const std::string sentence =
+        key.empty() ? "no API key was given; send 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
+                    : "the API key is not the one this server was started with";
+    return std::make_unique<HttpResponse>(
+        error_response(dialect_of(request), make_error(ErrorCode::kUnauthenticated, sentence)));
+  }
+
+  void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
+    ++metrics_.http_requests;
+    try {
+      route(request, exchange);
+    } catch (const std::exception& e) {
+      // Nothing below is meant to throw; whatever does costs this request only.
+      exchange->respond(error_response(dialect_of(request), make_error(ErrorCode::kInternal, e.what())));
+    }
+  }
+
+  void route(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    struct Route {
+      std::string_view method;
+      std::string_view path;
+      void (Impl::*serve)(const HttpRequest&, const std::shared_ptr<Exchange>&);
+    };
+    static constexpr Route kRoutes[] = {
+        {"POST", "/v1/chat/completions", &Impl::chat_completions},
+        {"POST", "/v1/completions", &Impl::completions},
+        {"POST", "/v1/messages", &Impl::messages},
+        {"POST", "/v1/messages/count_tokens", &Impl::count_tokens},
+        {"GET", "/v1/models", &Impl::models},
+        {"GET", "/health", &Impl::health},
+        {"GET", "/metrics", &Impl::metrics},
+        {"GET", "/", &Impl::root},
+    };
+    const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
+    bool path_known = false;
+    for (const Route& r : kRoutes) {
+      if (r.path != request.path) continue;
+      path_known = true;
+      if (r.method == method) return (this->*r.serve)(request, exchange);
+    }
+    if (method == "GET" && request.path.starts_with("/v1/models/")) return one_model(request, exchange);
+    const std::string what = request.method + " " + request.path;
+    if (path_known)
+      exchange->respond(shaped_error(405, what + ": this method is not allowed here", request));
+    else
+      exchange->respond(shaped_error(404, what + ": there is no such route", request));
+  }
+
+  void root(const HttpRequest& /*request*/, const std::shared_ptr<Exchange>& exchange) {
+    exchange->respond(
+        {200,
+         {{"Content-Type", "text/plain; charset=utf-8"}},
+         std::string("Kvasir ") + kVersion + " serves " + slot_.id() +
+             "\nPOST /v1/chat/completions, /v1/completions, /v1/messages; GET /v1/models, /health, "
+             "/metrics\n"});
+  }
+
+  void health(const HttpRequest& /*request*/, const std::shared_ptr<Exchange>& exchange) {
+    if (const auto failure = slot_.failure()) {
+      const json::object body{{"status", "failed"}, {"error", failure->message}};
+      return exchange->respond(json_response(503, json::serialize(body)));
+    }
+    const bool ready = slot_.get() != nullptr;
+    const json::object body{
+        {"status", ready ? "ok" : "loading"}, {"progress", slot_.progress()}, {"model", slot_.id()}};
+    // 200 while loading too: the server is healthy, and `status` tells the rest.
+    exchange->respond(json_response(200, json::serialize(body)));
+  }
+
+  void metrics(const HttpRequest& /*request*/, const std::shared_ptr<Exchange>& exchange) {
+    const auto model = slot_.get();
+    exchange->respond({200,
+                       {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+                       metrics_.text(model ? model->engine.get() : nullptr)});
+  }
+
+  api::ModelEntry entry() const {
+    const auto model = slot_.get();
+    return {slot_.id(), slot_.created(), model ? model->engine->context_length() : 0};
+  }
+
+  void models(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    const api::ModelEntry only = entry();
+    exchange->respond(json_response(200, api::models_body(dialect_of(request), {&only, 1})));
+  }
+
+  void one_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    const std::string name = request.path.substr(std::string_view("/v1/models/").size());
+    if (!slot_.answers_to(name)) {
+      return exchange->respond(error_response(dialect_of(request), api::unknown_model(name, slot_.id())));
+    }
+    exchange->respond(json_response(200, api::model_body(dialect_of(request), entry())));
+  }
+
+  // The model if it is there and is the one asked for; else the client has been told.
+  std::shared_ptr<const LoadedModel> model_for(const std::string& name, Dialect dialect,
+                                               const std::shared_ptr<Exchange>& exchange) {
+    if (!slot_.answers_to(name)) {
+      exchange->respond(error_response(dialect, api::unknown_model(name, slot_.id())));
+      return nullptr;
+    }
+    auto model = slot_.get();
+    if (!model) {
+      const auto failure = slot_.failure();
+      const int percent = static_cast<int>(slot_.progress() * 100);
+      exchange->respond(error_response(
+          dialect,
+          make_error(ErrorCode::kUnavailable, failure ? "the model could not be loaded: " + failure->message
+                                                      : "the model is loading (" + std::to_string(percent) +
+                                                            "%); try again shortly")));
+    }
+    return model;
+  }
+
+  void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    auto parsed = api::parse_openai_chat(request.body);
+    if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
+    answer_chat(std::move(*parsed), Dialect::kOpenAi, request.path, exchange);
+  }
+
+  void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    auto parsed = api::parse_anthropic_messages(request.body);
+    if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
+    answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange);
+  }
+
+  void count_tokens(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    const auto parsed = api::parse_anthropic_count_tokens(request.body);
+    if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
+    const auto model = model_for(parsed->options.model, Dialect::kAnthropic, exchange);
+    if (!model) return;
+    const auto prompt = model->renderer->render(parsed->conversation);
+    if (!prompt.ok()) return exchange->respond(error_response(Dialect::kAnthropic, prompt.error()));
+    exchange->respond(json_response(200, api::anthropic_count_body(prompt->tokens.size())));
+  }
+
+  void answer_chat(api::ChatRequest request, Dialect dialect, const std::string& label,
+                   const std::shared_ptr<Exchange>& exchange) {
+    const auto model = model_for(request.options.model, dialect, exchange);
+    if (!model) return;
+    const auto prompt = model->renderer->render(request.conversation);
+    if (!prompt.ok()) return exchange->respond(error_response(dialect, prompt.error()));
+    const chat::TemplateTraits& traits = model->renderer->traits();
+
+    AnswerOptions options;
+    std::vector<engine::Request> requests;
+    for (std::uint32_t i = 0; i < request.options.n; ++i) {
+      auto constraint = chat::make_constraint(
+          {model->grammars, model->tokenizer, &traits, prompt->opens_reasoning}, request.conversation);
+      if (!constraint.ok()) return exchange->respond(error_response(dialect, constraint.error()));
+      auto engine_request = engine_request_for(request.options, prompt->tokens, i, *model, dialect);
+      if (!engine_request.ok()) return exchange->respond(error_response(dialect, engine_request.error()));
+      engine_request->constraint = std::move(constraint).value();
+      requests.push_back(std::move(*engine_request));
+      options.parsers.push_back(parser_for(request.conversation, traits, prompt->opens_reasoning, dialect));
+    }
+    options.builder =
+        dialect == Dialect::kAnthropic
+            ? api::make_anthropic_response(response_options(request.options, *model, requests.size()))
+            : api::make_openai_chat_response(response_options(request.options, *model, requests.size()));
+    options.dialect = dialect;
+    options.stream = request.options.stream;
+    options.label = label;
+    launch(std::move(options), std::move(requests), *model, exchange);
+  }
+
+  static std::unique_ptr<chat::OutputParser> parser_for(const chat::Conversation& conversation,
+                                                        const chat::TemplateTraits& traits,
+                                                        bool opens_reasoning, Dialect dialect) {
+    chat::OutputParserOptions options;
+    options.format = traits.format;
+    options.reasoning = traits.reasoning;
+    if (conversation.tool_choice.kind != chat::ToolChoice::Kind::kNone) {
+      for (const chat::Tool& tool : conversation.tools) options.tool_names.push_back(tool.name);
+    }
+    options.starts_in_reasoning = opens_reasoning;
+    options.make_id = [prefix = dialect == Dialect::kAnthropic ? "toolu_" : "call_"] {
+      return prefix + random_id();
+    };
+    return std::make_unique<chat::OutputParser>(std::move(options));
+  }
+
+  void completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    const Dialect dialect = Dialect::kOpenAi;
+    auto parsed = api::parse_openai_completions(request.body);
+    if (!parsed.ok()) return exchange->respond(error_response(dialect, parsed.error()));
+    const auto model = model_for(parsed->options.model, dialect, exchange);
+    if (!model) return;
+    std::vector<engine::Request> requests;
+    std::vector<std::string> echoes;
+    for (const auto& prompt : parsed->prompts) {
+      std::vector<TokenId> tokens;
+      if (const auto* text = std::get_if<std::string>(&prompt)) {
+        if (model->tokenizer->adds_bos()) tokens.push_back(model->tokenizer->bos());
+        const auto encoded = model->tokenizer->encode(*text, text::SpecialText::kParse);
+        tokens.insert(tokens.end(), encoded.begin(), encoded.end());
+      } else {
+        tokens = std::get<std::vector<TokenId>>(prompt);
+      }
+      for (std::uint32_t i = 0; i < parsed->options.n; ++i) {
+        auto engine_request = engine_request_for(parsed->options, tokens, i, *model, dialect);
+        if (!engine_request.ok()) return exchange->respond(error_response(dialect, engine_request.error()));
+        requests.push_back(std::move(*engine_request));
+        if (parsed->echo) {
+          const auto* text = std::get_if<std::string>(&prompt);
+          echoes.push_back(text != nullptr ? *text : model->tokenizer->decode(tokens, true));
+        }
+      }
+    }
+    AnswerOptions options;
+    options.builder = api::make_openai_completions_response(
+        response_options(parsed->options, *model, requests.size()), std::move(echoes));
+    options.dialect = dialect;
+    options.stream = parsed->options.stream;
+    options.label = request.path;
+    launch(std::move(options), std::move(requests), *model, exchange);
+  }
+
+  static Result<engine::Request> engine_request_for(const api::GenerationOptions& options,
+                                                    const std::vector<TokenId>& prompt, std::uint32_t answer,
+                                                    const LoadedModel& model, Dialect dialect) {
+    const std::uint32_t context = model.engine->context_length();
+    if (prompt.empty()) return make_error(ErrorCode::kInvalidArgument, "prompt: is empty", "prompt");
+    if (prompt.size() >= context) return api::prompt_too_long(dialect, prompt.size(), context);
+    engine::Request request;
+    request.prompt = prompt;
+    request.sampling = options.sampling;
+    // Each answer to a prompt has a seed of its own, the first the given one.
+    request.sampling.seed = (options.seed_given ? options.sampling.seed : random_seed()) + answer;
+    const auto room = static_cast<std::uint32_t>(context - prompt.size());
+    request.max_tokens = std::min(options.max_tokens.value_or(room), room);
+    request.stop = options.stop;
+    request.logprobs = options.logprobs;
+    request.ignore_eos = options.ignore_eos;
+    request.use_cache = options.use_cache;
+    return request;
+  }
+
+  api::ResponseOptions response_options(const api::GenerationOptions& options, const LoadedModel& model,
+                                        std::size_t choices) const {
+    api::ResponseOptions r;
+    r.id = random_id();
+    r.created = static_cast<std::int64_t>(std::time(nullptr));
+    r.model = options.model.empty() ? slot_.id() : options.model;
+    r.fingerprint = model.fingerprint;
+    r.stream = options.stream;
+    r.include_usage = options.include_usage;
+    r.choices = static_cast<std::uint32_t>(choices);
+    r.answers_a_prompt = options.n;
+    r.logprobs = options.logprobs;
+    r.token_bytes = [tokenizer = model.tokenizer](TokenId token) { return tokenizer->bytes(token); };
+    return r;
+  }
+
+  void launch(AnswerOptions options, std::vector<engine::Request> requests, const LoadedModel& model,
+              const std::shared_ptr<Exchange>& exchange) {
+    const auto answer = std::make_shared<Answer>(std::move(options), exchange, metrics_);
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(answers_, [](const std::weak_ptr<Answer>& a) { return a.expired(); });
+      answers_.push_back(answer);
+    }
+    answer->start(*model.engine, std::move(requests));
+  }
+
+  // Keeps silent streams alive.
+  void tick() {
+    std::unique_lock lock(mutex_);
+    while (!wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_; })) {
+      const std::vector<std::weak_ptr<Answer>> answers = answers_;
+      lock.unlock();
+      const auto now = std::chrono::steady_clock::now();
+      for (const auto& weak : answers) {
+        if (const auto answer = weak.lock()) answer->tick(now);
+      }
+      lock.lock();
+    }
+  }
+
+  ServerOptions options_;
+  ModelSlot& slot_;
+  ServerMetrics metrics_;
+  std::unique_ptr<HttpServer> http_;
+  std::thread ticker_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::vector<std::weak_ptr<Answer>> answers_;
+};
+
+Result<std::unique_ptr<Server>> Server::start(ServerOptions options, ModelSlot& slot) {
+  auto impl = std::make_unique<Impl>(std::move(options), slot);
+  KVASIR_RETURN_IF_ERROR(impl->start());
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+std::uint16_t Server::port() const {
+  return impl_->port();
+}
+bool Server::stop(double seconds) {
+  return impl_->stop(seconds);
+}
+
+}  // namespace kvasir::server

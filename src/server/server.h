@@ -1,0 +1,37 @@
+#pragma once
+// The server: routes, keys and metrics over HttpServer, for the model in a ModelSlot.
+
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "server/http_server.h"
+#include "server/model_slot.h"
+
+namespace kvasir::server {
+
+struct ServerOptions {
+  HttpOptions http;     // guard and shape_error are the server's own
+  std::string api_key;  // empty: none is asked for
+};
+
+class Server {
+ public:
+  // Listens at once, also while the model loads. `slot` must outlive the server. Errors as HttpServer::start.
+  static Result<std::unique_ptr<Server>> start(ServerOptions options, ModelSlot& slot);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  std::uint16_t port() const;
+  // Lets answers in flight finish for at most `seconds`, ends the model's engine, closes. Returns true when
+  // all had finished.
+  bool stop(double seconds);
+
+ private:
+  class Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kvasir::server

@@ -1,0 +1,42 @@
+#include "server/server_metrics.h"
+
+#include "base/machine.h"
+
+namespace kvasir::server {
+
+std::string ServerMetrics::text(const engine::Engine* engine) const {
+  MetricsWriter out;
+  const engine::EngineStats s = engine != nullptr ? engine->stats() : engine::EngineStats{};
+  const auto n = [](auto v) { return static_cast<double>(v); };
+  out.gauge("vllm:num_requests_running", "Requests being computed.", n(s.running));
+  out.gauge("vllm:num_requests_waiting", "Requests in the queue.", n(s.waiting));
+  const double used = n(s.blocks_total) - n(s.blocks_free) - n(s.blocks_cached);
+  out.gauge("vllm:kv_cache_usage_perc", "Share of KV blocks in use by running requests.",
+            s.blocks_total == 0 ? 0 : used / n(s.blocks_total));
+  out.counter("vllm:prefix_cache_queries", "Prompt tokens looked up in the prefix cache.",
+              n(s.prompt_tokens));
+  out.counter("vllm:prefix_cache_hits", "Prompt tokens found in the prefix cache.", n(s.cached_tokens));
+  out.counter("vllm:prompt_tokens_total", "Prompt tokens of ended requests.", n(s.prompt_tokens));
+  out.counter("vllm:generation_tokens_total", "Tokens generated.", n(s.generated_tokens));
+  out.counter("vllm:num_preemptions_total", "Requests set back for want of memory; they go on later.",
+              n(s.preemptions));
+  out.counter("kvasir:requests_finished_total", "Requests answered to their end.", n(s.requests_finished));
+  out.counter("kvasir:requests_failed_total", "Requests ended by an error.", n(s.requests_failed));
+  out.counter("kvasir:requests_cancelled_total", "Requests whose client went away.", n(s.requests_cancelled));
+  out.counter("kvasir:http_requests_total", "HTTP requests received.", n(http_requests.load()));
+  out.counter("kvasir:prefill_tokens_total", "Prompt tokens computed.", n(s.prefill_tokens));
+  out.counter("kvasir:evicted_blocks_total", "KV blocks evicted from the prefix cache.", n(s.evicted_blocks));
+  out.counter("kvasir:steps_total", "Steps of the engine.", n(s.steps));
+  out.gauge("kvasir:largest_batch", "Most sequences in one step so far.", n(s.largest_batch));
+  out.gauge("kvasir:kv_blocks", "KV blocks in all.", n(s.blocks_total));
+  out.gauge("kvasir:kv_blocks_free", "KV blocks that hold nothing.", n(s.blocks_free));
+  out.gauge("kvasir:kv_blocks_cached", "KV blocks held by the prefix cache alone.", n(s.blocks_cached));
+  out.gauge("process_resident_memory_bytes", "Resident memory.", n(resident_bytes()));
+  first_token_seconds.write(out, "vllm:time_to_first_token_seconds", "From request to first token.");
+  token_seconds.write(out, "vllm:time_per_output_token_seconds",
+                      "Mean time of an answer's tokens after the first.");
+  request_seconds.write(out, "vllm:e2e_request_latency_seconds", "From request to end of answer.");
+  return out.take();
+}
+
+}  // namespace kvasir::server
