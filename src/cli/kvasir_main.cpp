@@ -1,0 +1,29 @@
+// The `kvasir` program.
+
+#include "base/version.h"
+#include "cli/commands.h"
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Kvasir: a local LLM server that reads a prompt once. OpenAI and Anthropic APIs, tools, GGUF models.");
+  app.set_version_flag("--version", std::string("kvasir ") + kvasir::kVersion);
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  kvasir serve -m model.gguf -p 8081        serve on http://127.0.0.1:8081\n"
+      "  kvasir chat -m model.gguf                 talk in the terminal\n"
+      "  kvasir run -m model.gguf \"Write a haiku\"  one answer\n"
+      "  kvasir bench -m model.gguf                speed, as a share of this machine's limits\n"
+      "'kvasir COMMAND --help' explains a command.");
+  int exit_code = 0;
+  kvasir::cli::add_serve(app, exit_code);
+  kvasir::cli::add_chat(app, exit_code);
+  kvasir::cli::add_run(app, exit_code);
+  kvasir::cli::add_bench(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  return exit_code;
+}

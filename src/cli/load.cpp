@@ -1,0 +1,170 @@
+#include "cli/load.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <future>
+#include <vector>
+
+#include "base/machine.h"
+#include "base/version.h"
+#include "executor/native.h"
+#include "executor/scripted.h"
+#include "models/model.h"
+
+namespace kvasir::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The parts of the process besides weights and KV: text set-up, activations, connections.
+constexpr std::uint64_t kOtherBytes = std::uint64_t{400} << 20;
+
+// For a file without a chat template of its own: ChatML, which most instruction-tuned models have seen.
+constexpr const char* kChatMl =
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+struct KnownModel {
+  std::string_view name;
+  std::string_view file;
+};
+constexpr KnownModel kKnown[] = {{"qwen2.5-coder", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"},
+                                 {"smollm2", "smollm2-135m-instruct-q4_1.gguf"}};
+
+std::string models_folder() {
+  if (const char* folder = std::getenv("KVASIR_MODELS")) return folder;
+  const char* home = std::getenv("HOME");
+  return std::string(home != nullptr ? home : ".") + "/.cache/kvasir/models";
+}
+
+Result<std::unique_ptr<executor::Executor>> make_executor(
+    const OpenedModel& model, const ModelOptions& options, const ExecutorChoice& choice,
+    const std::shared_ptr<const text::Tokenizer>& tokenizer, const std::function<void(double)>& progress) {
+  if (choice.kind == "scripted") {
+    KVASIR_ASSIGN_OR_RETURN(executor::Script script, executor::load_script(choice.script));
+    KVASIR_ASSIGN_OR_RETURN(auto scripted, executor::ScriptedExecutor::create(tokenizer, std::move(script)));
+    return std::unique_ptr<executor::Executor>(std::move(scripted));
+  }
+  executor::NativeOptions native;
+  native.pool = std::make_shared<ThreadPool>(options.threads != 0 ? options.threads : default_thread_count());
+  native.progress = progress;
+  if (options.precision == "high") native.precision = models::Precision::kHigh;
+  return executor::load_native(model.file, std::move(native));
+}
+
+// How many bytes of KV, and how long a conversation may be, within the memory asked.
+Result<engine::EngineOptions> plan_memory(const executor::Description& d, const ModelOptions& options) {
+  const std::uint64_t budget = options.memory != 0 ? options.memory : memory_limit_bytes() / 2;
+  const std::uint64_t fixed = d.weight_bytes + kOtherBytes;
+  const auto megabytes = [](std::uint64_t bytes) {
+    return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MB";
+  };
+  engine::EngineOptions plan;
+  plan.context_length = options.context != 0 ? std::min(options.context, d.context_length) : d.context_length;
+  const std::uint64_t room = budget > fixed ? budget - fixed : 0;
+  const auto blocks_for = [](std::uint64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens + 1; };
+  const std::uint64_t blocks = room / d.kv_bytes_per_block;
+  const std::uint64_t needed = blocks_for(options.context != 0 ? plan.context_length : 512);
+  if (blocks < needed) {
+    return make_error(ErrorCode::kResourceExhausted,
+                      "--memory " + megabytes(budget) + " is too little: the weights take " +
+                          megabytes(d.weight_bytes) + ", the rest of the process up to " +
+                          megabytes(kOtherBytes) + ", and a conversation of " +
+                          std::to_string((needed - 1) * kBlockTokens) + " tokens " +
+                          megabytes(needed * d.kv_bytes_per_block));
+  }
+  plan.context_length =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(plan.context_length, (blocks - 1) * kBlockTokens));
+  plan.kv_bytes = static_cast<std::size_t>(blocks) * d.kv_bytes_per_block;
+  return plan;
+}
+
+}  // namespace
+
+Result<std::string> find_model_file(const std::string& name) {
+  for (const KnownModel& known : kKnown) {
+    if (name != known.name) continue;
+    const std::string path = models_folder() + "/" + std::string(known.file);
+    if (fs::exists(path)) return path;
+    return make_error(ErrorCode::kNotFound,
+                      "the model '" + name + "' has not been fetched yet: run 'make models'", name);
+  }
+  std::error_code ignored;
+  if (!fs::is_directory(name, ignored)) return name;
+  std::vector<std::string> found;
+  for (const auto& entry : fs::directory_iterator(name, ignored)) {
+    if (entry.path().extension() == ".gguf") found.push_back(entry.path().string());
+  }
+  if (found.size() == 1) return found.front();
+  return make_error(
+      found.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
+      name + (found.empty() ? " is a folder without a .gguf file (other formats are not supported yet)"
+                            : " is a folder with several .gguf files; name one of them"),
+      name);
+}
+
+Result<OpenedModel> open_model(const std::string& name) {
+  OpenedModel model;
+  KVASIR_ASSIGN_OR_RETURN(model.path, find_model_file(name));
+  KVASIR_ASSIGN_OR_RETURN(model.file, weights::GgufFile::open(model.path));
+  KVASIR_ASSIGN_OR_RETURN([[maybe_unused]] const models::ModelConfig config,
+                          models::read_config(*model.file));
+  model.id = fs::path(model.path).stem().string();
+  return model;
+}
+
+Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel& model,
+                                                              const ModelOptions& options,
+                                                              const ExecutorChoice& executor,
+                                                              const std::function<void(double)>& progress) {
+  auto loaded = std::make_shared<server::LoadedModel>();
+  KVASIR_ASSIGN_OR_RETURN(loaded->tokenizer, text::Tokenizer::from_gguf(*model.file));
+  // Grammars take a third of a second to set up: beside the weights.
+  auto grammars = std::async(std::launch::async, [tokenizer = loaded->tokenizer] {
+    return text::GrammarFactory::create(tokenizer);
+  });
+  const auto source = model.file->string("tokenizer.chat_template");
+  if (!source) spdlog::warn("{} has no chat template; ChatML is used", model.path);
+  KVASIR_ASSIGN_OR_RETURN(auto chat_template, text::ChatTemplate::compile(source.value_or(kChatMl)));
+  loaded->renderer = std::make_unique<chat::PromptRenderer>(std::move(chat_template), loaded->tokenizer,
+                                                            static_cast<std::int64_t>(std::time(nullptr)));
+  KVASIR_ASSIGN_OR_RETURN(auto runner, make_executor(model, options, executor, loaded->tokenizer, progress));
+  const executor::Description& d = runner->describe();
+  loaded->fingerprint =
+      std::string("kvasir-") + kVersion + "-" + d.weights_id.substr(0, 8) + "-" + d.kernel_variant;
+  KVASIR_ASSIGN_OR_RETURN(engine::EngineOptions plan, plan_memory(d, options));
+  if (options.context > d.context_length) {
+    spdlog::warn("--ctx {} is more than the model's context; {} is used", options.context, d.context_length);
+  }
+  spdlog::info(
+      "{}: {} layers, {:.0f} MB of weights, kernels {}, context {} tokens, {:.1f} GB for the KV cache",
+      d.family, d.layers, static_cast<double>(d.weight_bytes) / 1e6,
+      d.kernel_variant.empty() ? "none" : d.kernel_variant, plan.context_length,
+      static_cast<double>(plan.kv_bytes) / 1e9);
+  KVASIR_ASSIGN_OR_RETURN(loaded->grammars, grammars.get());
+  KVASIR_ASSIGN_OR_RETURN(loaded->engine, engine::Engine::create(std::move(runner), loaded->tokenizer, plan));
+  return std::shared_ptr<const server::LoadedModel>(std::move(loaded));
+}
+
+ProgressLine::ProgressLine(std::string what)
+    : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+void ProgressLine::show(double share) {
+  const int percent = static_cast<int>(share * 100);
+  if (percent <= shown_ || (!terminal_ && percent / 25 <= shown_ / 25 && shown_ >= 0)) return;
+  shown_ = percent;
+  std::fprintf(stderr, terminal_ ? "\r%s %3d%%" : "%s %d%%\n", what_.c_str(), percent);
+  std::fflush(stderr);
+}
+
+void ProgressLine::finish() {
+  if (terminal_ && shown_ >= 0) std::fprintf(stderr, "\r\033[K");
+}
+
+}  // namespace kvasir::cli

@@ -1,0 +1,53 @@
+#pragma once
+// From a model's path to everything that serving it needs.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "server/model_slot.h"
+#include "weights/gguf.h"
+
+namespace kvasir::cli {
+
+// The file that a --model argument means: itself, the only .gguf of a folder, or a model that `make models`
+// has fetched by its short name (qwen2.5-coder, smollm2).
+Result<std::string> find_model_file(const std::string& name);
+
+// A model's file, opened and checked as far as can be without reading weights: format, family, shape.
+struct OpenedModel {
+  std::string path;
+  std::string id;  // how the server shows it: the file's name without its ending
+  std::shared_ptr<const weights::GgufFile> file;
+};
+Result<OpenedModel> open_model(const std::string& name);
+
+struct ExecutorChoice {
+  std::string kind = "native";  // or "scripted"
+  std::string script;           // path, for scripted
+};
+
+// Reads the weights (progress 0..1 on the calling thread), sets up text, and starts an engine within the
+// memory asked.
+Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel& model,
+                                                              const ModelOptions& options,
+                                                              const ExecutorChoice& executor,
+                                                              const std::function<void(double)>& progress);
+
+// A percentage on standard error while something takes longer than a moment: on a terminal it moves,
+// elsewhere it is a line for every quarter.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::string what);
+  void show(double share);
+  void finish();
+
+ private:
+  std::string what_;
+  bool terminal_;
+  int shown_ = -1;
+};
+
+}  // namespace kvasir::cli

@@ -1,0 +1,158 @@
+#include "cli/serve.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "server/server.h"
+
+namespace kvasir::cli {
+namespace {
+
+// Answers in flight get this long after a first signal; a second one ends at once.
+constexpr double kDrainSeconds = 20;
+
+void set_up_log(const std::string& level) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("kvasir"));
+  spdlog::set_pattern("%H:%M:%S %^%l%$ %v");
+  spdlog::set_level(spdlog::level::from_str(level));
+  spdlog::flush_on(spdlog::level::info);
+}
+
+std::vector<std::string> aliases_of(const OpenedModel& model, const ServeOptions& options) {
+  const std::filesystem::path path(model.path);
+  std::vector<std::string> names{"default",
+                                 "current-model",
+                                 model.id,
+                                 model.path,
+                                 path.filename().string(),
+                                 options.model.model,
+                                 std::filesystem::path(options.model.model).filename().string()};
+  std::error_code ignored;
+  names.push_back(std::filesystem::absolute(path, ignored).string());
+  return names;
+}
+
+void print_ready(const ServeOptions& options, std::uint16_t port, const std::string& id) {
+  const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1" : options.host;
+  const std::string url = "http://" + host + ":" + std::to_string(port);
+  const std::string key =
+      options.api_key.empty() ? "" : " -H 'Authorization: Bearer " + std::string("YOUR_KEY") + "'";
+  spdlog::info("{} is ready on {}", id, url);
+  spdlog::info(
+      "try: curl {}/v1/chat/completions -H 'Content-Type: application/json'{} -d "
+      "'{{\"messages\": [{{\"role\": \"user\", \"content\": \"What is the capital of France?\"}}]}}'",
+      url, key);
+  spdlog::info(
+      "Claude Code: ANTHROPIC_BASE_URL={} ANTHROPIC_AUTH_TOKEN={} ANTHROPIC_MODEL=default "
+      "ANTHROPIC_SMALL_FAST_MODEL=default claude",
+      url, options.api_key.empty() ? "local" : "YOUR_KEY");
+}
+
+}  // namespace
+
+int serve(const ServeOptions& options) {
+  set_up_log(options.log_level);
+  if (!options.startup_note.empty()) spdlog::info("{}", options.startup_note);
+  const auto opened = open_model(options.model.model);
+  if (!opened.ok()) return fail(opened.error());
+
+  // Signals go to sigwait() below and to no other thread.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  server::ModelSlot slot(options.model_name.empty() ? opened->id : options.model_name,
+                         aliases_of(*opened, options));
+  server::ServerOptions server_options;
+  server_options.http.host = options.host;
+  server_options.http.port = options.port;
+  server_options.api_key = options.api_key;
+  auto server = server::Server::start(std::move(server_options), slot);
+  if (!server.ok()) return fail(server.error());
+  spdlog::info("listening on {}:{}, loading {}", options.host, (*server)->port(), opened->path);
+
+  std::atomic<bool> loading{true};
+  std::atomic<bool> failed{false};
+  std::thread loader([&] {
+    ProgressLine line("loading " + opened->id);
+    auto model = load_model(*opened, options.model, options.executor, [&](double share) {
+      slot.set_progress(share);
+      line.show(share);
+    });
+    line.finish();
+    if (model.ok()) {
+      slot.set_ready(std::move(model).value());
+      print_ready(options, (*server)->port(), slot.id());
+    } else {
+      slot.set_failed(model.error());
+      fail(model.error());
+      failed = true;
+      loading = false;
+      ::kill(::getpid(), SIGTERM);
+      return;
+    }
+    loading = false;
+  });
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  if (loading) {
+    // Repacking cannot be interrupted and holds nothing that a clean end would save.
+    std::_Exit(0);
+  }
+  loader.join();
+  if (failed) return 1;
+  spdlog::info("stopping: answers in flight have {} seconds (signal again to end at once)", kDrainSeconds);
+  std::thread impatient([&] {
+    int second = 0;
+    sigwait(&signals, &second);
+    std::_Exit(130);
+  });
+  impatient.detach();
+  const bool finished = (*server)->stop(kDrainSeconds);
+  spdlog::info(finished ? "stopped" : "stopped; some answers were cut short");
+  return 0;
+}
+
+void add_serve(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("serve", "Serve a model over the OpenAI and Anthropic APIs");
+  auto options = std::make_shared<ServeOptions>();
+  add_model_options(*command, options->model);
+  command->add_option("-p,--port", options->port, "Port to listen on; 0 takes any free one")
+      ->capture_default_str();
+  command->add_option("--host", options->host, "Address to listen on; 0.0.0.0 for every one")
+      ->capture_default_str();
+  command->add_option("--api-key", options->api_key, "Ask clients for this key (Bearer or x-api-key)");
+  command->add_option("--model-name", options->model_name, "Name shown to clients (default: the file's)");
+  command->add_option("--log-level", options->log_level, "How much to say")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "err", "off"}));
+  command
+      ->add_option("--executor", options->executor.kind,
+                   "native, or scripted: plays --script instead of a model")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"native", "scripted"}))
+      ->group("For tests and demonstrations");
+  command->add_option("--script", options->executor.script, "What the scripted executor plays (JSON)")
+      ->check(CLI::ExistingFile)
+      ->group("For tests and demonstrations");
+  command->callback([options, &exit_code] {
+    if (options->executor.kind == "scripted" && options->executor.script.empty()) {
+      throw CLI::RequiredError("--script (with --executor scripted)");
+    }
+    exit_code = serve(*options);
+  });
+}
+
+}  // namespace kvasir::cli

@@ -1,0 +1,27 @@
+#pragma once
+// Serving, for both `kvasir serve` and `mlx_textgen serve`.
+
+#include <cstdint>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/load.h"
+
+namespace kvasir::cli {
+
+struct ServeOptions {
+  ModelOptions model;
+  ExecutorChoice executor;
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8081;
+  std::string api_key;
+  std::string model_name;  // shown instead of the file's name
+  std::string log_level = "info";
+  std::string startup_note;  // said in one log line at start, where not empty
+};
+
+// Serves until SIGINT or SIGTERM. Exit code: 0 after a clean stop; 1, with one line on standard error, where
+// the model cannot be opened, the port cannot be had, or loading fails.
+int serve(const ServeOptions& options);
+
+}  // namespace kvasir::cli
