@@ -87,7 +87,7 @@ TEST(EngineCache, ThePromptOfACancelledRequestStays) {
   Engine* engine = nullptr;
   int steps = 0;
   auto owner = make_engine(small_options(), [&](auto) -> Status {
-    if (++steps == 3) engine->cancel(client.id);
+    if (++steps == 3) engine->cancel(client.id());
     return {};
   });
   engine = owner.get();
@@ -135,7 +135,7 @@ TEST(EngineCache, AFollowerTakesOverFromACancelledLeader) {
   auto owner = make_engine(small_options(), [&](auto) -> Status {
     ++steps;
     if (steps == 1) submit(*engine, follower, request_of(prompt));
-    if (steps == 3) engine->cancel(leader.id);
+    if (steps == 3) engine->cancel(leader.id());
     return {};
   });
   engine = owner.get();

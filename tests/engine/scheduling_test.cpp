@@ -55,7 +55,7 @@ TEST(Scheduling, AFullQueueRefuses) {
   EXPECT_EQ(engine->stats().waiting, 2U);
 
   // A cancelled waiting request makes room at once, although a step is on its way.
-  engine->cancel(waiting[0].id);
+  engine->cancel(waiting[0].id());
   EXPECT_EQ(engine->stats().waiting, 1U);
   submit(*engine, waiting[2], request_of(chat("hello")));
   gate.open();
@@ -218,7 +218,7 @@ TEST(Scheduling, StressKeepsAnswersAndBlocks) {
     if (i % 20 == 19) clients[i - pick(20)]->wait_until([](const Outcome& o) { return o.is_started; });
     if (pick(5) != 0) continue;
     const std::size_t victim = i - pick(std::min<std::size_t>(i + 1, 10));
-    engine->cancel(clients[victim]->id);
+    engine->cancel(clients[victim]->id());
     cancelled[victim] = true;
   }
   for (std::size_t i = 0; i < plans.size(); ++i) {
