@@ -24,7 +24,17 @@ class GrammarFactory : public std::enable_shared_from_this<GrammarFactory> {
   ~GrammarFactory();
 
   // A grammar in llguidance's Lark dialect; JSON Schemas go inline as `%json { ... }`. kInvalidArgument with
-  // the engine's words when it does not compile. Compiled grammars are cached by content.
+  // the engine's words when it does not compile. The 64 grammars used last are kept compiled, by content.
+  //
+  // Tokens with a text of their own, in a grammar:
+  // - Control tokens (Tokenizer::is_special) are named without quotes, `<|im_end|>`; a string literal never
+  //   produces one, so user text cannot smuggle one in. A name that is not of the form <...> is written by
+  //   its id, `<[2]>`.
+  // - Added tokens that are text (`<tool_call>` in Qwen) belong in string literals, "<tool_call>": the model
+  // may
+  //   then write them as the one token or piece by piece. To insist on the one token, use its id,
+  //   `<[151657]>`.
+  // - Where a family makes such a marker a control token, write both: ( <|tool_call|> | "<|tool_call|>" ).
   Result<std::unique_ptr<GrammarMatcher>> compile_lark(std::string_view lark);
   // Exactly one JSON value that the schema admits (compact or spaced as the model likes).
   Result<std::unique_ptr<GrammarMatcher>> compile_json_schema(std::string_view schema_json);
@@ -48,13 +58,15 @@ class GrammarMatcher {
   // Bit t of word t/32 is set when token t may come next; ceil(vocab_size / 32) words. When the grammar is
   // complete, the tokenizer's end tokens are set. Valid until the next call.
   Result<std::span<const std::uint32_t>> mask();
-  // Advances by a token that the mask allowed. kInternal when it was not allowed.
+  // Advances by a token that the mask allowed. kInternal when it was not allowed; the state is then
+  // unchanged.
   Status accept(TokenId token);
   // The text so far is a whole sentence of the grammar (the end may come now).
   bool is_accepting();
   // Nothing but the end may follow.
   bool is_stopped();
-  // An independent copy in the same state.
+  // An independent copy in the same state, in microseconds. It shares lexer tables with its original, under a
+  // lock of the engine's own. Null only when the engine panics.
   std::unique_ptr<GrammarMatcher> clone() const;
 
   struct Impl;

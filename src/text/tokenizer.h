@@ -1,5 +1,7 @@
 #pragma once
 // Text <-> tokens, exactly as the Hugging Face `tokenizers` library does it for the same vocabulary.
+// GGUF vocabularies: byte-level BPE (gpt2) with the pre-tokenizers of text-ffi/src/pre_tokenizers.rs,
+// SentencePiece BPE (llama) and Gemma 4 (gemma4); others are kUnsupported.
 //
 // A Tokenizer is immutable after creation and may be used from any thread at once.
 
@@ -22,7 +24,8 @@ namespace kvasir::text {
 // How special-token text ("<|im_start|>") inside the input is treated.
 enum class SpecialText {
   kParse,   // becomes the special token: for rendered prompts
-  kAsText,  // is ordinary text
+  kAsText,  // is ordinary text. Added tokens that are not control tokens (<tool_call> in Qwen) are still
+            // recognised, as in the reference library
 };
 
 class Tokenizer {
@@ -39,6 +42,8 @@ class Tokenizer {
   // `text` may hold invalid UTF-8: such bytes are replaced by U+FFFD, as the oracle's Python binding would.
   // No token is added in front or behind (add_special_tokens = false): the chat template writes BOS itself; a
   // caller that completes raw text asks adds_bos().
+  // Loading proves that the vocabulary takes every character; should the library fail on a text all the same
+  // (a bug), the result is empty.
   std::vector<TokenId> encode(std::string_view text, SpecialText special) const;
 
   // The bytes that a token stands for. Special tokens give their text. Out of range ids give an empty string.

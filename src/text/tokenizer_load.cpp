@@ -70,7 +70,7 @@ void add_end_names(const Tokenizer::Impl& impl, std::vector<TokenId>& tokens) {
 // Families whose GGUF files may lack add_bos_token although their texts begin with it.
 bool adds_bos_by_default(std::string_view model, std::string_view pre) {
   constexpr std::array<std::string_view, 4> kPre = {"llama-bpe", "llama3", "llama-v3", "tekken"};
-  return model == "llama" || std::find(kPre.begin(), kPre.end(), pre) != kPre.end();
+  return model == "llama" || model == "gemma4" || std::find(kPre.begin(), kPre.end(), pre) != kPre.end();
 }
 
 }  // namespace

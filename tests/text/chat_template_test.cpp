@@ -18,9 +18,10 @@ TEST(ChatTemplate, QwenTemplateOfTheFile) {
   KVASIR_REQUIRE_MODEL(qwen());
   const auto source = qwen().file->string("tokenizer.chat_template");
   ASSERT_TRUE(source.has_value());
-  EXPECT_EQ(render(*source, R"({"messages":[{"role":"user","content":"Hi"}],"add_generation_prompt":true})"),
-            "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
-            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(
+      render(*source, R"({"messages":[{"role":"user","content":"Hi"}],"add_generation_prompt":true})"),
+      "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+      "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST(ChatTemplate, JsonKeepsKeyOrderAndFloats) {

@@ -51,7 +51,7 @@ typedef struct kvt_tokenizer kvt_tokenizer;
 
 // A vocabulary as GGUF metadata holds it. Arrays other than `tokens` may be null with a size of 0.
 typedef struct kvt_vocabulary {
-  kvt_text model;  // "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE)
+  kvt_text model;  // "gpt2" (byte-level BPE), "llama" (SentencePiece BPE) or "gemma4"
   kvt_text pre;    // name of the pre-tokenizer; may be empty
   const kvt_text* tokens;
   size_t token_count;

@@ -18,7 +18,7 @@ type Key = (i32, Box<str>);
 
 pub struct GrammarFactory {
     parsers: ParserFactory,
-    mask_words: usize,
+    vocab_size: usize,
     compiled: Mutex<Compiled>,
 }
 
@@ -31,7 +31,7 @@ struct Compiled {
 
 pub struct GrammarMatcher {
     matcher: Matcher,
-    mask_words: usize,
+    vocab_size: usize,
     mask: Vec<u32>,
 }
 
@@ -71,7 +71,7 @@ impl GrammarFactory {
         match ParserFactory::new(&environment, InferenceCapabilities::default(), &slices) {
             Ok(mut parsers) => {
                 parsers.quiet();
-                Ok(GrammarFactory { parsers, mask_words: count.div_ceil(32), compiled: Mutex::default() })
+                Ok(GrammarFactory { parsers, vocab_size: count, compiled: Mutex::default() })
             }
             Err(e) => fail(Code::Internal, format!("cannot set up grammars for this vocabulary: {e}")),
         }
@@ -89,7 +89,7 @@ impl GrammarFactory {
             }
         };
         // Deep: a request whose text makes the lexer's tables grow to their limit must not spoil the next one.
-        Ok(GrammarMatcher { matcher: pristine.deep_clone(), mask_words: self.mask_words, mask: Vec::new() })
+        Ok(GrammarMatcher { matcher: pristine.deep_clone(), vocab_size: self.vocab_size, mask: Vec::new() })
     }
 
     fn compile_new(&self, kind: i32, source: &str) -> Outcome<Matcher> {
@@ -101,10 +101,14 @@ impl GrammarFactory {
                 Err(e) => return fail(Code::Invalid, format!("the JSON schema is not valid JSON: {e}")),
             }
         };
-        let matcher = Matcher::new(self.parsers.create_parser(grammar));
-        match matcher.get_error() {
-            Some(words) => fail(Code::Invalid, format!("the grammar does not compile: {words}")),
-            None => Ok(matcher),
+        let mut matcher = Matcher::new(self.parsers.create_parser(grammar));
+        if let Some(words) = matcher.get_error() {
+            return fail(Code::Invalid, format!("the grammar does not compile: {}", without_state(&words)));
+        }
+        // A grammar that no text satisfies ({"$ref": "#"}) compiles, and shows only in its first mask.
+        match matcher.compute_mask_or_eos() {
+            Ok(_) => Ok(matcher),
+            Err(e) => fail(Code::Invalid, format!("the grammar admits no text: {}", without_state(&e.to_string()))),
         }
     }
 
@@ -134,7 +138,12 @@ impl Compiled {
 }
 
 fn broken<T>(e: impl std::fmt::Display) -> Outcome<T> {
-    fail(Code::Internal, format!("grammar: {e}"))
+    fail(Code::Internal, format!("grammar: {}", without_state(&e.to_string())))
+}
+
+/// The engine appends a dump of its parser to some errors; that is for its authors.
+fn without_state(words: &str) -> &str {
+    words.split("\n<state>").next().unwrap_or(words)
 }
 
 impl GrammarMatcher {
@@ -142,11 +151,14 @@ impl GrammarMatcher {
         let mask = self.matcher.compute_mask_or_eos().or_else(broken)?;
         self.mask.clear();
         self.mask.extend_from_slice(mask.as_slice());
-        self.mask.resize(self.mask_words, 0);
+        self.mask.resize(self.vocab_size.div_ceil(32), 0);
         Ok(())
     }
 
     fn accept(&mut self, token: u32) -> Outcome<()> {
+        if token as usize >= self.vocab_size {
+            return fail(Code::Internal, format!("token {token} is outside the vocabulary of {}", self.vocab_size));
+        }
         match self.matcher.try_consume_tokens(&[token]) {
             Ok(1) => Ok(()),
             Ok(_) => fail(Code::Internal, format!("token {token} is not allowed by the grammar at this place")),
@@ -254,7 +266,7 @@ pub unsafe extern "C" fn kvt_matcher_clone(
 ) -> i32 {
     guard(error, || {
         let m = &*matcher;
-        let copy = GrammarMatcher { matcher: m.matcher.clone(), mask_words: m.mask_words, mask: Vec::new() };
+        let copy = GrammarMatcher { matcher: m.matcher.clone(), vocab_size: m.vocab_size, mask: Vec::new() };
         out.write(Box::into_raw(Box::new(copy)));
         Ok(())
     })

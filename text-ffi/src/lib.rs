@@ -7,6 +7,7 @@
 mod byte_level;
 mod grammar;
 mod pre_tokenizers;
+mod python_methods;
 mod segment_cache;
 mod strftime;
 mod template;
@@ -106,6 +107,9 @@ pub unsafe extern "C" fn kvt_ids_free(ids: Owned<u32>) {
     ids.free();
 }
 
+/// Engines quote their input in errors, and the input may be megabytes.
+const MESSAGE_BYTES_MAX: usize = 1000;
+
 /// Runs `body`; an error or a panic becomes a status code and, where asked for, its words.
 pub fn guard(error: *mut Owned<u8>, body: impl FnOnce() -> Outcome<()>) -> i32 {
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
@@ -121,8 +125,13 @@ pub fn guard(error: *mut Owned<u8>, body: impl FnOnce() -> Outcome<()>) -> i32 {
         }
     };
     if !error.is_null() {
+        let mut end = failure.message.len().min(MESSAGE_BYTES_MAX);
+        while !failure.message.is_char_boundary(end) {
+            end -= 1;
+        }
+        let words = failure.message.as_bytes()[..end].to_vec();
         // SAFETY: the face requires `error` to be null or a writable kvt_buffer.
-        unsafe { error.write(Owned::new(failure.message.into_bytes())) };
+        unsafe { error.write(Owned::new(words)) };
     }
     failure.code as i32
 }

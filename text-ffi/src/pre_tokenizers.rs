@@ -74,13 +74,36 @@ pub fn recipe(pre: &str) -> Option<Recipe> {
             if pre == "command-r" { nfc(recipe) } else { recipe }
         }
         "qwen2" | "stablelm2" | "megrez" | "deepseek-r1-qwen" => nfc(cl100k(one_digit, letters, letters)),
-        "qwen35" => nfc(cl100k(one_digit, r"[\p{L}\p{M}]", r"\p{L}\p{M}")),
+        // Marks stay with their letters here, and nothing is composed.
+        "qwen35" => cl100k(one_digit, r"[\p{L}\p{M}]", r"\p{L}\p{M}"),
         "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "lfm2" => {
             Recipe { ignore_merges: true, ..cl100k(three_digits, letters, letters) }
         }
         "dbrx" | "glm4" | "chatglm-bpe" => cl100k(three_digits, letters, letters),
         "tekken" => Recipe { ignore_merges: true, ..cased("", one_digit) },
         "gpt-4o" | "llama4" => cased(&format!("{CONTRACTIONS}?"), three_digits),
+        "falcon" => Recipe {
+            normalizer: None,
+            pre_tokenizer: sequence(vec![
+                json!({"type": "Punctuation", "behavior": "Contiguous"}),
+                byte_level(true),
+                json!({"type": "Digits", "individual_digits": false}),
+                split("[0-9][0-9][0-9]"),
+            ]),
+            ignore_merges: false,
+        },
+        "deepseek-coder" => Recipe {
+            normalizer: None,
+            pre_tokenizer: sequence(vec![
+                split(r"[\r\n]"),
+                split(r"\s?\p{L}+"),
+                split(r"\s?\p{P}+"),
+                split("[一-龥\u{800}-一가-\u{d7ff}]+"),
+                json!({"type": "Digits", "individual_digits": true}),
+                byte_level(false),
+            ]),
+            ignore_merges: false,
+        },
         "deepseek-v3" => Recipe {
             normalizer: None,
             pre_tokenizer: sequence(vec![

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
-use crate::{fail, free_handle, guard, strftime, tojson, Code, Outcome, Owned, Text};
+use crate::{fail, free_handle, guard, python_methods, strftime, tojson, Code, Outcome, Owned, Text};
 
 /// A template that runs away is stopped: about a thousand times what the longest conversations need.
 const FUEL: u64 = 50_000_000;
@@ -57,7 +57,8 @@ impl ChatTemplate {
         environment.set_syntax(syntax.or_else(|e| fail(Code::Internal, format!("template syntax: {e}")))?);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(python_methods::call);
+        environment.add_test("sequence", is_sequence);
         environment.set_formatter(print);
         environment.set_fuel(Some(FUEL));
         environment.add_function("raise_exception", raise_exception);
@@ -86,6 +87,11 @@ impl ChatTemplate {
             None => fail(Code::Invalid, format!("the chat template failed: {}", words_of(&e))),
         })
     }
+}
+
+/// Jinja2's test asks for a length and for items by index or key: strings and dicts have both.
+fn is_sequence(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
 }
 
 /// Keys keep their order; whole numbers stay whole and others stay floats, as in Python.

@@ -47,6 +47,9 @@ pub struct TextTokenizer {
     first_added: i32,
 }
 
+/// One character of every UTF-8 length, control characters, marks, and the last code point.
+const PROBE: &str = "a \0\n\u{7f}é\u{301}天🙂\u{fffd}\u{10ffff}";
+
 /// Finds added tokens in text: leftmost, then longest, as the library does.
 struct Matcher {
     automaton: Option<AhoCorasick>,
@@ -81,7 +84,7 @@ impl TextTokenizer {
         }
         let all: Vec<_> = parts.added.iter().collect();
         let ordinary: Vec<_> = parts.added.iter().filter(|t| !t.2).collect();
-        Ok(TextTokenizer {
+        let tokenizer = TextTokenizer {
             parse_all: Matcher::new(&all)?,
             parse_ordinary: Matcher::new(&ordinary)?,
             base: parts.base,
@@ -92,7 +95,14 @@ impl TextTokenizer {
             offsets,
             kinds: parts.kinds,
             first_added: parts.first_added,
-        })
+        };
+        // encode has no way to fail for its callers: a vocabulary that cannot take any text is refused here.
+        for special in [false, true] {
+            if let Err(e) = tokenizer.encode(PROBE, special) {
+                return fail(Code::Corrupt, format!("the vocabulary does not take every text: {}", e.message));
+            }
+        }
+        Ok(tokenizer)
     }
 
     pub fn token(&self, id: usize) -> &[u8] {

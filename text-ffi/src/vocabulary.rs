@@ -43,11 +43,11 @@ impl Vocabulary<'_> {
         let types = self.token_types()?;
         let (model, recipe) = match self.model {
             "gpt2" => self.byte_level_bpe(&types)?,
-            "llama" => self.sentence_piece(&types)?,
+            "llama" | "gemma4" => self.sentence_piece(&types)?,
             other => {
                 return fail(
                     Code::Unsupported,
-                    format!("tokenizer model '{other}' is not supported; this build knows 'gpt2' (BPE) and 'llama' (SPM)"),
+                    format!("tokenizer model '{other}' is not supported; this build knows 'gpt2' (BPE), 'llama' (SPM) and 'gemma4'"),
                 )
             }
         };
@@ -63,7 +63,7 @@ impl Vocabulary<'_> {
             let pre_tokenizer: PreTokenizerWrapper = serde_json::from_value(config).map_err(wrong)?;
             base.with_pre_tokenizer(Some(pre_tokenizer));
         }
-        let spm = self.model == "llama";
+        let spm = self.model != "gpt2";
         let bytes = self.tokens.iter().zip(&types).map(|(token, &t)| token_bytes(token, t, spm)).collect();
         let kinds = types.iter().map(|&t| kind_of(t)).collect();
         let added = self
@@ -90,7 +90,7 @@ impl Vocabulary<'_> {
                 );
             }
         }
-        let limit = if self.model == "llama" { PIECE_BYTES_MAX } else { TOKEN_BYTES_MAX };
+        let limit = if self.model != "gpt2" { PIECE_BYTES_MAX } else { TOKEN_BYTES_MAX };
         match self.tokens.iter().position(|t| t.len() > limit) {
             Some(id) => fail(
                 Code::Corrupt,
@@ -135,6 +135,14 @@ impl Vocabulary<'_> {
                 vocab.entry(token.to_string()).or_insert(id as u32);
             }
         }
+        let merges = self.ranked_merges(&mut vocab)?;
+        let built = BPE::builder().vocab_and_merges(vocab, merges).ignore_merges(recipe.ignore_merges).build();
+        let model = built.or_else(|e| fail(Code::Corrupt, format!("the vocabulary's merges do not fit it: {e}")))?;
+        Ok((model, Recipe { normalizer: recipe.normalizer, pre_tokenizer: Some(recipe.pre_tokenizer) }))
+    }
+
+    /// The file's own merges, best first. Parts that `vocab` lacks but the file has are added to it.
+    fn ranked_merges(&self, vocab: &mut AHashMap<String, u32>) -> Outcome<Vec<(String, String)>> {
         let all: HashMap<&str, u32> = self.tokens.iter().enumerate().map(|(id, t)| (*t, id as u32)).collect();
         let mut merges = Vec::with_capacity(self.merges.len());
         for (rank, line) in self.merges.iter().enumerate() {
@@ -159,21 +167,11 @@ impl Vocabulary<'_> {
             }
             merges.push((left.to_string(), right.to_string()));
         }
-        let built = BPE::builder().vocab_and_merges(vocab, merges).ignore_merges(recipe.ignore_merges).build();
-        let model = built.or_else(|e| fail(Code::Corrupt, format!("the vocabulary's merges do not fit it: {e}")))?;
-        Ok((model, Recipe { normalizer: recipe.normalizer, pre_tokenizer: Some(recipe.pre_tokenizer) }))
+        Ok(merges)
     }
 
-    /// SentencePiece BPE merges whatever adjacent pieces make the best-scored piece. Written as ranked merges:
-    /// every way to cut a piece in two, in the order of the piece's score, then of the parts' ids, which is how
-    /// the reference converter does it.
+    /// Pieces with '▁' for a space, and bytes for what no piece covers.
     fn sentence_piece(&self, types: &[Type]) -> Outcome<(BPE, Recipe)> {
-        if self.scores.is_empty() {
-            return fail(Code::Corrupt, "a SentencePiece vocabulary needs scores (tokenizer.ggml.scores)");
-        }
-        if self.scores.iter().any(|s| s.is_nan()) {
-            return fail(Code::Corrupt, "tokenizer.ggml.scores holds a value that is not a number");
-        }
         let mut vocab: AHashMap<String, u32> = AHashMap::with_capacity(self.tokens.len());
         let mut unknown = None;
         for (id, token) in self.tokens.iter().enumerate() {
@@ -183,6 +181,35 @@ impl Vocabulary<'_> {
                 _ => {}
             }
             vocab.entry(token.to_string()).or_insert(id as u32);
+        }
+        let merges = if self.model == "gemma4" {
+            self.ranked_merges(&mut vocab)?
+        } else {
+            self.scored_merges(types, &vocab)?
+        };
+        let mut builder = BPE::builder().vocab_and_merges(vocab, merges).fuse_unk(true).byte_fallback(true);
+        if let Some(token) = unknown {
+            builder = builder.unk_token(token);
+        }
+        let model = builder.build().or_else(|e| fail(Code::Corrupt, format!("SentencePiece vocabulary: {e}")))?;
+        let escape = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+        let normalizer = if self.add_space_prefix {
+            json!({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, escape]})
+        } else {
+            escape
+        };
+        Ok((model, Recipe { normalizer: Some(normalizer), pre_tokenizer: None }))
+    }
+
+    /// SentencePiece BPE merges whatever adjacent pieces make the best-scored piece. Written as ranked merges:
+    /// every way to cut a piece in two, in the order of the piece's score, then of the parts' ids, which is how
+    /// the reference converter does it.
+    fn scored_merges(&self, types: &[Type], vocab: &AHashMap<String, u32>) -> Outcome<Vec<(String, String)>> {
+        if self.scores.is_empty() {
+            return fail(Code::Corrupt, "a SentencePiece vocabulary needs scores (tokenizer.ggml.scores)");
+        }
+        if self.scores.iter().any(|s| s.is_nan()) {
+            return fail(Code::Corrupt, "tokenizer.ggml.scores holds a value that is not a number");
         }
         let mut cuts: Vec<(f32, u32, u32, &str, &str)> = Vec::new();
         for (id, token) in self.tokens.iter().enumerate() {
@@ -197,19 +224,7 @@ impl Vocabulary<'_> {
             }
         }
         cuts.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-        let merges = cuts.iter().map(|(_, _, _, l, r)| (l.to_string(), r.to_string())).collect();
-        let mut builder = BPE::builder().vocab_and_merges(vocab, merges).fuse_unk(true).byte_fallback(true);
-        if let Some(token) = unknown {
-            builder = builder.unk_token(token);
-        }
-        let model = builder.build().or_else(|e| fail(Code::Corrupt, format!("SentencePiece vocabulary: {e}")))?;
-        let escape = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
-        let normalizer = if self.add_space_prefix {
-            json!({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, escape]})
-        } else {
-            escape
-        };
-        Ok((model, Recipe { normalizer: Some(normalizer), pre_tokenizer: None }))
+        Ok(cuts.iter().map(|(_, _, _, l, r)| (l.to_string(), r.to_string())).collect())
     }
 }
 
