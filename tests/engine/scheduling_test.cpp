@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <random>
+#include <utility>
 
 #include "engine/engine_fixture.h"
 
@@ -158,6 +159,31 @@ TEST(Scheduling, PreemptedRequestsGoOnAndAnswerTheSame) {
   EXPECT_GT(tight->stats().preemptions, 0U);
   EXPECT_GT(tight->stats().largest_batch, 1U);
   expect_conserved(*tight);
+}
+
+TEST(Scheduling, AnOlderPromptTakesBlocksFromAYoungerAnswer) {
+  // 20 blocks: the older prompt needs 15 in the end and is read two tokens a step, while the younger answer
+  // grows into what is left. The preempted answer is part of the very step that is being planned.
+  EngineOptions options = small_options(20);
+  options.prefill_chunk_busy = 2;
+  options.prefill_chunk = 64;
+  const auto older = [] { return hot(chat_of(950, 'o'), 1, 5); };
+  const auto younger = [] { return hot(chat_of(64, 'y'), 2, 600); };
+  Engine* engine = nullptr;
+  Client first;
+  Client second;
+  bool sent = false;
+  auto owner = make_engine(options, [&](auto) -> Status {
+    if (!std::exchange(sent, true)) submit(*engine, second, younger());
+    return {};
+  });
+  engine = owner.get();
+  submit(*engine, first, older());
+  auto roomy = make_engine();
+  EXPECT_EQ(first.wait().ids(), run(*roomy, older()).ids());
+  EXPECT_EQ(second.wait().ids(), run(*roomy, younger()).ids());
+  EXPECT_GT(engine->stats().preemptions, 0U);
+  expect_conserved(*engine);
 }
 
 TEST(Scheduling, ARequestThatNeedsEveryBlockRuns) {
