@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace kvasir::engine {
 namespace {
@@ -51,6 +53,47 @@ Largest find_largest(std::span<const float> row) {
   return best;
 }
 
+// e^-x for x >= 0, to about 2e-7 of its value; 0 above 87.7. Branch-free, so that loops over a vocabulary
+// become vector code, and the same on every machine, which libm is not. -x = n ln 2 + r with |r| <= ln 2 / 2;
+// the series of e^r ends at r^7 / 7!, whose successor is below float's rounding.
+inline float exp_of_minus(float x) {
+  constexpr float kLargest = 88.0F;           // there n is -127, whose power of two has the bits of 0
+  constexpr float kRound = 12582912.0F;       // 1.5 * 2^23: adding it drops the fraction
+  constexpr float kLn2High = 0.693359375F;    // few bits: n * kLn2High is exact
+  constexpr float kLn2Low = -2.12194440e-4F;  // ln 2 - kLn2High
+  // Floats that are not negative are in the order of their bits; comparing those cannot trap, which is what
+  // keeps compilers from making vector code of a comparison of floats.
+  const auto bits = std::min(std::bit_cast<std::int32_t>(x), std::bit_cast<std::int32_t>(kLargest));
+  const float clamped = std::bit_cast<float>(bits);
+  const float n = (clamped * -1.44269504F + kRound) - kRound;
+  const float r = (-clamped - n * kLn2High) - n * kLn2Low;
+  float series = 1.0F / 5040.0F;
+  series = series * r + 1.0F / 720.0F;
+  series = series * r + 1.0F / 120.0F;
+  series = series * r + 1.0F / 24.0F;
+  series = series * r + 1.0F / 6.0F;
+  series = series * r + 0.5F;
+  series = series * r + 1.0F;
+  series = series * r + 1.0F;
+  return series * std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
+}
+
+// weights = exp((row - largest) * scale); returns their sum. Lanes keep the additions apart, in a fixed
+// order.
+double weigh(std::span<const float> row, float largest, float scale, std::span<float> weights) {
+  const float* const from = row.data();
+  float* const to = weights.data();
+  for (std::size_t k = 0; k < row.size(); ++k) to[k] = exp_of_minus((largest - from[k]) * scale);
+  constexpr std::size_t kLanes = 8;
+  std::array<double, kLanes> lanes{};
+  std::size_t i = 0;
+  for (; i + kLanes <= row.size(); i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += weights[i + lane];
+  }
+  for (; i < row.size(); ++i) lanes[0] += weights[i];
+  return std::accumulate(lanes.begin(), lanes.end(), 0.0);
+}
+
 bool has_penalties(const SamplingParams& p) {
   return p.repetition_penalty != 1.0F || p.presence_penalty != 0.0F || p.frequency_penalty != 0.0F;
 }
@@ -71,7 +114,8 @@ Result<SampledToken> Sampler::sample(const SamplingParams& params, const SampleI
   SampledToken sampled;
   // An infinite logit has no softmax; it wins outright.
   const bool greedy = params.temperature < kGreedyBelow || params.top_k == 1 || std::isinf(largest.logit);
-  sampled.token = greedy ? largest.token : draw(params, row, uniform_at(params.seed, input.position));
+  sampled.token =
+      greedy ? largest.token : draw(params, row, largest.logit, uniform_at(params.seed, input.position));
   if (input.top_logprobs) add_logprobs(input, sampled);
   return sampled;
 }
@@ -83,21 +127,21 @@ std::span<const float> Sampler::adjust(const SamplingParams& params, const Sampl
   if (penalties) apply_penalties(params, input);
   for (const auto& [token, bias] : params.logit_bias) row_[static_cast<std::size_t>(token)] += bias;
   for (const TokenId token : input.banned) row_[static_cast<std::size_t>(token)] = kNever;
-  if (input.mask) {
-    for (std::size_t token = 0; token < row_.size(); ++token) {
-      const std::size_t word = token / 32;
-      const std::uint32_t bits = word < input.mask->size() ? (*input.mask)[word] : 0;
-      if (bits == 0) {  // most words of a strict grammar
-        const auto end = std::min(row_.size(), (word + 1) * 32);
-        std::fill(row_.begin() + static_cast<std::ptrdiff_t>(token),
-                  row_.begin() + static_cast<std::ptrdiff_t>(end), kNever);
-        token = end - 1;
-      } else if ((bits >> (token % 32) & 1U) == 0) {
-        row_[token] = kNever;
-      }
-    }
-  }
+  if (input.mask) apply_mask(*input.mask);
   return row_;
+}
+
+void Sampler::apply_mask(std::span<const std::uint32_t> mask) {
+  for (std::size_t begin = 0; begin < row_.size(); begin += 32) {
+    const std::uint32_t bits = begin / 32 < mask.size() ? mask[begin / 32] : 0;
+    const std::size_t count = std::min<std::size_t>(32, row_.size() - begin);
+    float* const word = row_.data() + begin;
+    if (bits == 0) {  // most words of a strict grammar
+      std::fill_n(word, count, kNever);
+      continue;
+    }
+    for (std::size_t i = 0; i < count; ++i) word[i] = (bits >> i & 1U) != 0 ? word[i] : kNever;
+  }
 }
 
 void Sampler::apply_penalties(const SamplingParams& params, const SampleInput& input) {
@@ -122,13 +166,26 @@ void Sampler::apply_penalties(const SamplingParams& params, const SampleInput& i
   }
 }
 
-// The `count` first candidates of the row, in order. One pass: nearly all logits lose against the worst that
-// has been kept.
-void Sampler::select_largest(std::span<const float> row, std::size_t count, std::vector<Candidate>& out) {
+// The `count` first candidates of the row, in order.
+void Sampler::select_largest(std::span<const float> row, std::size_t count,
+                             std::vector<Candidate>& out) const {
+  // Up to here a heap wins: in one pass nearly all logits lose against the worst that has been kept.
+  constexpr std::size_t kHeapLargest = 512;
   out.clear();
   if (count == 0) return;
+  if (count > kHeapLargest) {
+    for (std::size_t id = 0; id < row.size(); ++id) {
+      if (row[id] > kNever) out.push_back({row[id], static_cast<TokenId>(id), 0.0F});
+    }
+    if (count < out.size()) {
+      std::ranges::nth_element(out, out.begin() + static_cast<std::ptrdiff_t>(count), before);
+      out.resize(count);
+    }
+    std::ranges::sort(out, before);
+    return;
+  }
   for (std::size_t id = 0; id < row.size(); ++id) {
-    const Candidate next{row[id], static_cast<TokenId>(id)};
+    const Candidate next{row[id], static_cast<TokenId>(id), 0.0F};
     if (!(next.logit > kNever)) continue;
     if (out.size() < count) {
       out.push_back(next);
@@ -142,79 +199,92 @@ void Sampler::select_largest(std::span<const float> row, std::size_t count, std:
   std::ranges::sort(out, before);
 }
 
-TokenId Sampler::draw(const SamplingParams& params, std::span<const float> row, double uniform) {
-  candidates_.clear();
-  if (params.top_k > 0 && static_cast<std::size_t>(params.top_k) < row.size()) {
+TokenId Sampler::draw(const SamplingParams& params, std::span<const float> row, float largest,
+                      double uniform) {
+  const float scale = 1.0F / params.temperature;
+  const bool top_k = params.top_k > 0 && static_cast<std::size_t>(params.top_k) < row.size();
+  double total = 0;
+  if (top_k) {
     select_largest(row, static_cast<std::size_t>(params.top_k), candidates_);
+    std::ranges::sort(candidates_, {}, &Candidate::token);
+    for (Candidate& c : candidates_) {
+      c.weight = exp_of_minus((largest - c.logit) * scale);
+      total += c.weight;
+    }
   } else {
+    weights_.resize(row.size());
+    total = weigh(row, largest, scale, weights_);
+    if (params.top_p >= 1.0F && params.min_p <= 0.0F) return draw_from_row(row, uniform * total);
+    // Tokens below (1 - top_p) / n of the mass hold less than 1 - top_p together, so top_p needs none of
+    // them; half of that leaves room for rounding. Few tokens of a large vocabulary are above it.
+    const double needless = 0.5 * (1.0 - params.top_p) * total / static_cast<double>(row.size());
+    const float floor = std::max(params.min_p, static_cast<float>(needless));
+    candidates_.clear();
     for (std::size_t id = 0; id < row.size(); ++id) {
-      if (row[id] > kNever) candidates_.push_back({row[id], static_cast<TokenId>(id)});
+      if (weights_[id] >= floor) candidates_.push_back({row[id], static_cast<TokenId>(id), weights_[id]});
     }
   }
-  const float inverse_temperature = 1.0F / params.temperature;
-  const float largest = std::ranges::max_element(candidates_, {}, &Candidate::logit)->logit;
-  if (params.top_p < 1.0F) keep_top_p(params.top_p, largest, inverse_temperature);
-  if (params.min_p > 0.0F) {
-    // p >= min_p * p_max, on weights relative to the largest's.
-    std::erase_if(candidates_, [&](const Candidate& c) {
-      return std::exp((c.logit - largest) * inverse_temperature) < params.min_p;
-    });
-  }
-  std::ranges::sort(candidates_, {}, &Candidate::token);
-  weights_.resize(candidates_.size());
-  double total = 0;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    weights_[i] = std::exp((candidates_[i].logit - largest) * inverse_temperature);
-    total += weights_[i];
-  }
-  double left = uniform * total;
-  TokenId last = candidates_.front().token;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    if (weights_[i] <= 0) continue;
-    last = candidates_[i].token;
-    left -= weights_[i];
+  if (params.top_p < 1.0F) keep_top_p(params.top_p * total);
+  // p >= min_p * p_max, on weights relative to the largest's.
+  std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < params.min_p; });
+
+  double left = 0;
+  for (const Candidate& c : candidates_) left += c.weight;
+  left *= uniform;
+  TokenId last = kNoToken;
+  for (const Candidate& c : candidates_) {
+    if (c.weight <= 0.0F) continue;
+    last = c.token;
+    left -= c.weight;
     if (left < 0) break;
   }
   return last;  // rounding may leave a crumb: it belongs to the last token
 }
 
-// Keeps the fewest likeliest candidates whose probabilities reach top_p.
-void Sampler::keep_top_p(float top_p, float largest, float inverse_temperature) {
-  double total = 0;
-  weights_.resize(candidates_.size());
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    weights_[i] = std::exp((candidates_[i].logit - largest) * inverse_temperature);
-    total += weights_[i];
+TokenId Sampler::draw_from_row(std::span<const float> row, double left) const {
+  TokenId last = kNoToken;
+  for (std::size_t id = 0; id < row.size(); ++id) {
+    if (weights_[id] <= 0.0F) continue;
+    last = static_cast<TokenId>(id);
+    left -= weights_[id];
+    if (left < 0) break;
   }
-  // Tokens below (1 - top_p) / n of the mass hold less than 1 - top_p together, so none of them is needed;
-  // half of that leaves room for rounding. What is left of a vocabulary is short enough to sort.
-  const double floor = 0.5 * (1.0 - top_p) * total / static_cast<double>(candidates_.size());
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    if (weights_[i] >= floor) candidates_[kept++] = candidates_[i];
+  return last;
+}
+
+// Keeps the fewest likeliest candidates whose weights reach `target`. Halves by rank until the boundary is
+// found, without sorting what lies on either side.
+void Sampler::keep_top_p(double target) {
+  constexpr std::ptrdiff_t kSortBelow = 64;
+  scratch_ = candidates_;
+  auto low = scratch_.begin();
+  auto high = scratch_.end();
+  double mass = 0;  // of all that stands before `low`
+  const auto sum = [](double total, const Candidate& c) { return total + c.weight; };
+  while (high - low > kSortBelow) {
+    const auto middle = low + (high - low) / 2;
+    std::nth_element(low, middle, high, before);
+    const double more = std::accumulate(low, middle, 0.0, sum);
+    if (mass + more >= target) {
+      high = middle;
+    } else {
+      mass += more;
+      low = middle;
+    }
   }
-  candidates_.resize(kept);
-  std::ranges::sort(candidates_, before);
-  double mass = 0;
-  std::size_t count = 0;
-  while (count < candidates_.size()) {
-    mass += std::exp((candidates_[count].logit - largest) * inverse_temperature);
-    ++count;
-    if (mass >= top_p * total) break;
-  }
-  candidates_.resize(std::max<std::size_t>(count, 1));
+  std::sort(low, high, before);
+  while (high - low > 1 && (mass += low->weight) < target) ++low;
+  std::erase_if(candidates_, [&](const Candidate& c) { return before(*low, c); });
 }
 
 void Sampler::add_logprobs(const SampleInput& input, SampledToken& sampled) {
   const float largest = find_largest(input.logits).logit;
-  double total = 0;
-  for (const float logit : input.logits) total += std::exp(logit - largest);
-  const auto logprob = [&](float logit) {
-    return static_cast<float>(static_cast<double>(logit) - largest - std::log(total));
-  };
+  weights_.resize(input.logits.size());
+  const double normaliser = largest + std::log(weigh(input.logits, largest, 1.0F, weights_));
+  const auto logprob = [&](float logit) { return static_cast<float>(logit - normaliser); };
   sampled.logprob = logprob(input.logits[static_cast<std::size_t>(sampled.token)]);
-  select_largest(input.logits, *input.top_logprobs, top_);
-  for (const Candidate& c : top_) sampled.top.push_back({c.token, logprob(c.logit)});
+  select_largest(input.logits, *input.top_logprobs, scratch_);
+  for (const Candidate& c : scratch_) sampled.top.push_back({c.token, logprob(c.logit)});
 }
 
 }  // namespace kvasir::engine

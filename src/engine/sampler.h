@@ -41,6 +41,7 @@ class Sampler {
   struct Candidate {
     float logit;
     TokenId token;
+    float weight;  // exp((logit - largest) / temperature), where it has been computed
   };
   // Higher logit first, lower id first among equals: a total order, so selections are deterministic.
   static bool before(const Candidate& a, const Candidate& b) {
@@ -48,16 +49,18 @@ class Sampler {
   }
   std::span<const float> adjust(const SamplingParams& params, const SampleInput& input);
   void apply_penalties(const SamplingParams& params, const SampleInput& input);
-  void select_largest(std::span<const float> row, std::size_t count, std::vector<Candidate>& out);
-  TokenId draw(const SamplingParams& params, std::span<const float> row, double uniform);
-  void keep_top_p(float top_p, float largest, float inverse_temperature);
+  void apply_mask(std::span<const std::uint32_t> mask);
+  void select_largest(std::span<const float> row, std::size_t count, std::vector<Candidate>& out) const;
+  TokenId draw(const SamplingParams& params, std::span<const float> row, float largest, double uniform);
+  TokenId draw_from_row(std::span<const float> row, double left) const;
+  void keep_top_p(double target);
   void add_logprobs(const SampleInput& input, SampledToken& sampled);
 
   std::vector<float> row_;             // (vocabulary) adjusted logits
   std::vector<std::uint32_t> counts_;  // (vocabulary) all zero between calls
-  std::vector<Candidate> candidates_;
-  std::vector<Candidate> top_;
-  std::vector<double> weights_;
+  std::vector<float> weights_;         // (vocabulary)
+  std::vector<Candidate> candidates_;  // in id order
+  std::vector<Candidate> scratch_;
 };
 
 }  // namespace kvasir::engine

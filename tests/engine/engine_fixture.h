@@ -72,7 +72,17 @@ class Client {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return ended() || condition(outcome_); });
   }
-  RequestId id{};
+  void set_id(RequestId id) {
+    const std::lock_guard lock(mutex_);
+    id_ = id;
+    changed_.notify_all();
+  }
+  // Waits for submit() to return, which the engine's thread may overtake.
+  RequestId id() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return id_ != RequestId{}; });
+    return id_;
+  }
 
  private:
   bool ended() const { return outcome_.finished || outcome_.error; }
@@ -92,6 +102,7 @@ class Client {
   std::mutex mutex_;
   std::condition_variable changed_;
   Outcome outcome_;
+  RequestId id_{};
 };
 
 inline std::shared_ptr<const text::Tokenizer> tokenizer() {
@@ -145,7 +156,7 @@ inline Request request_of(std::vector<TokenId> prompt, std::uint32_t max_tokens 
 inline void submit(Engine& engine, Client& client, Request request) {
   auto id = engine.submit(std::move(request), client.sink());
   ASSERT_TRUE(id.ok()) << id.error().message;
-  client.id = *id;
+  client.set_id(*id);
 }
 
 inline Outcome run(Engine& engine, Request request) {

@@ -11,8 +11,6 @@
 namespace kvasir::engine {
 namespace {
 
-constexpr double kNever = -std::numeric_limits<double>::infinity();
-
 bool allowed(const SampleInput& input, std::size_t id) {
   if (std::ranges::find(input.banned, static_cast<TokenId>(id)) != input.banned.end()) return false;
   return !input.mask || (((*input.mask)[id / 32] >> (id % 32)) & 1U) != 0;

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <random>
+#include <utility>
 
 #include "engine/engine_fixture.h"
 
@@ -55,7 +56,7 @@ TEST(Scheduling, AFullQueueRefuses) {
   EXPECT_EQ(engine->stats().waiting, 2U);
 
   // A cancelled waiting request makes room at once, although a step is on its way.
-  engine->cancel(waiting[0].id);
+  engine->cancel(waiting[0].id());
   EXPECT_EQ(engine->stats().waiting, 1U);
   submit(*engine, waiting[2], request_of(chat("hello")));
   gate.open();
@@ -160,6 +161,31 @@ TEST(Scheduling, PreemptedRequestsGoOnAndAnswerTheSame) {
   expect_conserved(*tight);
 }
 
+TEST(Scheduling, AnOlderPromptTakesBlocksFromAYoungerAnswer) {
+  // 20 blocks: the older prompt needs 15 in the end and is read two tokens a step, while the younger answer
+  // grows into what is left. The preempted answer is part of the very step that is being planned.
+  EngineOptions options = small_options(20);
+  options.prefill_chunk_busy = 2;
+  options.prefill_chunk = 64;
+  const auto older = [] { return hot(chat_of(950, 'o'), 1, 5); };
+  const auto younger = [] { return hot(chat_of(64, 'y'), 2, 600); };
+  Engine* engine = nullptr;
+  Client first;
+  Client second;
+  bool sent = false;
+  auto owner = make_engine(options, [&](auto) -> Status {
+    if (!std::exchange(sent, true)) submit(*engine, second, younger());
+    return {};
+  });
+  engine = owner.get();
+  submit(*engine, first, older());
+  auto roomy = make_engine();
+  EXPECT_EQ(first.wait().ids(), run(*roomy, older()).ids());
+  EXPECT_EQ(second.wait().ids(), run(*roomy, younger()).ids());
+  EXPECT_GT(engine->stats().preemptions, 0U);
+  expect_conserved(*engine);
+}
+
 TEST(Scheduling, ARequestThatNeedsEveryBlockRuns) {
   auto engine = make_engine(small_options(8));
   for (int i = 0; i < 3; ++i) {
@@ -218,7 +244,7 @@ TEST(Scheduling, StressKeepsAnswersAndBlocks) {
     if (i % 20 == 19) clients[i - pick(20)]->wait_until([](const Outcome& o) { return o.is_started; });
     if (pick(5) != 0) continue;
     const std::size_t victim = i - pick(std::min<std::size_t>(i + 1, 10));
-    engine->cancel(clients[victim]->id);
+    engine->cancel(clients[victim]->id());
     cancelled[victim] = true;
   }
   for (std::size_t i = 0; i < plans.size(); ++i) {
