@@ -25,6 +25,9 @@ namespace fs = std::filesystem;
 // The parts of the process besides weights and KV: text set-up, activations, connections.
 constexpr std::uint64_t kOtherBytes = std::uint64_t{400} << 20;
 
+// 8 million tokens: more than a session of agents reads, little enough for the tree's own tables.
+constexpr std::uint64_t kMostBlocks = std::uint64_t{1} << 17;
+
 // For a file without a chat template of its own: ChatML, which most instruction-tuned models have seen.
 constexpr const char* kChatMl =
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -69,7 +72,7 @@ Result<engine::EngineOptions> plan_memory(const executor::Description& d, const 
   plan.context_length = options.context != 0 ? std::min(options.context, d.context_length) : d.context_length;
   const std::uint64_t room = budget > fixed ? budget - fixed : 0;
   const auto blocks_for = [](std::uint64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens + 1; };
-  const std::uint64_t blocks = room / d.kv_bytes_per_block;
+  const std::uint64_t blocks = std::min(room / d.kv_bytes_per_block, kMostBlocks);
   const std::uint64_t needed = blocks_for(options.context != 0 ? plan.context_length : 512);
   if (blocks < needed) {
     return make_error(ErrorCode::kResourceExhausted,

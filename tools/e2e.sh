@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# End-to-end tests: the official Python clients and Claude Code itself against build/kvasir. Extra arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache=${KVASIR_E2E_CACHE:-$HOME/.cache/kvasir/e2e}
+venv=$cache/venv
+stamp=$(sha256sum tests/e2e/requirements.txt | cut -c1-16)
+if [ ! -e "$venv/$stamp" ]; then
+  echo "e2e: installing the Python clients"
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install -q --disable-pip-version-check -r tests/e2e/requirements.txt
+  touch "$venv/$stamp"
+fi
+claude_version=2.1.328
+export KVASIR_CLAUDE=$cache/claude-$claude_version/node_modules/.bin/claude
+if ! [ -x "$KVASIR_CLAUDE" ]; then
+  echo "e2e: installing Claude Code $claude_version"
+  npm install --silent --no-audit --no-fund --prefix "$cache/claude-$claude_version" "@anthropic-ai/claude-code@$claude_version"
+fi
+[ -x build/kvasir ] || { echo "e2e: build first (make build)" >&2; exit 1; }
+"$venv/bin/python" -m pytest tests/e2e -q -p no:cacheprovider "$@"
