@@ -176,7 +176,7 @@ void Ops::plan_attention(const Batch& batch, const ModelConfig& config) {
     row += s.tokens.size();
   }
   // Longest first, so that the last to finish is short.
-  std::stable_sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) {
+  std::sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) {
     return (a.last_segment - a.first_segment) * a.tokens > (b.last_segment - b.first_segment) * b.tokens;
   });
   if (split_states_.size() < states) split_states_.resize(states);

@@ -12,23 +12,23 @@ def ask(text):
 
 
 def test_plain(ant):
-    answer = ant.messages.create(model="default", max_tokens=50, messages=ask("Hello"), temperature=0)
+    answer = ant.messages.create(model="default", max_tokens=50, messages=ask("Hello"), extra_body={"temperature": 0})
     assert [b.text for b in answer.content] == ["I am a script."]
     assert answer.stop_reason == "end_turn"
     assert answer.usage.output_tokens > 0
 
 
 def test_stream(ant):
-    with ant.messages.stream(model="default", max_tokens=50, messages=ask("emoji"), temperature=0) as stream:
+    with ant.messages.stream(model="default", max_tokens=50, messages=ask("emoji"), extra_body={"temperature": 0}) as stream:
         assert "".join(stream.text_stream) == "naïve 漢字 👩‍🚀 done"
         assert stream.get_final_message().stop_reason == "end_turn"
 
 
 def test_stop_reasons(ant):
-    cut = ant.messages.create(model="default", max_tokens=3, messages=ask("count"), temperature=0)
+    cut = ant.messages.create(model="default", max_tokens=3, messages=ask("count"), extra_body={"temperature": 0})
     assert cut.stop_reason == "max_tokens"
     stopped = ant.messages.create(
-        model="default", max_tokens=50, messages=ask("count"), temperature=0, stop_sequences=["four"]
+        model="default", max_tokens=50, messages=ask("count"), extra_body={"temperature": 0}, stop_sequences=["four"]
     )
     assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", "four")
 
@@ -36,7 +36,7 @@ def test_stop_reasons(ant):
 @pytest.mark.parametrize("streamed", [False, True])
 def test_tools_loop(ant, streamed):
     def send(messages):
-        arguments = dict(model="default", max_tokens=32000, messages=messages, tools=ANTHROPIC_TOOLS, temperature=0)
+        arguments = dict(model="default", max_tokens=32000, messages=messages, tools=ANTHROPIC_TOOLS, extra_body={"temperature": 0})
         if not streamed:
             return ant.messages.create(**arguments, timeout=30)
         with ant.messages.stream(**arguments) as stream:
@@ -62,11 +62,11 @@ def test_tools_loop(ant, streamed):
 
 def test_text_before_calls_and_parallel_calls(ant):
     answer = ant.messages.create(
-        model="default", max_tokens=200, messages=ask("two cities"), tools=ANTHROPIC_TOOLS, temperature=0
+        model="default", max_tokens=200, messages=ask("two cities"), tools=ANTHROPIC_TOOLS, extra_body={"temperature": 0}
     )
     assert [b.type for b in answer.content] == ["text", "tool_use", "tool_use"]
     one = ant.messages.create(
-        model="default", max_tokens=200, messages=ask("two cities"), tools=ANTHROPIC_TOOLS, temperature=0,
+        model="default", max_tokens=200, messages=ask("two cities"), tools=ANTHROPIC_TOOLS, extra_body={"temperature": 0},
         tool_choice={"type": "auto", "disable_parallel_tool_use": True},
     )
     assert [b.type for b in one.content] == ["text", "tool_use"]
@@ -75,7 +75,7 @@ def test_text_before_calls_and_parallel_calls(ant):
 def test_markup_that_opens_no_call_is_held_to_one(ant):
     # Once the delimiter is out the grammar admits a call only, whatever the model meant to write.
     answer = ant.messages.create(
-        model="default", max_tokens=60, messages=ask("not a call"), tools=ANTHROPIC_TOOLS, temperature=0
+        model="default", max_tokens=60, messages=ask("not a call"), tools=ANTHROPIC_TOOLS, extra_body={"temperature": 0}
     )
     assert answer.content[-1].type in ("tool_use", "text")
 
