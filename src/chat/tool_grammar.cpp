@@ -10,8 +10,9 @@ std::string literal(std::string_view text) {
   return json::serialize(json::string_view(text.data(), text.size()));
 }
 
-// The schema with the spacing that chat templates write back, one optional space after ',' and ':': a weak model
-// cannot wander off into white space, and what comes back in the next prompt is mostly what was sampled.
+// The schema with the spacing that chat templates write back, one optional space after ',' and ':': a weak
+// model cannot wander off into white space, and what comes back in the next prompt is mostly what was
+// sampled.
 std::string schema_rule(const json::value& schema, SchemaReading reading) {
   json::object ruled;
   if (reading != SchemaReading::kObject && schema.is_object()) ruled = schema.get_object();
@@ -39,15 +40,18 @@ std::string tool_rules(const ToolFormat& format, std::span<const Tool> tools, Sc
   return any + "\n" + rules;
 }
 
-std::string calls_rules(const ToolFormat& format, std::span<const Tool> tools, bool parallel, SchemaReading reading) {
+std::string calls_rules(const ToolFormat& format, std::span<const Tool> tools, bool parallel,
+                        SchemaReading reading) {
   std::string text = parallel ? "calls: call (" + literal(format.separator) + " call)*\n" : "calls: call\n";
-  text += "call: " + literal(format.open + format.lead) + " tool " + literal(format.trail + format.close) + "\n";
+  text +=
+      "call: " + literal(format.open + format.lead) + " tool " + literal(format.trail + format.close) + "\n";
   return text + tool_rules(format, tools, reading);
 }
 
 std::string answer_rule(const ResponseFormat& format) {
   json::object schema{{"type", "object"}};
-  if (format.kind == ResponseFormat::Kind::kJsonSchema && format.schema.is_object()) schema = format.schema.get_object();
+  if (format.kind == ResponseFormat::Kind::kJsonSchema && format.schema.is_object())
+    schema = format.schema.get_object();
   return "answer: %json " + json::serialize(schema) + "\n";
 }
 
@@ -69,7 +73,8 @@ std::string call_rest_grammar(const ToolFormat& format, std::span<const Tool> to
 }
 
 std::string bare_call_rest_grammar(const Tool& tool, SchemaReading reading) {
-  return "start: space arguments \"}\"\nspace: / ?/\narguments: " + schema_rule(tool.parameters, reading) + "\n";
+  return "start: space arguments \"}\"\nspace: / ?/\narguments: " + schema_rule(tool.parameters, reading) +
+         "\n";
 }
 
 std::string answer_grammar(const ResponseFormat& format) {

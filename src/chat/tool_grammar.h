@@ -1,6 +1,6 @@
 #pragma once
-// Grammars (llguidance's Lark dialect) for tool calls and structured answers, from the format's description and the
-// tools' schemas. Pure functions; the compiled side is in tool_constraint.
+// Grammars (llguidance's Lark dialect) for tool calls and structured answers, from the format's description
+// and the tools' schemas. Pure functions; the compiled side is in tool_constraint.
 
 #include <span>
 #include <string>
@@ -20,7 +20,8 @@ enum class SchemaReading {
 };
 
 // One or more calls (or exactly one, where !parallel) to `tools`, delimiters included, and nothing else.
-std::string calls_grammar(const ToolFormat& format, std::span<const Tool> tools, bool parallel, SchemaReading reading);
+std::string calls_grammar(const ToolFormat& format, std::span<const Tool> tools, bool parallel,
+                          SchemaReading reading);
 // The same, or text that fits `answer`.
 std::string calls_or_answer_grammar(const ToolFormat& format, std::span<const Tool> tools, bool parallel,
                                     const ResponseFormat& answer, SchemaReading reading);
