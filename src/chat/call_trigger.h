@@ -25,7 +25,8 @@ class CallTrigger {
 
   // The bytes of the next token. After a hit, call reset() before going on.
   std::optional<Hit> feed(std::string_view bytes);
-  void reset();
+  // A call has ended; `at_line_start`: its last token ended a line as well.
+  void reset(bool at_line_start);
 
  private:
   std::optional<Hit> feed_line(char c);

@@ -85,7 +85,7 @@ class CallsOnTrigger : public engine::Constraint {
     if (ended_ || ends_answer(*tokenizer_, token)) return {};
     if (armed_ != nullptr) {
       KVASIR_RETURN_IF_ERROR(armed_->accept(token));
-      leave_when_complete();
+      leave_when_complete(tokenizer_->bytes(token));
       return {};
     }
     const std::optional<CallTrigger::Hit> hit = trigger_.feed(tokenizer_->bytes(token));
@@ -99,7 +99,7 @@ class CallsOnTrigger : public engine::Constraint {
       armed_ = call_rest_->clone();
     } else {
       auto compiled = compile_loosening(*grammars_, [&](SchemaReading reading) {
-        return bare_call_rest_grammar(tools_[*hit.tool], reading);
+        return bare_call_rest_grammar(tools_[*hit.tool], parallel_, reading);
       });
       if (!compiled) return;  // no grammar can be had: the parser still reads the call
       armed_ = std::move(compiled).value();
@@ -110,14 +110,14 @@ class CallsOnTrigger : public engine::Constraint {
       armed_ = nullptr;  // what has been generated is no call any more
       return;
     }
-    leave_when_complete();
+    leave_when_complete(hit.rest);
   }
 
-  void leave_when_complete() {
-    if (!armed_->is_stopped()) return;
+  void leave_when_complete(std::string_view last_bytes) {
+    if (!armed_->is_accepting()) return;
     armed_ = nullptr;
     ended_ = !parallel_;
-    trigger_.reset();
+    trigger_.reset(!last_bytes.empty() && last_bytes.back() == '\n');
   }
 
   std::span<const std::uint32_t> end_mask() {
@@ -195,8 +195,9 @@ Result<std::unique_ptr<engine::Constraint>> make_constraint(const ConstraintCont
   const ToolFormat& format = context.traits->format;
   const bool parallel = conversation.parallel_tool_calls;
   if (!forced_calls && !forced_answer) {
-    auto call_rest = compile_loosening(
-        *context.grammars, [&](SchemaReading reading) { return call_rest_grammar(format, tools, reading); });
+    auto call_rest = compile_loosening(*context.grammars, [&](SchemaReading reading) {
+      return call_rest_grammar(format, tools, parallel, reading);
+    });
     // Only the guarantee is lost, not the tools.
     if (!call_rest) return std::unique_ptr<engine::Constraint>();
     return std::unique_ptr<engine::Constraint>(std::make_unique<CallsOnTrigger>(

@@ -40,6 +40,11 @@ std::string tool_rules(const ToolFormat& format, std::span<const Tool> tools, Sc
   return any + "\n" + rules;
 }
 
+// The end of the start rule, and what it refers to.
+std::string tail_rules(bool more_follows) {
+  return more_follows ? " tail\ntail: /(.|\\n)*/\n" : "\n";
+}
+
 std::string calls_rules(const ToolFormat& format, std::span<const Tool> tools, bool parallel,
                         SchemaReading reading) {
   std::string text = parallel ? "calls: call (" + literal(format.separator) + " call)*\n" : "calls: call\n";
@@ -48,10 +53,13 @@ std::string calls_rules(const ToolFormat& format, std::span<const Tool> tools, b
   return text + tool_rules(format, tools, reading);
 }
 
+// Compact, spaced or indented, but never an endless run of white space, which is where a weak model that is
+// held to JSON ends up otherwise.
 std::string answer_rule(const ResponseFormat& format) {
   json::object schema{{"type", "object"}};
   if (format.kind == ResponseFormat::Kind::kJsonSchema && format.schema.is_object())
     schema = format.schema.get_object();
+  schema["x-guidance"] = json::object{{"whitespace_pattern", " |\\n {0,32}"}};
   return "answer: %json " + json::serialize(schema) + "\n";
 }
 
@@ -67,14 +75,15 @@ std::string calls_or_answer_grammar(const ToolFormat& format, std::span<const To
   return "start: calls | answer\n" + calls_rules(format, tools, parallel, reading) + answer_rule(answer);
 }
 
-std::string call_rest_grammar(const ToolFormat& format, std::span<const Tool> tools, SchemaReading reading) {
-  return "start: lead tool " + literal(format.trail + format.close) + "\nlead: /[ \\n]?/\n" +
-         tool_rules(format, tools, reading);
+std::string call_rest_grammar(const ToolFormat& format, std::span<const Tool> tools, bool more_follows,
+                              SchemaReading reading) {
+  return "start: lead tool " + literal(format.trail + format.close) + tail_rules(more_follows) +
+         "lead: /[ \\n]?/\n" + tool_rules(format, tools, reading);
 }
 
-std::string bare_call_rest_grammar(const Tool& tool, SchemaReading reading) {
-  return "start: space arguments \"}\"\nspace: / ?/\narguments: " + schema_rule(tool.parameters, reading) +
-         "\n";
+std::string bare_call_rest_grammar(const Tool& tool, bool more_follows, SchemaReading reading) {
+  return "start: space arguments /\\s*\\}/" + tail_rules(more_follows) +
+         "space: / ?/\narguments: " + schema_rule(tool.parameters, reading) + "\n";
 }
 
 std::string answer_grammar(const ResponseFormat& format) {

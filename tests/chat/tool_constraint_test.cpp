@@ -166,6 +166,30 @@ TEST(ToolConstraint, BareCallIsHeldToItsSchemaFromItsArgumentsOn) {
   EXPECT_TRUE(is_free(*constraint));
 }
 
+// In this vocabulary the end of a call and the line break after it are one token.
+TEST(ToolConstraint, TokenThatRunsOnPastTheCallIsAllowed) {
+  const auto& tokenizer = *text::qwen().tokenizer;
+  const std::string head = "{\"name\": \"bash\", \"arguments\": {\"command\": \"ls";
+  const auto last = tokenizer.encode("\"}}\n", text::SpecialText::kAsText);
+  ASSERT_EQ(last.size(), 1U);
+  auto constraint = constraint_for(with_tools());
+  ASSERT_EQ(admitted(*constraint, head), head);
+  ASSERT_TRUE(allows(*constraint, last[0]));
+  ASSERT_TRUE(constraint->accept(last[0]).ok());
+  EXPECT_TRUE(is_free(*constraint));
+  // And the next line may open the next call.
+  EXPECT_EQ(admitted(*constraint, head), head);
+  EXPECT_FALSE(is_free(*constraint));
+}
+
+TEST(ToolConstraint, AnswersCannotDriftOffIntoWhiteSpace) {
+  Conversation conversation;
+  conversation.response_format.kind = ResponseFormat::Kind::kJsonObject;
+  EXPECT_EQ(admitted(*constraint_for(conversation), "{\n  \"a\": {\n    \"b\": 1\n  }\n}"),
+            "{\n  \"a\": {\n    \"b\": 1\n  }\n}");
+  EXPECT_LT(admitted(*constraint_for(conversation), "{\n\n\n\n\n\n\"a\": 1}").size(), 5U);
+}
+
 TEST(ToolConstraint, JsonThatIsNoCallStaysFree) {
   auto constraint = constraint_for(with_tools());
   admitted(*constraint, "{\"name\": \"Alice\", \"arguments\": 3}");
