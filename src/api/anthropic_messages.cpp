@@ -82,7 +82,8 @@ class MessagesParser {
     const json::array* list = body.array("messages");
     if (list == nullptr) field_error("messages", "is required: a list of at least one message");
     if (list->empty()) field_error("messages", "must hold at least one message");
-    for (std::size_t i = 0; i < list->size(); ++i) parse_message(Fields((*list)[i], element_path("messages", i)));
+    for (std::size_t i = 0; i < list->size(); ++i)
+      parse_message(Fields((*list)[i], element_path("messages", i)));
     return std::move(messages_);
   }
 
@@ -203,7 +204,8 @@ void parse_tool_choice(const Fields& body, chat::Conversation& conversation) {
   } else if (type == "tool") {
     const std::string name = choice->required_string("name");
     const auto& tools = conversation.tools;
-    const bool declared = std::any_of(tools.begin(), tools.end(), [&](const auto& tool) { return tool.name == name; });
+    const bool declared =
+        std::any_of(tools.begin(), tools.end(), [&](const auto& tool) { return tool.name == name; });
     if (!declared) field_error(choice->path_of("name"), "\"" + name + "\" is not declared in tools");
     conversation.tool_choice = {Kind::kNamed, name};
   } else {

@@ -1,5 +1,6 @@
 #pragma once
-// Anthropic's POST /v1/messages and /v1/messages/count_tokens: the request. The answer is in anthropic_response.
+// Anthropic's POST /v1/messages and /v1/messages/count_tokens: the request. The answer is in
+// anthropic_response.
 //
 // Clients such as Claude Code send more than a local model has a use for (betas, server tools, cache_control,
 // metadata, images): what cannot be used is left out, never an error.

@@ -88,14 +88,9 @@ class AnthropicResponse : public ResponseBuilder {
   }
 
   json::object message_json() const {
-    return {{"id", "msg_" + options_.id},
-            {"type", "message"},
-            {"role", "assistant"},
-            {"model", options_.model},
-            {"content", json::array()},
-            {"stop_reason", stop_reason_},
-            {"stop_sequence", stop_sequence_},
-            {"usage", usage_json()}};
+    return {{"id", "msg_" + options_.id},      {"type", "message"},        {"role", "assistant"},
+            {"model", options_.model},         {"content", json::array()}, {"stop_reason", stop_reason_},
+            {"stop_sequence", stop_sequence_}, {"usage", usage_json()}};
   }
 
   std::string begin() {
@@ -118,7 +113,8 @@ class AnthropicResponse : public ResponseBuilder {
     std::string out;
     if (block_ != Block::kThinking) {
       out = close_block();
-      out += open_block(Block::kThinking, json::object{{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
+      out += open_block(Block::kThinking,
+                        json::object{{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
     }
     text_ += delta.text;
     return out + block_delta({{"type", "thinking_delta"}, {"thinking", delta.text}});
@@ -141,7 +137,8 @@ class AnthropicResponse : public ResponseBuilder {
 
   std::string open_block(Block kind, json::object block) {
     std::string out = begin();
-    if (options_.stream) out += event("content_block_start", {{"index", blocks_.size()}, {"content_block", block}});
+    if (options_.stream)
+      out += event("content_block_start", {{"index", blocks_.size()}, {"content_block", block}});
     blocks_.push_back(std::move(block));
     block_ = kind;
     return out;
@@ -156,7 +153,8 @@ class AnthropicResponse : public ResponseBuilder {
     if (block_ == Block::kNone) return {};
     std::string out;
     const std::string text = std::exchange(text_, {});
-    if (block_ == Block::kThinking) out = block_delta({{"type", "signature_delta"}, {"signature", kSignature}});
+    if (block_ == Block::kThinking)
+      out = block_delta({{"type", "signature_delta"}, {"signature", kSignature}});
     if (!options_.stream) keep_whole(text);
     block_ = Block::kNone;
     return out + event("content_block_stop", {{"index", blocks_.size() - 1}});

@@ -90,7 +90,9 @@ std::string error_body(Dialect dialect, const Error& error) {
   }
   json::value param = nullptr;
   if (!error.subject.empty()) param = error.subject;
-  json::object inner{{"message", error.message}, {"type", openai_type(error.code)}, {"param", std::move(param)},
+  json::object inner{{"message", error.message},
+                     {"type", openai_type(error.code)},
+                     {"param", std::move(param)},
                      {"code", openai_code(error.code)}};
   return json::serialize(json::object{{"error", std::move(inner)}});
 }
@@ -104,12 +106,12 @@ Error prompt_too_long(Dialect dialect, std::size_t prompt_tokens, std::size_t co
   const std::string prompt = std::to_string(prompt_tokens);
   const std::string context = std::to_string(context_tokens);
   if (dialect == Dialect::kAnthropic) {
-    return make_error(ErrorCode::kContextOverflow, "prompt is too long: " + prompt + " tokens > " + context + " maximum",
-                      "messages");
+    return make_error(ErrorCode::kContextOverflow,
+                      "prompt is too long: " + prompt + " tokens > " + context + " maximum", "messages");
   }
   return make_error(ErrorCode::kContextOverflow,
-                    "This model's maximum context length is " + context + " tokens, but the prompt has " + prompt +
-                        " tokens and leaves no room for an answer. Shorten the prompt.",
+                    "This model's maximum context length is " + context + " tokens, but the prompt has " +
+                        prompt + " tokens and leaves no room for an answer. Shorten the prompt.",
                     "messages");
 }
 

@@ -26,12 +26,17 @@ std::size_t valid_utf8_until(std::string_view text) {
       return at + offset < text.size() ? static_cast<unsigned char>(text[at + offset]) : 0U;
     };
     const unsigned lead = byte(0);
-    const std::size_t length = lead < 0x80 ? 1 : lead >> 5U == 0x6 ? 2 : lead >> 4U == 0xE ? 3 : lead >> 3U == 0x1E ? 4 : 0;
+    const std::size_t length = lead < 0x80          ? 1
+                               : lead >> 5U == 0x6  ? 2
+                               : lead >> 4U == 0xE  ? 3
+                               : lead >> 3U == 0x1E ? 4
+                                                    : 0;
     if (length == 0) return at;
     for (std::size_t i = 1; i < length; ++i) {
       if (byte(i) >> 6U != 0x2) return at;
     }
-    const bool overlong = lead == 0xC0 || lead == 0xC1 || (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
+    const bool overlong =
+        lead == 0xC0 || lead == 0xC1 || (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
     const bool outside = (lead == 0xED && byte(1) > 0x9F) || lead > 0xF4 || (lead == 0xF4 && byte(1) > 0x8F);
     if (overlong || outside) return at;
     at += length;
@@ -42,7 +47,8 @@ std::size_t valid_utf8_until(std::string_view text) {
 }  // namespace
 
 void field_error(const std::string& path, const std::string& problem) {
-  throw FieldError(make_error(ErrorCode::kInvalidArgument, path.empty() ? problem : path + ": " + problem, path));
+  throw FieldError(
+      make_error(ErrorCode::kInvalidArgument, path.empty() ? problem : path + ": " + problem, path));
 }
 
 std::string element_path(const std::string& path, std::size_t index) {
@@ -54,8 +60,10 @@ std::string to_string(const json::value& string_value) {
   return {text.data(), text.size()};
 }
 
-Fields::Fields(const json::value& value, std::string path) : object_(value.if_object()), path_(std::move(path)) {
-  if (object_ == nullptr) field_error(path_, path_.empty() ? "the body must be a JSON object" : "must be an object");
+Fields::Fields(const json::value& value, std::string path)
+    : object_(value.if_object()), path_(std::move(path)) {
+  if (object_ == nullptr)
+    field_error(path_, path_.empty() ? "the body must be a JSON object" : "must be an object");
 }
 
 const json::value* Fields::find(std::string_view key) const {
@@ -80,12 +88,14 @@ std::optional<double> Fields::number(std::string_view key, double least, double 
   if (!value->is_number()) field_error(path_of(key), "must be a number");
   const auto number = value->to_number<double>();
   if (!(number >= least && number <= most)) {
-    field_error(path_of(key), "must be between " + plain(least) + " and " + plain(most) + ", not " + plain(number));
+    field_error(path_of(key),
+                "must be between " + plain(least) + " and " + plain(most) + ", not " + plain(number));
   }
   return number;
 }
 
-std::optional<std::int64_t> Fields::integer(std::string_view key, std::int64_t least, std::int64_t most) const {
+std::optional<std::int64_t> Fields::integer(std::string_view key, std::int64_t least,
+                                            std::int64_t most) const {
   const json::value* value = find(key);
   if (value == nullptr) return std::nullopt;
   if (!value->is_number()) field_error(path_of(key), "must be a whole number");
@@ -95,7 +105,8 @@ std::optional<std::int64_t> Fields::integer(std::string_view key, std::int64_t l
     field_error(path_of(key), "must be a whole number");
   }
   if (failed || number < least || number > most) {
-    field_error(path_of(key), "must be between " + std::to_string(least) + " and " + std::to_string(most) + ", not " +
+    field_error(path_of(key), "must be between " + std::to_string(least) + " and " + std::to_string(most) +
+                                  ", not " +
                                   (failed ? plain(value->to_number<double>()) : std::to_string(number)));
   }
   return number;
@@ -137,7 +148,8 @@ std::optional<Fields> Fields::fields(std::string_view key) const {
 Result<json::value> parse_body(std::string_view body) {
   const std::size_t valid = valid_utf8_until(body);
   if (valid != body.size()) {
-    return make_error(ErrorCode::kInvalidArgument, "the body is not valid UTF-8 at byte " + std::to_string(valid));
+    return make_error(ErrorCode::kInvalidArgument,
+                      "the body is not valid UTF-8 at byte " + std::to_string(valid));
   }
   json::parse_options options;
   options.max_depth = kMaxDepth;
@@ -150,8 +162,9 @@ Result<json::value> parse_body(std::string_view body) {
                       "the body is not valid JSON at byte " + std::to_string(read) + ": " + why);
   }
   if (body.find_first_not_of(" \t\r\n", read) != std::string_view::npos) {
-    return make_error(ErrorCode::kInvalidArgument,
-                      "the body is not valid JSON at byte " + std::to_string(read) + ": something follows the value");
+    return make_error(
+        ErrorCode::kInvalidArgument,
+        "the body is not valid JSON at byte " + std::to_string(read) + ": something follows the value");
   }
   json::value value = parser.release();
   if (!value.is_object()) return make_error(ErrorCode::kInvalidArgument, "the body must be a JSON object");

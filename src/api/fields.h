@@ -1,7 +1,8 @@
 #pragma once
-// Reading request bodies: every accessor checks type and range and, where they are wrong, throws a FieldError that
-// names the field ("messages[2].content: must be ..."). The exception stays inside this layer: parse functions
-// catch it and return its Error. A null field counts as absent; unknown fields are nobody's business.
+// Reading request bodies: every accessor checks type and range and, where they are wrong, throws a FieldError
+// that names the field ("messages[2].content: must be ..."). The exception stays inside this layer: parse
+// functions catch it and return its Error. A null field counts as absent; unknown fields are nobody's
+// business.
 
 #include <boost/json.hpp>
 #include <cstdint>

@@ -20,7 +20,10 @@ std::string iso_time(std::int64_t unix_seconds) {
 json::object entry_json(Dialect dialect, const ModelEntry& model) {
   json::object entry;
   if (dialect == Dialect::kAnthropic) {
-    entry = {{"type", "model"}, {"id", model.id}, {"display_name", model.id}, {"created_at", iso_time(model.created)}};
+    entry = {{"type", "model"},
+             {"id", model.id},
+             {"display_name", model.id},
+             {"created_at", iso_time(model.created)}};
     if (model.context_length > 0) entry["max_input_tokens"] = model.context_length;
     return entry;
   }
@@ -39,19 +42,23 @@ std::string model_body(Dialect dialect, const ModelEntry& model) {
 std::string models_body(Dialect dialect, std::span<const ModelEntry> models) {
   json::array data;
   for (const ModelEntry& model : models) data.push_back(entry_json(dialect, model));
-  if (dialect == Dialect::kOpenAi) return json::serialize(json::object{{"object", "list"}, {"data", std::move(data)}});
+  if (dialect == Dialect::kOpenAi)
+    return json::serialize(json::object{{"object", "list"}, {"data", std::move(data)}});
   json::value first = nullptr;
   json::value last = nullptr;
   if (!models.empty()) {
     first = models.front().id;
     last = models.back().id;
   }
-  return json::serialize(json::object{
-      {"data", std::move(data)}, {"has_more", false}, {"first_id", std::move(first)}, {"last_id", std::move(last)}});
+  return json::serialize(json::object{{"data", std::move(data)},
+                                      {"has_more", false},
+                                      {"first_id", std::move(first)},
+                                      {"last_id", std::move(last)}});
 }
 
 Error unknown_model(const std::string& asked, const std::string& available) {
-  return make_error(ErrorCode::kNotFound, "the model \"" + asked + "\" does not exist; this server has \"" + available + "\"",
+  return make_error(ErrorCode::kNotFound,
+                    "the model \"" + asked + "\" does not exist; this server has \"" + available + "\"",
                     "model");
 }
 

@@ -11,7 +11,7 @@ namespace kvasir::api {
 
 struct ModelEntry {
   std::string id;
-  std::int64_t created = 0;        // Unix seconds
+  std::int64_t created = 0;          // Unix seconds
   std::uint32_t context_length = 0;  // tokens; 0 = not known yet
 };
 

@@ -18,7 +18,8 @@ chat::Role parse_role(const Fields& message) {
   if (role == "user") return chat::Role::kUser;
   if (role == "assistant") return chat::Role::kAssistant;
   if (role == "tool" || role == "function") return chat::Role::kTool;
-  field_error(message.path_of("role"), "\"" + role + "\" is not one of system, developer, user, assistant, tool");
+  field_error(message.path_of("role"),
+              "\"" + role + "\" is not one of system, developer, user, assistant, tool");
 }
 
 // Parts joined by line breaks, as the other servers of open models do it.
@@ -86,7 +87,8 @@ std::vector<chat::Message> parse_messages(const Fields& body) {
     const bool assistant = message.role == chat::Role::kAssistant;
     if (assistant) {
       message.tool_calls = parse_calls(fields);
-      message.reasoning = fields.string("reasoning_content").value_or(fields.string("reasoning").value_or(""));
+      message.reasoning =
+          fields.string("reasoning_content").value_or(fields.string("reasoning").value_or(""));
       for (const chat::ToolCall& call : message.tool_calls) called[call.id] = call.name;
     }
     message.content = parse_content(fields, !assistant);
@@ -138,7 +140,8 @@ chat::ToolChoice parse_tool_choice(const Fields& body, const std::vector<chat::T
   const Fields choice(*value, "tool_choice");
   const std::optional<Fields> function = choice.fields("function");
   const std::string name = function ? function->required_string("name") : choice.required_string("name");
-  const bool declared = std::any_of(tools.begin(), tools.end(), [&](const auto& tool) { return tool.name == name; });
+  const bool declared =
+      std::any_of(tools.begin(), tools.end(), [&](const auto& tool) { return tool.name == name; });
   if (!declared) field_error("tool_choice", "\"" + name + "\" is not declared in tools");
   return {Kind::kNamed, name};
 }
@@ -163,7 +166,8 @@ chat::ResponseFormat parse_response_format(const Fields& body) {
 void parse_limits(const Fields& body, GenerationOptions& options) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   for (const char* key : {"max_tokens", "max_completion_tokens"}) {
-    if (const auto tokens = body.integer(key, 1, kMost)) options.max_tokens = static_cast<std::uint32_t>(*tokens);
+    if (const auto tokens = body.integer(key, 1, kMost))
+      options.max_tokens = static_cast<std::uint32_t>(*tokens);
   }
   const auto top = body.integer("top_logprobs", 0, 20);
   if (body.boolean("logprobs").value_or(false)) {
@@ -188,7 +192,8 @@ Result<ChatRequest> parse_openai_chat(std::string_view body) {
     conversation.tool_choice = parse_tool_choice(fields, conversation.tools);
     conversation.parallel_tool_calls = fields.boolean("parallel_tool_calls").value_or(true);
     conversation.response_format = parse_response_format(fields);
-    if (const json::object* options = fields.object("chat_template_kwargs")) conversation.template_options = *options;
+    if (const json::object* options = fields.object("chat_template_kwargs"))
+      conversation.template_options = *options;
     return request;
   } catch (const FieldError& error) {
     return error.error();

@@ -27,7 +27,8 @@ class OpenAiChatResponse : public ResponseBuilder {
   std::string opened() override {
     std::string out;
     if (!options_.stream) return out;
-    for (std::size_t i = 0; i < choices_.size(); ++i) out += chunk(i, {{"role", "assistant"}, {"content", ""}}, nullptr);
+    for (std::size_t i = 0; i < choices_.size(); ++i)
+      out += chunk(i, {{"role", "assistant"}, {"content", ""}}, nullptr);
     return out;
   }
 
@@ -37,7 +38,8 @@ class OpenAiChatResponse : public ResponseBuilder {
                      std::span<const engine::SampledToken> tokens) override {
     std::string out;
     json::value logprobs = nullptr;
-    if (options_.logprobs && !tokens.empty()) logprobs = json::object{{"content", logprobs_json(tokens)}, {"refusal", nullptr}};
+    if (options_.logprobs && !tokens.empty())
+      logprobs = json::object{{"content", logprobs_json(tokens)}, {"refusal", nullptr}};
     for (const chat::OutputEvent& event : events) {
       json::object delta = std::visit([&](const auto& e) { return take(choices_[choice], e); }, event);
       // The tokens belong to the whole batch of events; its first chunk carries them.
@@ -89,7 +91,8 @@ class OpenAiChatResponse : public ResponseBuilder {
       if (!state.reasoning.empty()) message["reasoning_content"] = state.reasoning;
       if (!state.tool_calls.empty()) message["tool_calls"] = std::move(state.tool_calls);
       json::value logprobs = nullptr;
-      if (options_.logprobs) logprobs = json::object{{"content", std::move(state.logprobs)}, {"refusal", nullptr}};
+      if (options_.logprobs)
+        logprobs = json::object{{"content", std::move(state.logprobs)}, {"refusal", nullptr}};
       list.push_back(json::object{{"index", i},
                                   {"message", std::move(message)},
                                   {"logprobs", std::move(logprobs)},
@@ -163,7 +166,9 @@ class OpenAiChatResponse : public ResponseBuilder {
   json::object token_json(TokenId token, float logprob) const {
     json::array bytes;
     for (const char byte : options_.token_bytes(token)) bytes.push_back(static_cast<unsigned char>(byte));
-    return {{"token", token_text(options_, token)}, {"logprob", finite_logprob(logprob)}, {"bytes", std::move(bytes)}};
+    return {{"token", token_text(options_, token)},
+            {"logprob", finite_logprob(logprob)},
+            {"bytes", std::move(bytes)}};
   }
 
   json::array logprobs_json(std::span<const engine::SampledToken> tokens) const {
@@ -171,7 +176,8 @@ class OpenAiChatResponse : public ResponseBuilder {
     for (const engine::SampledToken& sampled : tokens) {
       json::object entry = token_json(sampled.token, sampled.logprob);
       json::array top;
-      for (const engine::TokenLogprob& other : sampled.top) top.push_back(token_json(other.token, other.logprob));
+      for (const engine::TokenLogprob& other : sampled.top)
+        top.push_back(token_json(other.token, other.logprob));
       entry["top_logprobs"] = std::move(top);
       list.push_back(std::move(entry));
     }

@@ -28,7 +28,8 @@ std::vector<TokenId> parse_tokens(const json::array& list, const std::string& pa
 
 void parse_prompts(const Fields& body, CompletionRequest& request) {
   const json::value* prompt = body.find("prompt");
-  if (prompt == nullptr) field_error("prompt", "is required: a string, a list of strings or lists of token ids");
+  if (prompt == nullptr)
+    field_error("prompt", "is required: a string, a list of strings or lists of token ids");
   if (prompt->is_string()) {
     request.prompts.emplace_back(to_string(*prompt));
     return;
@@ -40,7 +41,8 @@ void parse_prompts(const Fields& body, CompletionRequest& request) {
     request.prompts.emplace_back(parse_tokens(list, "prompt"));
     return;
   }
-  if (list.size() > kPromptsMax) field_error("prompt", "must be at most " + std::to_string(kPromptsMax) + " prompts");
+  if (list.size() > kPromptsMax)
+    field_error("prompt", "must be at most " + std::to_string(kPromptsMax) + " prompts");
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string path = element_path("prompt", i);
     if (list[i].is_string()) {
@@ -68,7 +70,8 @@ Result<CompletionRequest> parse_openai_completions(std::string_view body) {
     }
     request.echo = fields.boolean("echo").value_or(false);
     if (request.echo && request.options.logprobs) {
-      field_error("echo", "cannot be combined with logprobs: the prompt's own log-probabilities are not kept");
+      field_error("echo",
+                  "cannot be combined with logprobs: the prompt's own log-probabilities are not kept");
     }
     if (const auto suffix = fields.string("suffix"); suffix && !suffix->empty()) {
       field_error("suffix", "is not supported: this model's fill-in-the-middle form is not known");

@@ -40,7 +40,8 @@ engine::SamplingParams parse_sampling(const Fields& body) {
   set("presence_penalty", -2, 2, sampling.presence_penalty);
   set("frequency_penalty", -2, 2, sampling.frequency_penalty);
   set("repetition_penalty", 0, kLargest, sampling.repetition_penalty);
-  if (sampling.repetition_penalty == 0) field_error(body.path_of("repetition_penalty"), "must be more than 0");
+  if (sampling.repetition_penalty == 0)
+    field_error(body.path_of("repetition_penalty"), "must be more than 0");
   // -1 is how vLLM's clients say "off".
   if (const auto top_k = body.integer("top_k", -1, std::numeric_limits<std::int32_t>::max())) {
     sampling.top_k = *top_k < 0 ? 0 : static_cast<std::int32_t>(*top_k);

@@ -6,8 +6,8 @@
 
 namespace kvasir::api {
 
-// Everything in GenerationOptions but max_tokens and logprobs, which the two endpoints name differently. Throws
-// FieldError.
+// Everything in GenerationOptions but max_tokens and logprobs, which the two endpoints name differently.
+// Throws FieldError.
 GenerationOptions parse_openai_options(const Fields& body);
 
 // `stop`: a string, or a list of at most `most` strings. Empty strings are dropped. Throws FieldError.

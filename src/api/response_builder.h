@@ -1,10 +1,10 @@
 #pragma once
-// Engine and chat events -> the bytes of one API's answer. A builder serves a whole request: all its prompts and
-// answers (`choice` counts through them). Streamed and whole answers come from the same events: a streaming
-// builder returns SSE bytes to send at once, the other returns nothing until body().
+// Engine and chat events -> the bytes of one API's answer. A builder serves a whole request: all its prompts
+// and answers (`choice` counts through them). Streamed and whole answers come from the same events: a
+// streaming builder returns SSE bytes to send at once, the other returns nothing until body().
 //
-// Order of calls: opened; then for each choice started, output..., finished; then ended and body. failed may come
-// at any time after opened and ends the answer. One builder a request; not thread-safe.
+// Order of calls: opened; then for each choice started, output..., finished; then ended and body. failed may
+// come at any time after opened and ends the answer. One builder a request; not thread-safe.
 
 #include <cstdint>
 #include <functional>
@@ -29,7 +29,7 @@ struct ResponseOptions {
   std::string fingerprint;   // of weights and build
   bool stream = false;
   bool include_usage = false;
-  std::uint32_t choices = 1;            // prompts * answers each
+  std::uint32_t choices = 1;  // prompts * answers each
   std::uint32_t answers_a_prompt = 1;
   std::optional<std::uint32_t> logprobs;
   TokenBytes token_bytes;

@@ -1,7 +1,7 @@
 #pragma once
-// Reads the JSON object of a tool call a character at a time, {"name": N, "arguments": {...}}: knows the call as
-// soon as the name and the first character of the arguments are there, and hands the arguments on as they are
-// written. Keys may come in any order and spacing. Constant work a character.
+// Reads the JSON object of a tool call a character at a time, {"name": N, "arguments": {...}}: knows the call
+// as soon as the name and the first character of the arguments are there, and hands the arguments on as they
+// are written. Keys may come in any order and spacing. Constant work a character.
 
 #include <functional>
 #include <string>

@@ -47,10 +47,10 @@ CallTrigger::CallTrigger(const ToolFormat& format, std::span<const Tool> tools)
   line_bytes_max_ = longest + longest_key + name_key_.size() + kSpaceMax;
 }
 
-void CallTrigger::reset() {
+void CallTrigger::reset(bool at_line_start) {
   tail_.clear();
   line_.clear();
-  line_may_open_ = false;  // the line that a call ended on opens nothing more
+  line_may_open_ = at_line_start;  // the line that a call ended on opens nothing more
 }
 
 std::optional<CallTrigger::Hit> CallTrigger::feed(std::string_view bytes) {

@@ -105,8 +105,8 @@ JsonScanner::Step JsonScanner::feed_string(char c) {
 }
 
 bool JsonScanner::number_may_end() const {
-  return state_ == State::kNumberZero || state_ == State::kNumberInteger || state_ == State::kNumberFraction ||
-         state_ == State::kNumberExponentDigits;
+  return state_ == State::kNumberZero || state_ == State::kNumberInteger ||
+         state_ == State::kNumberFraction || state_ == State::kNumberExponentDigits;
 }
 
 JsonScanner::Step JsonScanner::feed_number(char c) {

@@ -54,7 +54,7 @@ class JsonScanner {
   bool number_may_end() const;
 
   State state_ = State::kValue;
-  std::string open_;          // the containers around the next character, as '{' and '['
+  std::string open_;  // the containers around the next character, as '{' and '['
   bool string_is_key_ = false;
   int unicode_digits_ = 0;
   std::string_view literal_;  // what is still to come of true, false or null

@@ -69,7 +69,8 @@ void OutputParser::consume_text(char c) {
       space_.push_back(c);
       return;
     }
-    mark_opens_line_ = space_.empty() ? at_line_start_ : (at_line_start_ || space_.find('\n') != std::string::npos);
+    mark_opens_line_ =
+        space_.empty() ? at_line_start_ : (at_line_start_ || space_.find('\n') != std::string::npos);
   }
   mark_.push_back(c);
   const Match match = classify();
@@ -204,7 +205,8 @@ void OutputParser::consume_call(char c) {
     call_text_.clear();
     flush_text();
     any_output_ = true;
-    events_->push_back(ToolCallBegin{calls_, options_.make_id ? options_.make_id() : std::string(), call_->name()});
+    events_->push_back(
+        ToolCallBegin{calls_, options_.make_id ? options_.make_id() : std::string(), call_->name()});
   }
   arguments_ += call_->take_arguments();
   if (step == CallObject::Step::kDone) end_call();

@@ -73,9 +73,9 @@ class OutputParser {
   bool mark_opens_line_ = true;  // of the first character of mark_
   bool any_output_ = false;      // text, thought or call: a thought opens only the answer
   bool any_text_ = false;
-  bool drop_space_ = false;    // white space that comes next belongs to a delimiter
-  bool after_call_ = false;    // a closing delimiter may come now
-  bool close_fence_ = false;   // and a closing code fence
+  bool drop_space_ = false;   // white space that comes next belongs to a delimiter
+  bool after_call_ = false;   // a closing delimiter may come now
+  bool close_fence_ = false;  // and a closing code fence
 
   std::optional<CallObject> call_;
   std::string call_text_;  // everything of a call that is not certain yet

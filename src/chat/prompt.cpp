@@ -25,8 +25,9 @@ json::object tool_json(const Tool& tool) {
   json::object function{{"name", tool.name}};
   if (!tool.description.empty()) function["description"] = tool.description;
   function["parameters"] =
-      tool.parameters.is_object() ? tool.parameters
-                                  : json::value(json::object{{"type", "object"}, {"properties", json::object()}});
+      tool.parameters.is_object()
+          ? tool.parameters
+          : json::value(json::object{{"type", "object"}, {"properties", json::object()}});
   return {{"type", "function"}, {"function", std::move(function)}};
 }
 
@@ -55,10 +56,12 @@ std::string result_text(const Message& message) {
 
 // What the system turn says of the tools where the template says nothing.
 std::string tools_description(const Conversation& conversation, const ToolFormat& format) {
-  std::string text = "# Tools\n\nYou can call functions. Their signatures, one JSON object a line:\n<tools>\n";
+  std::string text =
+      "# Tools\n\nYou can call functions. Their signatures, one JSON object a line:\n<tools>\n";
   for (const Tool& tool : conversation.tools) text += json::serialize(tool_json(tool)) + "\n";
-  text += "</tools>\n\nTo call a function, answer with a JSON object that holds its name and arguments, inside " +
-          format.open + " tags:\n";
+  text +=
+      "</tools>\n\nTo call a function, answer with a JSON object that holds its name and arguments, inside " +
+      format.open + " tags:\n";
   text += format.open + format.lead + "{\"" + format.name_key + "\": <function name>, \"" +
           format.arguments_keys.front() + "\": <arguments object>}" + format.trail + format.close;
   return text;
@@ -103,7 +106,8 @@ std::vector<Message> place_system_turns(const Conversation& conversation, const 
 }
 
 // Calls and results as text, for a template that knows neither.
-void write_out_tools(const Conversation& conversation, const ToolFormat& format, std::vector<Message>& messages) {
+void write_out_tools(const Conversation& conversation, const ToolFormat& format,
+                     std::vector<Message>& messages) {
   if (!conversation.tools.empty()) {
     if (messages.empty() || messages.front().role != Role::kSystem) {
       messages.insert(messages.begin(), turn(Role::kSystem, {}));
@@ -190,7 +194,8 @@ json::object template_context(const Conversation& conversation, const TemplateTr
 }
 
 PromptRenderer::PromptRenderer(std::shared_ptr<const text::ChatTemplate> chat_template,
-                               std::shared_ptr<const text::Tokenizer> tokenizer, std::int64_t now_unix_seconds)
+                               std::shared_ptr<const text::Tokenizer> tokenizer,
+                               std::int64_t now_unix_seconds)
     : template_(std::move(chat_template)), tokenizer_(std::move(tokenizer)), now_(now_unix_seconds) {
   traits_ = probe_template([this](const json::object& context) { return render_context(context); },
                            template_->source());

@@ -2,9 +2,9 @@
 // Conversation -> prompt tokens, through the model's own chat template under Hugging Face's conventions.
 //
 // Rendering is a pure function of the conversation (docs: prompt stability): tools and keys keep the client's
-// order, white space, numbers and escapes inside JSON are normalised, and what stands earlier in the conversation
-// never depends on what comes later. tool_choice does not change the prompt, so that switching it keeps the
-// cached prefix.
+// order, white space, numbers and escapes inside JSON are normalised, and what stands earlier in the
+// conversation never depends on what comes later. tool_choice does not change the prompt, so that switching
+// it keeps the cached prefix.
 
 #include <memory>
 #include <string>
@@ -22,7 +22,8 @@ namespace kvasir::chat {
 struct RenderedPrompt {
   std::string text;
   std::vector<TokenId> tokens;
-  bool opens_reasoning = false;  // the template has written the opening tag: the answer begins inside a thought
+  bool opens_reasoning =
+      false;  // the template has written the opening tag: the answer begins inside a thought
 };
 
 // The template's context for `conversation`, fitted to what the template can do. Exposed for tests.

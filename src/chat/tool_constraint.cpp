@@ -32,7 +32,9 @@ class WholeAnswer : public engine::Constraint {
  public:
   WholeAnswer(std::unique_ptr<GrammarMatcher> matcher, std::shared_ptr<const text::Tokenizer> tokenizer,
               std::string reasoning_close)
-      : matcher_(std::move(matcher)), tokenizer_(std::move(tokenizer)), reasoning_close_(std::move(reasoning_close)) {}
+      : matcher_(std::move(matcher)),
+        tokenizer_(std::move(tokenizer)),
+        reasoning_close_(std::move(reasoning_close)) {}
 
   Mask mask() override {
     if (!reasoning_close_.empty()) return std::optional<std::span<const std::uint32_t>>();
@@ -83,7 +85,7 @@ class CallsOnTrigger : public engine::Constraint {
     if (ended_ || ends_answer(*tokenizer_, token)) return {};
     if (armed_ != nullptr) {
       KVASIR_RETURN_IF_ERROR(armed_->accept(token));
-      leave_when_complete();
+      leave_when_complete(tokenizer_->bytes(token));
       return {};
     }
     const std::optional<CallTrigger::Hit> hit = trigger_.feed(tokenizer_->bytes(token));
@@ -97,7 +99,7 @@ class CallsOnTrigger : public engine::Constraint {
       armed_ = call_rest_->clone();
     } else {
       auto compiled = compile_loosening(*grammars_, [&](SchemaReading reading) {
-        return bare_call_rest_grammar(tools_[*hit.tool], reading);
+        return bare_call_rest_grammar(tools_[*hit.tool], parallel_, reading);
       });
       if (!compiled) return;  // no grammar can be had: the parser still reads the call
       armed_ = std::move(compiled).value();
@@ -108,14 +110,14 @@ class CallsOnTrigger : public engine::Constraint {
       armed_ = nullptr;  // what has been generated is no call any more
       return;
     }
-    leave_when_complete();
+    leave_when_complete(hit.rest);
   }
 
-  void leave_when_complete() {
-    if (!armed_->is_stopped()) return;
+  void leave_when_complete(std::string_view last_bytes) {
+    if (!armed_->is_accepting()) return;
     armed_ = nullptr;
     ended_ = !parallel_;
-    trigger_.reset();
+    trigger_.reset(!last_bytes.empty() && last_bytes.back() == '\n');
   }
 
   std::span<const std::uint32_t> end_mask() {
@@ -154,8 +156,10 @@ std::vector<Tool> callable_tools(const Conversation& conversation) {
   return named;
 }
 
-Result<std::unique_ptr<GrammarMatcher>> compile_answer(GrammarFactory& grammars, const Conversation& conversation,
-                                                       const ToolFormat& format, const std::vector<Tool>& tools) {
+Result<std::unique_ptr<GrammarMatcher>> compile_answer(GrammarFactory& grammars,
+                                                       const Conversation& conversation,
+                                                       const ToolFormat& format,
+                                                       const std::vector<Tool>& tools) {
   // Alone first, so that an error is the response schema's own.
   auto answer = grammars.compile_lark(answer_grammar(conversation.response_format));
   if (!answer) {
@@ -165,8 +169,8 @@ Result<std::unique_ptr<GrammarMatcher>> compile_answer(GrammarFactory& grammars,
   }
   if (tools.empty()) return answer;
   return compile_loosening(grammars, [&](SchemaReading reading) {
-    return calls_or_answer_grammar(format, tools, conversation.parallel_tool_calls, conversation.response_format,
-                                   reading);
+    return calls_or_answer_grammar(format, tools, conversation.parallel_tool_calls,
+                                   conversation.response_format, reading);
   });
 }
 
@@ -180,7 +184,8 @@ Result<std::unique_ptr<engine::Constraint>> make_constraint(const ConstraintCont
   if (!forced_calls && !forced_answer && tools.empty()) return std::unique_ptr<engine::Constraint>();
   if (context.grammars == nullptr) {
     if (!forced_calls && !forced_answer) return std::unique_ptr<engine::Constraint>();
-    return make_error(ErrorCode::kUnsupported, "this model has no grammar support, so no call or format can be forced",
+    return make_error(ErrorCode::kUnsupported,
+                      "this model has no grammar support, so no call or format can be forced",
                       forced_calls ? "tool_choice" : "response_format");
   }
   if (forced_calls && tools.empty()) {
@@ -191,7 +196,7 @@ Result<std::unique_ptr<engine::Constraint>> make_constraint(const ConstraintCont
   const bool parallel = conversation.parallel_tool_calls;
   if (!forced_calls && !forced_answer) {
     auto call_rest = compile_loosening(*context.grammars, [&](SchemaReading reading) {
-      return call_rest_grammar(format, tools, reading);
+      return call_rest_grammar(format, tools, parallel, reading);
     });
     // Only the guarantee is lost, not the tools.
     if (!call_rest) return std::unique_ptr<engine::Constraint>();
@@ -205,9 +210,9 @@ Result<std::unique_ptr<engine::Constraint>> make_constraint(const ConstraintCont
                                                   })
                               : compile_answer(*context.grammars, conversation, format, tools);
   if (!matcher) return std::move(matcher).error();
-  return std::unique_ptr<engine::Constraint>(
-      std::make_unique<WholeAnswer>(std::move(matcher).value(), context.tokenizer,
-                                    context.opens_reasoning ? context.traits->reasoning.close : std::string()));
+  return std::unique_ptr<engine::Constraint>(std::make_unique<WholeAnswer>(
+      std::move(matcher).value(), context.tokenizer,
+      context.opens_reasoning ? context.traits->reasoning.close : std::string()));
 }
 
 }  // namespace kvasir::chat

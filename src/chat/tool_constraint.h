@@ -1,11 +1,12 @@
 #pragma once
 // What a request's tools and response format allow the sampler: engine::Constraint over text::GrammarMatcher.
 //
-//   required, named    the calls' grammar from the first token (after the thought, where the prompt opens one)
-//   auto               free until an opening delimiter has been generated; then the call's grammar, then free
+//   required, named    the calls' grammar from the first token (after the thought, where the prompt opens
+//   one) auto               free until an opening delimiter has been generated; then the call's grammar, then
+//   free
 //                      again, or the end where parallel calls are off. A bare call (see ToolFormat) is held
-//                      to its tool's schema once `{"name": "<declared tool>", "arguments":` opens a line: earlier,
-//                      a JSON answer that happens to begin with a name would be forced into a call
+//                      to its tool's schema once `{"name": "<declared tool>", "arguments":` opens a line:
+//                      earlier, a JSON answer that happens to begin with a name would be forced into a call
 //   none               nothing, as without tools
 //   json_object,       the answer's grammar from the first token; with tools, calls or the answer
 //   json_schema

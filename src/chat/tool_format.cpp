@@ -18,12 +18,17 @@ json::object turn(std::string_view role, std::string_view content) {
 }
 
 json::object context(json::array messages) {
-  return {{"messages", std::move(messages)}, {"add_generation_prompt", true}, {"bos_token", ""}, {"eos_token", ""}};
+  return {{"messages", std::move(messages)},
+          {"add_generation_prompt", true},
+          {"bos_token", ""},
+          {"eos_token", ""}};
 }
 
 json::array probe_tools() {
-  json::object parameters{{"type", "object"}, {"properties", json::object{{"x", json::object{{"type", "string"}}}}}};
-  json::object function{{"name", kProbeTool}, {"description", "probe"}, {"parameters", std::move(parameters)}};
+  json::object parameters{{"type", "object"},
+                          {"properties", json::object{{"x", json::object{{"type", "string"}}}}}};
+  json::object function{
+      {"name", kProbeTool}, {"description", "probe"}, {"parameters", std::move(parameters)}};
   return {json::object{{"type", "function"}, {"function", std::move(function)}}};
 }
 
@@ -117,11 +122,12 @@ TemplateTraits probe_template(const RenderFn& render, std::string_view template_
   traits.format = hermes_format();
   probe_tools_of(render, traits);
 
-  const Result<std::string> system = render(context({turn("system", kProbeSystem), turn("user", kProbeQuestion)}));
+  const Result<std::string> system =
+      render(context({turn("system", kProbeSystem), turn("user", kProbeQuestion)}));
   traits.renders_system = system && in_order(*system, {kProbeSystem, kProbeQuestion});
-  const Result<std::string> mid =
-      render(context({turn("system", kProbeSystem), turn("user", kProbeQuestion), turn("assistant", kProbeAnswer),
-                      turn("system", kProbeReminder), turn("user", kProbeQuestion)}));
+  const Result<std::string> mid = render(
+      context({turn("system", kProbeSystem), turn("user", kProbeQuestion), turn("assistant", kProbeAnswer),
+               turn("system", kProbeReminder), turn("user", kProbeQuestion)}));
   traits.renders_mid_system =
       mid && in_order(*mid, {kProbeSystem, kProbeQuestion, kProbeAnswer, kProbeReminder, kProbeQuestion});
 

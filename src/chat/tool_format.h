@@ -39,10 +39,10 @@ struct ToolFormat {
   ArgumentStyle style = ArgumentStyle::kJsonCall;
   ParallelForm parallel = ParallelForm::kRepeated;
   IdRule ids = IdRule::kServer;
-  std::string name_key;                       // kJsonCall: the key of the name
-  std::vector<std::string> arguments_keys;    // kJsonCall: keys that hold the arguments; the first is written
-  bool bare_call_opens_line = false;          // an undelimited or fenced call that opens a line is a call too
-  std::string result_open;                    // around a tool's result, where the template has no tool role
+  std::string name_key;                     // kJsonCall: the key of the name
+  std::vector<std::string> arguments_keys;  // kJsonCall: keys that hold the arguments; the first is written
+  bool bare_call_opens_line = false;        // an undelimited or fenced call that opens a line is a call too
+  std::string result_open;                  // around a tool's result, where the template has no tool role
   std::string result_close;
 };
 
@@ -62,7 +62,7 @@ std::string write_call(const ToolFormat& format, std::string_view name, std::str
 
 // What a template does with the parts of a conversation, found by rendering small conversations with it.
 struct TemplateTraits {
-  ToolFormat format;               // how its calls look; Hermes where it shows none that is known
+  ToolFormat format;  // how its calls look; Hermes where it shows none that is known
   ReasoningFormat reasoning;
   bool renders_tools = false;      // declared tools reach the prompt, and calls and results have a known form
   bool renders_system = true;      // a leading system turn is accepted

@@ -10,8 +10,9 @@ std::string literal(std::string_view text) {
   return json::serialize(json::string_view(text.data(), text.size()));
 }
 
-// The schema with the spacing that chat templates write back, one optional space after ',' and ':': a weak model
-// cannot wander off into white space, and what comes back in the next prompt is mostly what was sampled.
+// The schema with the spacing that chat templates write back, one optional space after ',' and ':': a weak
+// model cannot wander off into white space, and what comes back in the next prompt is mostly what was
+// sampled.
 std::string schema_rule(const json::value& schema, SchemaReading reading) {
   json::object ruled;
   if (reading != SchemaReading::kObject && schema.is_object()) ruled = schema.get_object();
@@ -39,15 +40,26 @@ std::string tool_rules(const ToolFormat& format, std::span<const Tool> tools, Sc
   return any + "\n" + rules;
 }
 
-std::string calls_rules(const ToolFormat& format, std::span<const Tool> tools, bool parallel, SchemaReading reading) {
+// The end of the start rule, and what it refers to.
+std::string tail_rules(bool more_follows) {
+  return more_follows ? " tail\ntail: /(.|\\n)*/\n" : "\n";
+}
+
+std::string calls_rules(const ToolFormat& format, std::span<const Tool> tools, bool parallel,
+                        SchemaReading reading) {
   std::string text = parallel ? "calls: call (" + literal(format.separator) + " call)*\n" : "calls: call\n";
-  text += "call: " + literal(format.open + format.lead) + " tool " + literal(format.trail + format.close) + "\n";
+  text +=
+      "call: " + literal(format.open + format.lead) + " tool " + literal(format.trail + format.close) + "\n";
   return text + tool_rules(format, tools, reading);
 }
 
+// Compact, spaced or indented, but never an endless run of white space, which is where a weak model that is
+// held to JSON ends up otherwise.
 std::string answer_rule(const ResponseFormat& format) {
   json::object schema{{"type", "object"}};
-  if (format.kind == ResponseFormat::Kind::kJsonSchema && format.schema.is_object()) schema = format.schema.get_object();
+  if (format.kind == ResponseFormat::Kind::kJsonSchema && format.schema.is_object())
+    schema = format.schema.get_object();
+  schema["x-guidance"] = json::object{{"whitespace_pattern", " |\\n {0,32}"}};
   return "answer: %json " + json::serialize(schema) + "\n";
 }
 
@@ -63,13 +75,15 @@ std::string calls_or_answer_grammar(const ToolFormat& format, std::span<const To
   return "start: calls | answer\n" + calls_rules(format, tools, parallel, reading) + answer_rule(answer);
 }
 
-std::string call_rest_grammar(const ToolFormat& format, std::span<const Tool> tools, SchemaReading reading) {
-  return "start: lead tool " + literal(format.trail + format.close) + "\nlead: /[ \\n]?/\n" +
-         tool_rules(format, tools, reading);
+std::string call_rest_grammar(const ToolFormat& format, std::span<const Tool> tools, bool more_follows,
+                              SchemaReading reading) {
+  return "start: lead tool " + literal(format.trail + format.close) + tail_rules(more_follows) +
+         "lead: /[ \\n]?/\n" + tool_rules(format, tools, reading);
 }
 
-std::string bare_call_rest_grammar(const Tool& tool, SchemaReading reading) {
-  return "start: space arguments \"}\"\nspace: / ?/\narguments: " + schema_rule(tool.parameters, reading) + "\n";
+std::string bare_call_rest_grammar(const Tool& tool, bool more_follows, SchemaReading reading) {
+  return "start: space arguments /\\s*\\}/" + tail_rules(more_follows) +
+         "space: / ?/\narguments: " + schema_rule(tool.parameters, reading) + "\n";
 }
 
 std::string answer_grammar(const ResponseFormat& format) {

@@ -8,6 +8,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -313,8 +314,9 @@ class HttpServer::Impl {
     // Whoever is first ends the other: the answer is complete, or the client is gone.
     co_await (answer(stream, *state, version, keep, head) || watch(stream, buffer, *state));
     const bool complete = !state->gone_;
+    const bool ends_with_connection = state->stream_ && version < 11;
     state->close();
-    co_return keep&& complete && !draining_;
+    co_return keep&& complete && !ends_with_connection && !draining_;
   }
 
   // A read that must end within `seconds`. Unlike tcp_stream's own time-out it leaves the socket open, so
@@ -391,8 +393,10 @@ class HttpServer::Impl {
     }
     http::response<http::empty_body> message(static_cast<http::status>(state.head_.status), version);
     for (const auto& [key, value] : state.head_.headers) message.insert(key, value);
-    message.keep_alive(keep);
-    message.chunked(true);
+    // HTTP/1.0 knows no chunks: the answer ends with the connection.
+    const bool chunks = version >= 11;
+    message.keep_alive(keep && chunks);
+    if (chunks) message.chunked(true);
     http::response_serializer<http::empty_body> serializer(message);
     auto [head_error, head_bytes] = co_await http::async_write_header(stream, serializer, kNoThrow);
     (void)head_bytes;
@@ -409,33 +413,47 @@ class HttpServer::Impl {
       std::string data;
       for (; !state.queue_.empty(); state.queue_.pop_front()) data += state.queue_.front();
       stream.expires_after(std::chrono::seconds(options_.body_seconds));
-      auto [error, n] = co_await asio::async_write(stream, http::make_chunk(asio::buffer(data)), kNoThrow);
-      (void)n;
+      const error_code error = co_await send_piece(stream, data, chunks);
       stream.expires_never();
       if (error) {
         state.client_gone();
         co_return;
       }
     }
-    if (state.gone_) co_return;
+    if (state.gone_ || !chunks) co_return;
     auto [error, n] = co_await asio::async_write(stream, http::make_chunk_last(), kNoThrow);
     (void)n;
     if (error) state.client_gone();
+  }
+
+  static asio::awaitable<error_code> send_piece(beast::tcp_stream& stream, const std::string& data,
+                                                bool chunk) {
+    if (chunk) {
+      auto [error, n] = co_await asio::async_write(stream, http::make_chunk(asio::buffer(data)), kNoThrow);
+      (void)n;
+      co_return error;
+    }
+    auto [error, n] = co_await asio::async_write(stream, asio::buffer(data), kNoThrow);
+    (void)n;
+    co_return error;
   }
 
   // Ends when the client closes its side. A client that sends its next request early is not watched any
   // further.
   asio::awaitable<void> watch(beast::tcp_stream& stream, const beast::flat_buffer& buffer,
                               ExchangeState& state) {
-    if (buffer.size() == 0) {
+    while (buffer.size() == 0) {
       auto [error] = co_await stream.socket().async_wait(tcp::socket::wait_read, kNoThrow);
       if (error == asio::error::operation_aborted) co_return;
       char byte = 0;
       const auto n = ::recv(stream.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+      // The wait may end for bytes of the last request, read since: nothing has come then.
+      if (!error && n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) continue;
       if (error || n <= 0) {
         state.client_gone();
         co_return;
       }
+      break;
     }
     asio::steady_timer never(stream.get_executor(), asio::steady_timer::time_point::max());
     co_await never.async_wait(kNoThrow);

@@ -42,6 +42,37 @@ bool same_secret(std::string_view given, std::string_view secret) {
   return difference == 0;
 }
 
+// The scheme's letters may be of either case (RFC 9110).
+std::string_view bearer_token(std::string_view authorization) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (authorization.size() < kScheme.size()) return {};
+  for (std::size_t i = 0; i < kScheme.size(); ++i) {
+    const char c = authorization[i];
+    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != kScheme[i]) return {};
+  }
+  return authorization.substr(kScheme.size());
+}
+
+// A path segment as it was before percent-encoding; clients encode the slashes of model names.
+std::string percent_decoded(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+  };
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+      plain += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      plain += text[i];
+    }
+  }
+  return plain;
+}
+
 std::string random_id() {
   static constexpr std::string_view kLetters = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
   thread_local std::mt19937_64 generator{std::random_device{}()};
@@ -111,13 +142,15 @@ class Server::Impl {
   std::unique_ptr<HttpResponse> guard(const HttpRequest& request) const {
     const bool open = request.path == "/health" || request.path == "/";
     if (options_.api_key.empty() || open) return nullptr;
-    std::string_view key = request.header("x-api-key");
-    const std::string_view bearer = request.header("authorization");
-    if (key.empty() && bearer.starts_with("Bearer ")) key = bearer.substr(7);
-    if (same_secret(key, options_.api_key)) return nullptr;
+    const std::string_view key = request.header("x-api-key");
+    const std::string_view bearer = bearer_token(request.header("authorization"));
+    // One right key is enough: some clients send both headers.
+    const bool by_key = same_secret(key, options_.api_key);
+    if (same_secret(bearer, options_.api_key) || by_key) return nullptr;
     const std::string sentence =
-        key.empty() ? "no API key was given; send 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
-                    : "the API key is not the one this server was started with";
+        key.empty() && bearer.empty()
+            ? "no API key was given; send 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
+            : "the API key is not the one this server was started with";
     return std::make_unique<HttpResponse>(
         error_response(dialect_of(request), make_error(ErrorCode::kUnauthenticated, sentence)));
   }
@@ -149,18 +182,20 @@ class Server::Impl {
         {"GET", "/", &Impl::root},
     };
     const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
-    bool path_known = false;
+    std::string_view allowed;
     for (const Route& r : kRoutes) {
       if (r.path != request.path) continue;
-      path_known = true;
+      allowed = r.method == "GET" ? "GET, HEAD" : r.method;
       if (r.method == method) return (this->*r.serve)(request, exchange);
     }
     if (method == "GET" && request.path.starts_with("/v1/models/")) return one_model(request, exchange);
     const std::string what = request.method + " " + request.path;
-    if (path_known)
-      exchange->respond(shaped_error(405, what + ": this method is not allowed here", request));
-    else
-      exchange->respond(shaped_error(404, what + ": there is no such route", request));
+    if (allowed.empty())
+      return exchange->respond(shaped_error(404, what + ": there is no such route", request));
+    HttpResponse refusal =
+        shaped_error(405, what + ": this method is not allowed here; use " + std::string(allowed), request);
+    refusal.headers.emplace_back("Allow", allowed);
+    exchange->respond(std::move(refusal));
   }
 
   void root(const HttpRequest& /*request*/, const std::shared_ptr<Exchange>& exchange) {
@@ -202,7 +237,8 @@ class Server::Impl {
   }
 
   void one_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    const std::string name = request.path.substr(std::string_view("/v1/models/").size());
+    const std::string name =
+        percent_decoded(std::string_view(request.path).substr(std::string_view("/v1/models/").size()));
     if (!slot_.answers_to(name)) {
       return exchange->respond(error_response(dialect_of(request), api::unknown_model(name, slot_.id())));
     }

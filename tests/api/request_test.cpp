@@ -27,7 +27,8 @@ std::string outline(const chat::Conversation& conversation) {
   std::string text;
   for (const chat::Message& message : conversation.messages) {
     text += std::string("SUAT").substr(static_cast<std::size_t>(message.role), 1) + ":" + message.content;
-    for (const chat::ToolCall& call : message.tool_calls) text += " [" + call.id + " " + call.name + call.arguments + "]";
+    for (const chat::ToolCall& call : message.tool_calls)
+      text += " [" + call.id + " " + call.name + call.arguments + "]";
     if (!message.tool_call_id.empty()) text += " (" + message.tool_call_id + " " + message.name + ")";
     if (message.is_error) text += "!";
     if (!message.reasoning.empty()) text += " {" + message.reasoning + "}";
@@ -43,11 +44,13 @@ TEST(OpenAiChatRequest, AllRolesAndContentForms) {
     {"role":"assistant","content":null,"reasoning_content":"R","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}}]},
     {"role":"tool","tool_call_id":"c1","content":"result"},
     {"role":"assistant","content":""}]})");
-  EXPECT_EQ(outline(request.conversation), "S:A\nS:B\nC\nU:U\nA: [c1 f{\"a\": 1}] {R}\nT:result (c1 f)\nA:\n");
+  EXPECT_EQ(outline(request.conversation),
+            "S:A\nS:B\nC\nU:U\nA: [c1 f{\"a\": 1}] {R}\nT:result (c1 f)\nA:\n");
 }
 
 TEST(OpenAiChatRequest, Options) {
-  const ChatRequest request = openai(R"({"model":"m","messages":[{"role":"user","content":"U"}],"temperature":0.5,
+  const ChatRequest request =
+      openai(R"({"model":"m","messages":[{"role":"user","content":"U"}],"temperature":0.5,
     "top_p":0.9,"top_k":40.0,"min_p":0.05,"repetition_penalty":1.1,"presence_penalty":-1,"frequency_penalty":1,
     "logit_bias":{"5":-100},"seed":-1,"stop":["a","","b"],"max_tokens":7,"n":3,"logprobs":true,"top_logprobs":2,
     "stream":true,"stream_options":{"include_usage":true,"x":1},"cache_prompt":false,"user":"u","metadata":{},
@@ -69,7 +72,8 @@ TEST(OpenAiChatRequest, Options) {
 }
 
 TEST(OpenAiChatRequest, NullFieldsAreAbsent) {
-  const ChatRequest request = openai(R"({"messages":[{"role":"user","content":"U"}],"temperature":null,"stop":null,
+  const ChatRequest request =
+      openai(R"({"messages":[{"role":"user","content":"U"}],"temperature":null,"stop":null,
     "tools":null,"tool_choice":null,"response_format":null,"logit_bias":null,"max_tokens":null,"seed":null})");
   EXPECT_FALSE(request.options.max_tokens.has_value());
   EXPECT_FALSE(request.options.seed_given);
@@ -80,7 +84,8 @@ TEST(OpenAiChatRequest, ToolsKeepTheirKeyOrder) {
     {"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{"z":{},"a":{}}}}},
     {"type":"web_search"}],"tool_choice":{"type":"function","function":{"name":"f"}},"parallel_tool_calls":false})");
   ASSERT_EQ(request.conversation.tools.size(), 1U);
-  EXPECT_EQ(json::serialize(request.conversation.tools[0].parameters), R"({"type":"object","properties":{"z":{},"a":{}}})");
+  EXPECT_EQ(json::serialize(request.conversation.tools[0].parameters),
+            R"({"type":"object","properties":{"z":{},"a":{}}})");
   EXPECT_EQ(request.conversation.tool_choice.kind, ToolChoice::Kind::kNamed);
   EXPECT_EQ(request.conversation.tool_choice.name, "f");
   EXPECT_FALSE(request.conversation.parallel_tool_calls);
@@ -103,7 +108,8 @@ TEST(OpenAiCompletionsRequest, SixteenTokensWhenNothingIsSaid) {
 }
 
 TEST(AnthropicRequest, WhatClaudeCodeSends) {
-  const ChatRequest request = anthropic(R"({"model":"m","max_tokens":32000,"stream":true,"metadata":{"user_id":"x"},
+  const ChatRequest request =
+      anthropic(R"({"model":"m","max_tokens":32000,"stream":true,"metadata":{"user_id":"x"},
     "thinking":{"type":"adaptive"},"context_management":{"edits":[]},"output_config":{"effort":"high"},
     "system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2; cc_entrypoint=cli;"},
               {"type":"text","text":"You are helpful.","cache_control":{"type":"ephemeral"}},{"type":"text","text":"More."}],
@@ -125,17 +131,19 @@ TEST(AnthropicRequest, WhatClaudeCodeSends) {
 
 TEST(AnthropicRequest, AttributionDoesNotReachThePrompt) {
   const auto with = [](const std::string& version) {
-    return outline(anthropic(R"({"max_tokens":1,"system":[{"type":"text","text":"x-anthropic-billing-header: )" + version +
-                             R"("},{"type":"text","text":"S"}],"messages":[{"role":"user","content":"U"}]})")
-                       .conversation);
+    return outline(
+        anthropic(R"({"max_tokens":1,"system":[{"type":"text","text":"x-anthropic-billing-header: )" +
+                  version + R"("},{"type":"text","text":"S"}],"messages":[{"role":"user","content":"U"}]})")
+            .conversation);
   };
   EXPECT_EQ(with("cc_version=1"), with("cc_version=2"));
 }
 
 TEST(AnthropicRequest, ToolChoice) {
   const auto choice = [](const std::string& value) {
-    return anthropic(R"({"max_tokens":1,"messages":[{"role":"user","content":"U"}],"tools":[{"name":"f"}],"tool_choice":)" +
-                     value + "}")
+    return anthropic(
+               R"({"max_tokens":1,"messages":[{"role":"user","content":"U"}],"tools":[{"name":"f"}],"tool_choice":)" +
+               value + "}")
         .conversation;
   };
   EXPECT_EQ(choice(R"({"type":"auto","disable_parallel_tool_use":true})").parallel_tool_calls, false);

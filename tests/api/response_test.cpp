@@ -18,7 +18,9 @@ ResponseOptions options(bool stream) {
   made.model = "m";
   made.fingerprint = "fp";
   made.stream = stream;
-  made.token_bytes = [](TokenId token) { return token == 1 ? std::string_view("Hi") : std::string_view("\xc3"); };
+  made.token_bytes = [](TokenId token) {
+    return token == 1 ? std::string_view("Hi") : std::string_view("\xc3");
+  };
   return made;
 }
 
@@ -30,7 +32,8 @@ std::vector<OutputEvent> call_events() {
 }
 
 std::string play(ResponseBuilder& builder, const std::vector<OutputEvent>& events,
-                 const engine::Finished& finished = kDone, const std::vector<engine::SampledToken>& tokens = {}) {
+                 const engine::Finished& finished = kDone,
+                 const std::vector<engine::SampledToken>& tokens = {}) {
   std::string out = builder.opened();
   out += builder.started(0, {10, 4});
   out += builder.output(0, events, tokens);
@@ -38,7 +41,8 @@ std::string play(ResponseBuilder& builder, const std::vector<OutputEvent>& event
   return out + builder.ended();
 }
 
-std::string chunk(const std::string& delta, const std::string& finish = "null", const std::string& more = "") {
+std::string chunk(const std::string& delta, const std::string& finish = "null",
+                  const std::string& more = "") {
   return R"(data: {"id":"chatcmpl-x","object":"chat.completion.chunk","created":7,"model":"m","system_fingerprint":"fp",)"
          R"("choices":[{"index":0,"delta":)" +
          delta + R"(,"finish_reason":)" + finish + "}]" + more + "}\n\n";
@@ -48,29 +52,32 @@ TEST(OpenAiChatResponse, StreamOfTextAndCall) {
   ResponseOptions made = options(true);
   made.include_usage = true;
   const std::string null_usage = R"(,"usage":null)";
-  EXPECT_EQ(play(*make_openai_chat_response(made), call_events()),
-            chunk(R"({"role":"assistant","content":""})", "null", null_usage) +
-                chunk(R"({"content":"Ok"})", "null", null_usage) +
-                chunk(R"({"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":""}}]})",
-                      "null", null_usage) +
-                chunk(R"({"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]})", "null", null_usage) +
-                chunk(R"({"tool_calls":[{"index":0,"function":{"arguments":": 1}"}}]})", "null", null_usage) +
-                chunk("{}", "\"tool_calls\"", null_usage) +
-                R"(data: {"id":"chatcmpl-x","object":"chat.completion.chunk","created":7,"model":"m",)"
-                R"("system_fingerprint":"fp","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":3,)"
-                R"("total_tokens":13,"prompt_tokens_details":{"cached_tokens":4}}})"
-                "\n\ndata: [DONE]\n\n");
+  EXPECT_EQ(
+      play(*make_openai_chat_response(made), call_events()),
+      chunk(R"({"role":"assistant","content":""})", "null", null_usage) +
+          chunk(R"({"content":"Ok"})", "null", null_usage) +
+          chunk(
+              R"({"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":""}}]})",
+              "null", null_usage) +
+          chunk(R"({"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]})", "null", null_usage) +
+          chunk(R"({"tool_calls":[{"index":0,"function":{"arguments":": 1}"}}]})", "null", null_usage) +
+          chunk("{}", "\"tool_calls\"", null_usage) +
+          R"(data: {"id":"chatcmpl-x","object":"chat.completion.chunk","created":7,"model":"m",)"
+          R"("system_fingerprint":"fp","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":3,)"
+          R"("total_tokens":13,"prompt_tokens_details":{"cached_tokens":4}}})"
+          "\n\ndata: [DONE]\n\n");
 }
 
 TEST(OpenAiChatResponse, WholeAnswerWithCall) {
   auto builder = make_openai_chat_response(options(false));
   EXPECT_EQ(play(*builder, call_events()), "");
-  EXPECT_EQ(builder->body(),
-            R"({"id":"chatcmpl-x","object":"chat.completion","created":7,"model":"m","system_fingerprint":"fp",)"
-            R"("choices":[{"index":0,"message":{"role":"assistant","content":"Ok","refusal":null,"tool_calls":[)"
-            R"({"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}}]},"logprobs":null,)"
-            R"("finish_reason":"tool_calls"}],"usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13,)"
-            R"("prompt_tokens_details":{"cached_tokens":4}}})");
+  EXPECT_EQ(
+      builder->body(),
+      R"({"id":"chatcmpl-x","object":"chat.completion","created":7,"model":"m","system_fingerprint":"fp",)"
+      R"("choices":[{"index":0,"message":{"role":"assistant","content":"Ok","refusal":null,"tool_calls":[)"
+      R"({"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}}]},"logprobs":null,)"
+      R"("finish_reason":"tool_calls"}],"usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13,)"
+      R"("prompt_tokens_details":{"cached_tokens":4}}})");
 }
 
 TEST(OpenAiChatResponse, ContentIsNullBesideACallOnly) {
@@ -146,20 +153,26 @@ TEST(AnthropicResponse, StreamOfThoughtTextAndCall) {
   for (const OutputEvent& event : call_events()) events.push_back(event);
   EXPECT_EQ(
       play(*builder, events),
-      named("message_start",
-            R"(,"message":{"id":"msg_x","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,)"
-            R"("stop_sequence":null,"usage":{"input_tokens":6,"cache_creation_input_tokens":0,)"
-            R"("cache_read_input_tokens":4,"output_tokens":0}})") +
-          named("content_block_start", R"(,"index":0,"content_block":{"type":"thinking","thinking":"","signature":""})") +
+      named(
+          "message_start",
+          R"(,"message":{"id":"msg_x","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,)"
+          R"("stop_sequence":null,"usage":{"input_tokens":6,"cache_creation_input_tokens":0,)"
+          R"("cache_read_input_tokens":4,"output_tokens":0}})") +
+          named("content_block_start",
+                R"(,"index":0,"content_block":{"type":"thinking","thinking":"","signature":""})") +
           named("content_block_delta", R"(,"index":0,"delta":{"type":"thinking_delta","thinking":"hm"})") +
-          named("content_block_delta", R"(,"index":0,"delta":{"type":"signature_delta","signature":"a3Zhc2ly"})") +
+          named("content_block_delta",
+                R"(,"index":0,"delta":{"type":"signature_delta","signature":"a3Zhc2ly"})") +
           named("content_block_stop", R"(,"index":0)") +
           named("content_block_start", R"(,"index":1,"content_block":{"type":"text","text":""})") +
           named("content_block_delta", R"(,"index":1,"delta":{"type":"text_delta","text":"Ok"})") +
           named("content_block_stop", R"(,"index":1)") +
-          named("content_block_start", R"(,"index":2,"content_block":{"type":"tool_use","id":"c1","name":"f","input":{}})") +
-          named("content_block_delta", R"(,"index":2,"delta":{"type":"input_json_delta","partial_json":"{\"a\""})") +
-          named("content_block_delta", R"(,"index":2,"delta":{"type":"input_json_delta","partial_json":": 1}"})") +
+          named("content_block_start",
+                R"(,"index":2,"content_block":{"type":"tool_use","id":"c1","name":"f","input":{}})") +
+          named("content_block_delta",
+                R"(,"index":2,"delta":{"type":"input_json_delta","partial_json":"{\"a\""})") +
+          named("content_block_delta",
+                R"(,"index":2,"delta":{"type":"input_json_delta","partial_json":": 1}"})") +
           named("content_block_stop", R"(,"index":2)") +
           named("message_delta",
                 R"(,"delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":6,)"
@@ -170,10 +183,11 @@ TEST(AnthropicResponse, StreamOfThoughtTextAndCall) {
 TEST(AnthropicResponse, WholeAnswer) {
   auto builder = make_anthropic_response(options(false));
   EXPECT_EQ(play(*builder, call_events()), "");
-  EXPECT_EQ(builder->body(),
-            R"({"id":"msg_x","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Ok"},)"
-            R"({"type":"tool_use","id":"c1","name":"f","input":{"a":1}}],"stop_reason":"tool_use","stop_sequence":null,)"
-            R"("usage":{"input_tokens":6,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,"output_tokens":3}})");
+  EXPECT_EQ(
+      builder->body(),
+      R"({"id":"msg_x","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Ok"},)"
+      R"({"type":"tool_use","id":"c1","name":"f","input":{"a":1}}],"stop_reason":"tool_use","stop_sequence":null,)"
+      R"("usage":{"input_tokens":6,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,"output_tokens":3}})");
 }
 
 TEST(AnthropicResponse, EmptyAnswerHasABlock) {
@@ -196,7 +210,8 @@ TEST(AnthropicResponse, KeepaliveSaysMessageStartOnce) {
 TEST(AnthropicResponse, StopReasons) {
   auto builder = make_anthropic_response(options(false));
   play(*builder, {chat::TextDelta{"a"}}, {engine::FinishReason::kStopString, "END", {10, 4, 3}, 0, 0, 0});
-  EXPECT_NE(builder->body().find(R"("stop_reason":"stop_sequence","stop_sequence":"END")"), std::string::npos);
+  EXPECT_NE(builder->body().find(R"("stop_reason":"stop_sequence","stop_sequence":"END")"),
+            std::string::npos);
   auto cut = make_anthropic_response(options(false));
   play(*cut, {chat::TextDelta{"a"}}, {engine::FinishReason::kLength, "", {10, 4, 3}, 0, 0, 0});
   EXPECT_NE(cut->body().find(R"("stop_reason":"max_tokens")"), std::string::npos);
@@ -208,15 +223,18 @@ TEST(Errors, Shapes) {
             R"({"error":{"message":"n: no","type":"invalid_request_error","param":"n","code":null}})");
   EXPECT_EQ(error_body(Dialect::kAnthropic, error),
             R"({"type":"error","error":{"type":"invalid_request_error","message":"n: no"}})");
-  EXPECT_EQ(prompt_too_long(Dialect::kAnthropic, 12, 10).message, "prompt is too long: 12 tokens > 10 maximum");
-  EXPECT_NE(error_body(Dialect::kOpenAi, prompt_too_long(Dialect::kOpenAi, 12, 10)).find("context_length_exceeded"),
-            std::string::npos);
+  EXPECT_EQ(prompt_too_long(Dialect::kAnthropic, 12, 10).message,
+            "prompt is too long: 12 tokens > 10 maximum");
+  EXPECT_NE(
+      error_body(Dialect::kOpenAi, prompt_too_long(Dialect::kOpenAi, 12, 10)).find("context_length_exceeded"),
+      std::string::npos);
 }
 
 TEST(Models, Shapes) {
   const ModelEntry entry{"m", 0, 32};
-  EXPECT_EQ(models_body(Dialect::kOpenAi, {&entry, 1}),
-            R"({"object":"list","data":[{"id":"m","object":"model","created":0,"owned_by":"kvasir","max_model_len":32}]})");
+  EXPECT_EQ(
+      models_body(Dialect::kOpenAi, {&entry, 1}),
+      R"({"object":"list","data":[{"id":"m","object":"model","created":0,"owned_by":"kvasir","max_model_len":32}]})");
   EXPECT_EQ(models_body(Dialect::kAnthropic, {&entry, 1}),
             R"({"data":[{"type":"model","id":"m","display_name":"m","created_at":"1970-01-01T00:00:00Z",)"
             R"("max_input_tokens":32}],"has_more":false,"first_id":"m","last_id":"m"})");

@@ -105,8 +105,12 @@ const std::vector<Case>& cases() {
       {"OpenerTwice",
        "<tool_call><tool_call>{\"name\": \"bash\", \"arguments\": {}}</tool_call>",
        {"text:<tool_call>", "begin0:bash", "args0:{}", "end0"}},
-      {"AlmostOpeners", "a < b, <tool <tool_cal <<tool_calls> {", {"text:a < b, <tool <tool_cal <<tool_calls> {"}},
-      {"BareCall", "{\"name\": \"bash\", \"arguments\": {\"a\": 1}}", {"begin0:bash", "args0:{\"a\": 1}", "end0"}},
+      {"AlmostOpeners",
+       "a < b, <tool <tool_cal <<tool_calls> {",
+       {"text:a < b, <tool <tool_cal <<tool_calls> {"}},
+      {"BareCall",
+       "{\"name\": \"bash\", \"arguments\": {\"a\": 1}}",
+       {"begin0:bash", "args0:{\"a\": 1}", "end0"}},
       {"BareCallAfterText",
        "Sure:\n  {\"name\": \"bash\", \"arguments\": {\"a\": 1}}\nthat",
        {"text:Sure:", "begin0:bash", "args0:{\"a\": 1}", "end0", "text:\nthat"}},
@@ -123,15 +127,16 @@ const std::vector<Case>& cases() {
       {"FencedCall",
        "Here:\n```json\n{\n  \"name\": \"bash\",\n  \"arguments\": {\n    \"a\": 1\n  }\n}\n```\n",
        {"text:Here:", "begin0:bash", "args0:{\n    \"a\": 1\n  }", "end0"}},
-      {"FencedCodeIsText", "```json\n{\"a\": 1}\n```\n```py\nx\n```",
+      {"FencedCodeIsText",
+       "```json\n{\"a\": 1}\n```\n```py\nx\n```",
        {"text:```json\n{\"a\": 1}\n```\n```py\nx\n```"}},
-      {"PlainFenceCall", "```\n{\"name\": \"bash\", \"arguments\": {}}\n```", {"begin0:bash", "args0:{}", "end0"}},
+      {"PlainFenceCall",
+       "```\n{\"name\": \"bash\", \"arguments\": {}}\n```",
+       {"begin0:bash", "args0:{}", "end0"}},
       {"BareCallWithTag",
        "{\"name\": \"bash\", \"arguments\": {}}\n</tool_call>",
        {"begin0:bash", "args0:{}", "end0"}},
-      {"Thought",
-       "<think>\nhm <tool_call> hm\n</think>\n\nYes.",
-       {"thought:hm <tool_call> hm", "text:Yes."}},
+      {"Thought", "<think>\nhm <tool_call> hm\n</think>\n\nYes.", {"thought:hm <tool_call> hm", "text:Yes."}},
       {"ThoughtThenCall",
        "<think>\nhm\n</think>\n\n<tool_call>\n{\"name\": \"bash\", \"arguments\": {}}\n</tool_call>",
        {"thought:hm", "begin0:bash", "args0:{}", "end0"}},
@@ -160,7 +165,8 @@ TEST_P(OutputParserCases, GivesTheseEventsForEverySplit) {
   for (const char byte : c.text) pieces.emplace_back(1, byte);
   EXPECT_EQ(parse(options_with({"get_weather", "bash"}), pieces), c.events) << "one character at a time";
   for (std::size_t cut = 0; cut <= c.text.size(); ++cut) {
-    ASSERT_EQ(parse(options_with({"get_weather", "bash"}), {c.text.substr(0, cut), c.text.substr(cut)}), c.events)
+    ASSERT_EQ(parse(options_with({"get_weather", "bash"}), {c.text.substr(0, cut), c.text.substr(cut)}),
+              c.events)
         << "cut at " << cut;
   }
 }
@@ -170,9 +176,25 @@ INSTANTIATE_TEST_SUITE_P(Table, OutputParserCases, testing::Range<std::size_t>(0
 
 // Texts made of the pieces that matter, cut at random.
 TEST(OutputParser, RandomTextsGiveTheSameEventsForAnySplit) {
-  const std::vector<std::string> parts = {"<tool_call>", "</tool_call>", "{\"name\": \"bash\"", ", \"arguments\": ",
-                                          "{\"a\": [1, \"x\"]}", "}", "{", "\n", " ", "```json\n", "```", "<think>",
-                                          "</think>", "word", "<", "\"", "\\", "\xc3\xa9", "{\"arguments\": "};
+  const std::vector<std::string> parts = {"<tool_call>",
+                                          "</tool_call>",
+                                          "{\"name\": \"bash\"",
+                                          ", \"arguments\": ",
+                                          "{\"a\": [1, \"x\"]}",
+                                          "}",
+                                          "{",
+                                          "\n",
+                                          " ",
+                                          "```json\n",
+                                          "```",
+                                          "<think>",
+                                          "</think>",
+                                          "word",
+                                          "<",
+                                          "\"",
+                                          "\\",
+                                          "\xc3\xa9",
+                                          "{\"arguments\": "};
   std::mt19937 random(7);
   for (int round = 0; round < 3000; ++round) {
     std::string text;

@@ -42,7 +42,8 @@ Conversation weather() {
   Message result = turn(Role::kTool, "4 degrees");
   result.tool_call_id = "call_1";
   conversation.messages.push_back(std::move(result));
-  conversation.tools = {{"get_weather", "Weather of a city", json::parse(R"({"type":"object","properties":{"city":{"type":"string"}}})")}};
+  conversation.tools = {{"get_weather", "Weather of a city",
+                         json::parse(R"({"type":"object","properties":{"city":{"type":"string"}}})")}};
   return conversation;
 }
 
@@ -70,17 +71,19 @@ TEST(TemplateTraits, SmolTemplateHasNoTools) {
 // Oracle: the same conversation through transformers' apply_chat_template with the model's own template.
 TEST(PromptRenderer, QwenToolTurnsRenderAsTheTemplateHasThem) {
   const std::string text = text_of(qwen_renderer(), weather());
-  EXPECT_EQ(text,
-            "<|im_start|>system\nBe brief.\n\n# Tools\n\nYou may call one or more functions to assist with the user "
-            "query.\n\nYou are provided with function signatures within <tools></tools> XML tags:\n<tools>\n"
-            "{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Weather of a "
-            "city\", \"parameters\": {\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}}\n"
-            "</tools>\n\nFor each function call, return a json object with function name and arguments within "
-            "<tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": "
-            "<args-json-object>}\n</tool_call><|im_end|>\n<|im_start|>user\nWeather in Oslo?<|im_end|>\n"
-            "<|im_start|>assistant\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"b\": 1.0, \"city\": "
-            "\"Oslo\"}}\n</tool_call><|im_end|>\n<|im_start|>user\n<tool_response>\n4 degrees\n</tool_response>"
-            "<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(
+      text,
+      "<|im_start|>system\nBe brief.\n\n# Tools\n\nYou may call one or more functions to assist with the "
+      "user "
+      "query.\n\nYou are provided with function signatures within <tools></tools> XML tags:\n<tools>\n"
+      "{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Weather of a "
+      "city\", \"parameters\": {\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}}\n"
+      "</tools>\n\nFor each function call, return a json object with function name and arguments within "
+      "<tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": "
+      "<args-json-object>}\n</tool_call><|im_end|>\n<|im_start|>user\nWeather in Oslo?<|im_end|>\n"
+      "<|im_start|>assistant\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"b\": 1.0, \"city\": "
+      "\"Oslo\"}}\n</tool_call><|im_end|>\n<|im_start|>user\n<tool_response>\n4 degrees\n</tool_response>"
+      "<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST(PromptRenderer, TemplateWithoutToolsGetsThemInTheSystemTurn) {
@@ -88,7 +91,8 @@ TEST(PromptRenderer, TemplateWithoutToolsGetsThemInTheSystemTurn) {
   EXPECT_NE(text.find("Be brief.\n\n# Tools"), std::string::npos);
   EXPECT_NE(text.find("\"name\":\"get_weather\""), std::string::npos);
   EXPECT_NE(text.find("<tool_call>\n{\"name\": \"get_weather\", \"arguments\": "), std::string::npos);
-  EXPECT_NE(text.find("<|im_start|>user\n<tool_response>\n4 degrees\n</tool_response><|im_end|>"), std::string::npos);
+  EXPECT_NE(text.find("<|im_start|>user\n<tool_response>\n4 degrees\n</tool_response><|im_end|>"),
+            std::string::npos);
 }
 
 TEST(PromptRenderer, ToolChoiceDoesNotChangeThePrompt) {
@@ -100,8 +104,8 @@ TEST(PromptRenderer, ToolChoiceDoesNotChangeThePrompt) {
 
 TEST(PromptRenderer, MidConversationSystemTurnStaysInPlace) {
   Conversation conversation;
-  conversation.messages = {turn(Role::kUser, "One"), turn(Role::kAssistant, "Two"), turn(Role::kSystem, "NOTE"),
-                           turn(Role::kUser, "Three")};
+  conversation.messages = {turn(Role::kUser, "One"), turn(Role::kAssistant, "Two"),
+                           turn(Role::kSystem, "NOTE"), turn(Role::kUser, "Three")};
   EXPECT_NE(text_of(qwen_renderer(), conversation)
                 .find("Two<|im_end|>\n<|im_start|>system\nNOTE<|im_end|>\n<|im_start|>user\nThree"),
             std::string::npos);
@@ -111,8 +115,9 @@ TEST(PromptRenderer, MidConversationSystemTurnBecomesAReminderWhereTheTemplateRe
   TemplateTraits traits = qwen_renderer().traits();
   traits.renders_mid_system = false;
   Conversation conversation;
-  conversation.messages = {turn(Role::kSystem, "A"), turn(Role::kSystem, "B"), turn(Role::kUser, "One"),
-                           turn(Role::kAssistant, "Two"), turn(Role::kSystem, "NOTE"), turn(Role::kUser, "Three")};
+  conversation.messages = {turn(Role::kSystem, "A"),    turn(Role::kSystem, "B"),
+                           turn(Role::kUser, "One"),    turn(Role::kAssistant, "Two"),
+                           turn(Role::kSystem, "NOTE"), turn(Role::kUser, "Three")};
   const json::object context = template_context(conversation, traits);
   EXPECT_EQ(json::serialize(context.at("messages")),
             R"([{"role":"system","content":"A\n\nB"},{"role":"user","content":"One"},)"

@@ -17,12 +17,17 @@ std::shared_ptr<text::GrammarFactory> grammars() {
 Conversation with_tools() {
   Conversation conversation;
   conversation.tools = {
-      {"get_weather", "", json::parse(R"({"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city"],"additionalProperties":false})")},
-      {"bash", "", json::parse(R"({"type":"object","properties":{"command":{"type":"string"}},"required":["command"]})")}};
+      {"get_weather", "",
+       json::parse(
+           R"({"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city"],"additionalProperties":false})")},
+      {"bash", "",
+       json::parse(
+           R"({"type":"object","properties":{"command":{"type":"string"}},"required":["command"]})")}};
   return conversation;
 }
 
-std::unique_ptr<engine::Constraint> constraint_for(const Conversation& conversation, bool opens_reasoning = false) {
+std::unique_ptr<engine::Constraint> constraint_for(const Conversation& conversation,
+                                                   bool opens_reasoning = false) {
   static TemplateTraits traits;
   traits.format = hermes_format();
   traits.reasoning = {"<think>", "</think>"};
@@ -60,8 +65,10 @@ bool may_end(engine::Constraint& constraint) {
   return allows(constraint, text::qwen().tokenizer->eos());
 }
 
-const std::string kCall = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
-const std::string kBash = "<tool_call>\n{\"name\": \"bash\", \"arguments\": {\"command\": \"ls -l | wc\"}}\n</tool_call>";
+const std::string kCall =
+    "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
+const std::string kBash =
+    "<tool_call>\n{\"name\": \"bash\", \"arguments\": {\"command\": \"ls -l | wc\"}}\n</tool_call>";
 
 TEST(ToolConstraint, NoneAndNoToolsAllowEverything) {
   Conversation conversation;
@@ -75,7 +82,8 @@ TEST(ToolConstraint, RequiredAdmitsCallsAndNothingElse) {
   Conversation conversation = with_tools();
   conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
   EXPECT_EQ(admitted(*constraint_for(conversation), "Sure"), "");
-  EXPECT_EQ(admitted(*constraint_for(conversation), "<tool_call>\n{\"name\": \"rm"), "<tool_call>\n{\"name\": \"");
+  EXPECT_EQ(admitted(*constraint_for(conversation), "<tool_call>\n{\"name\": \"rm"),
+            "<tool_call>\n{\"name\": \"");
   auto constraint = constraint_for(conversation);
   EXPECT_FALSE(may_end(*constraint));
   EXPECT_EQ(admitted(*constraint, kCall), kCall);
@@ -106,7 +114,8 @@ TEST(ToolConstraint, ArgumentsFollowTheSchema) {
   conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
   const std::string head = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": ";
   EXPECT_EQ(admitted(*constraint_for(conversation), head + "5"), head);
-  const std::string compact = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\":\"Oslo\",\"days\":2}}";
+  const std::string compact =
+      "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\":\"Oslo\",\"days\":2}}";
   EXPECT_EQ(admitted(*constraint_for(conversation), compact), compact);
 }
 
@@ -157,6 +166,30 @@ TEST(ToolConstraint, BareCallIsHeldToItsSchemaFromItsArgumentsOn) {
   EXPECT_TRUE(is_free(*constraint));
 }
 
+// In this vocabulary the end of a call and the line break after it are one token.
+TEST(ToolConstraint, TokenThatRunsOnPastTheCallIsAllowed) {
+  const auto& tokenizer = *text::qwen().tokenizer;
+  const std::string head = "{\"name\": \"bash\", \"arguments\": {\"command\": \"ls";
+  const auto last = tokenizer.encode("\"}}\n", text::SpecialText::kAsText);
+  ASSERT_EQ(last.size(), 1U);
+  auto constraint = constraint_for(with_tools());
+  ASSERT_EQ(admitted(*constraint, head), head);
+  ASSERT_TRUE(allows(*constraint, last[0]));
+  ASSERT_TRUE(constraint->accept(last[0]).ok());
+  EXPECT_TRUE(is_free(*constraint));
+  // And the next line may open the next call.
+  EXPECT_EQ(admitted(*constraint, head), head);
+  EXPECT_FALSE(is_free(*constraint));
+}
+
+TEST(ToolConstraint, AnswersCannotDriftOffIntoWhiteSpace) {
+  Conversation conversation;
+  conversation.response_format.kind = ResponseFormat::Kind::kJsonObject;
+  EXPECT_EQ(admitted(*constraint_for(conversation), "{\n  \"a\": {\n    \"b\": 1\n  }\n}"),
+            "{\n  \"a\": {\n    \"b\": 1\n  }\n}");
+  EXPECT_LT(admitted(*constraint_for(conversation), "{\n\n\n\n\n\n\"a\": 1}").size(), 5U);
+}
+
 TEST(ToolConstraint, JsonThatIsNoCallStaysFree) {
   auto constraint = constraint_for(with_tools());
   admitted(*constraint, "{\"name\": \"Alice\", \"arguments\": 3}");
@@ -165,7 +198,8 @@ TEST(ToolConstraint, JsonThatIsNoCallStaysFree) {
 
 TEST(ToolConstraint, SchemaThatTheGrammarDoesNotKnowIsReadLoosely) {
   Conversation conversation = with_tools();
-  conversation.tools[0].parameters = json::parse(R"({"type":"object","properties":{"x":{"type":"nonsense"}}})");
+  conversation.tools[0].parameters =
+      json::parse(R"({"type":"object","properties":{"x":{"type":"nonsense"}}})");
   conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
   EXPECT_EQ(admitted(*constraint_for(conversation), kCall), kCall);
 }

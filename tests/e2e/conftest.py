@@ -60,7 +60,7 @@ class Server:
         path = folder / f"script-{self.port}.json"
         path.write_text(json.dumps({"rules": rules or RULES, **script}))
         self.log = folder / f"serve-{self.port}.log"
-        command = [BINARY, "serve", "-m", str(QWEN), "--executor", "scripted", "--script", str(path)]
+        command = [BINARY, "serve", "-m", str(QWEN), "--executor", "scripted", "--script", str(path), "--memory", "450MB"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "-p", str(self.port), *arguments], stdout=log, stderr=subprocess.STDOUT
@@ -99,7 +99,8 @@ class Server:
         raise AssertionError(f"{name} stayed {self.metric(name)}")
 
     def post(self, path, body, **keywords):
-        return httpx.post(self.url + path, timeout=60, **({"json": body} if not isinstance(body, bytes) else {"content": body}), **keywords)
+        sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+        return httpx.post(self.url + path, timeout=60, **sent, **keywords)
 
 
 @pytest.fixture(scope="session")
