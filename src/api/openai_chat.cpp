@@ -74,6 +74,15 @@ std::vector<chat::ToolCall> parse_calls(const Fields& message) {
   return calls;
 }
 
+// Under either of the names that servers give it; some clients keep richer things there, which are left out.
+std::string parse_reasoning(const Fields& message) {
+  for (const char* key : {"reasoning_content", "reasoning"}) {
+    const json::value* thought = message.find(key);
+    if (thought != nullptr && thought->is_string()) return to_string(*thought);
+  }
+  return {};
+}
+
 std::vector<chat::Message> parse_messages(const Fields& body) {
   const json::array* list = body.array("messages");
   if (list == nullptr) field_error("messages", "is required: a list of at least one message");
@@ -87,11 +96,11 @@ std::vector<chat::Message> parse_messages(const Fields& body) {
     const bool assistant = message.role == chat::Role::kAssistant;
     if (assistant) {
       message.tool_calls = parse_calls(fields);
-      message.reasoning =
-          fields.string("reasoning_content").value_or(fields.string("reasoning").value_or(""));
+      message.reasoning = parse_reasoning(fields);
       for (const chat::ToolCall& call : message.tool_calls) called[call.id] = call.name;
     }
-    message.content = parse_content(fields, !assistant);
+    message.content =
+        parse_content(fields, message.role == chat::Role::kUser || message.role == chat::Role::kSystem);
     if (message.role == chat::Role::kTool) {
       message.tool_call_id = fields.string("tool_call_id").value_or("");
       const auto known = called.find(message.tool_call_id);
@@ -126,8 +135,11 @@ chat::ToolChoice parse_tool_choice(const Fields& body, const std::vector<chat::T
   using Kind = chat::ToolChoice::Kind;
   const json::value* value = body.find("tool_choice");
   if (value == nullptr) return {};
-  if (value->is_string()) {
-    const std::string choice = to_string(*value);
+  // {"type": "auto"} is not in the book, but is sent.
+  const json::value* type = value->is_object() ? value->get_object().if_contains("type") : value;
+  const bool by_word = type != nullptr && type->is_string() && type->get_string() != "function";
+  if (by_word) {
+    const std::string choice = to_string(*type);
     if (choice == "auto") return {};
     if (choice == "none") return {Kind::kNone, {}};
     if (choice == "required") {

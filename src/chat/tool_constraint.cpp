@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "chat/call_trigger.h"
+#include "chat/thought_watch.h"
 #include "chat/tool_grammar.h"
 
 namespace kvasir::chat {
@@ -31,34 +32,26 @@ Result<std::unique_ptr<GrammarMatcher>> compile_loosening(GrammarFactory& gramma
 class WholeAnswer : public engine::Constraint {
  public:
   WholeAnswer(std::unique_ptr<GrammarMatcher> matcher, std::shared_ptr<const text::Tokenizer> tokenizer,
-              std::string reasoning_close)
-      : matcher_(std::move(matcher)),
-        tokenizer_(std::move(tokenizer)),
-        reasoning_close_(std::move(reasoning_close)) {}
+              ThoughtWatch thought)
+      : matcher_(std::move(matcher)), tokenizer_(std::move(tokenizer)), thought_(std::move(thought)) {}
 
   Mask mask() override {
-    if (!reasoning_close_.empty()) return std::optional<std::span<const std::uint32_t>>();
+    if (thought_.inside()) return std::optional<std::span<const std::uint32_t>>();
     KVASIR_ASSIGN_OR_RETURN(const std::span<const std::uint32_t> allowed, matcher_->mask());
     return std::optional(allowed);
   }
 
   Status accept(TokenId token) override {
     if (ends_answer(*tokenizer_, token)) return {};
-    if (reasoning_close_.empty()) return matcher_->accept(token);
-    thought_ += tokenizer_->bytes(token);
-    if (thought_.find(reasoning_close_) != std::string::npos) {
-      reasoning_close_.clear();
-    } else if (thought_.size() > reasoning_close_.size()) {
-      thought_.erase(0, thought_.size() - reasoning_close_.size());
-    }
+    if (!thought_.inside()) return matcher_->accept(token);
+    thought_.feed(tokenizer_->bytes(token));
     return {};
   }
 
  private:
   std::unique_ptr<GrammarMatcher> matcher_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
-  std::string reasoning_close_;  // emptied when it has been generated
-  std::string thought_;          // the last of it
+  ThoughtWatch thought_;
 };
 
 // Free text in which every call that begins is held to its grammar.
@@ -66,13 +59,14 @@ class CallsOnTrigger : public engine::Constraint {
  public:
   CallsOnTrigger(std::shared_ptr<GrammarFactory> grammars, std::shared_ptr<const text::Tokenizer> tokenizer,
                  std::unique_ptr<GrammarMatcher> call_rest, const ToolFormat& format, std::vector<Tool> tools,
-                 bool parallel)
+                 bool parallel, ThoughtWatch thought)
       : grammars_(std::move(grammars)),
         tokenizer_(std::move(tokenizer)),
         call_rest_(std::move(call_rest)),
         tools_(std::move(tools)),
         parallel_(parallel),
-        trigger_(format, tools_) {}
+        trigger_(format, tools_),
+        thought_(std::move(thought)) {}
 
   Mask mask() override {
     if (ended_) return std::optional<std::span<const std::uint32_t>>(end_mask());
@@ -88,6 +82,9 @@ class CallsOnTrigger : public engine::Constraint {
       leave_when_complete(tokenizer_->bytes(token));
       return {};
     }
+    // A thought may speak of calls; it makes none.
+    thought_.feed(tokenizer_->bytes(token));
+    if (thought_.inside()) return {};
     const std::optional<CallTrigger::Hit> hit = trigger_.feed(tokenizer_->bytes(token));
     if (hit) arm(*hit);
     return {};
@@ -137,6 +134,7 @@ class CallsOnTrigger : public engine::Constraint {
   std::vector<Tool> tools_;
   bool parallel_;
   CallTrigger trigger_;
+  ThoughtWatch thought_;
   std::unique_ptr<GrammarMatcher> armed_;
   bool ended_ = false;
   std::vector<std::uint32_t> end_mask_;
@@ -159,9 +157,12 @@ std::vector<Tool> callable_tools(const Conversation& conversation) {
 Result<std::unique_ptr<GrammarMatcher>> compile_answer(GrammarFactory& grammars,
                                                        const Conversation& conversation,
                                                        const ToolFormat& format,
-                                                       const std::vector<Tool>& tools) {
+                                                       const std::vector<Tool>& tools, bool thought) {
+  const auto placed = [thought](std::string grammar) {
+    return thought ? after_thought(std::move(grammar)) : grammar;
+  };
   // Alone first, so that an error is the response schema's own.
-  auto answer = grammars.compile_lark(answer_grammar(conversation.response_format));
+  auto answer = grammars.compile_lark(placed(answer_grammar(conversation.response_format)));
   if (!answer) {
     return make_error(ErrorCode::kInvalidArgument,
                       "the schema cannot be used to constrain the answer: " + answer.error().message,
@@ -169,9 +170,31 @@ Result<std::unique_ptr<GrammarMatcher>> compile_answer(GrammarFactory& grammars,
   }
   if (tools.empty()) return answer;
   return compile_loosening(grammars, [&](SchemaReading reading) {
-    return calls_or_answer_grammar(format, tools, conversation.parallel_tool_calls,
-                                   conversation.response_format, reading);
+    return placed(calls_or_answer_grammar(format, tools, conversation.parallel_tool_calls,
+                                          conversation.response_format, reading));
   });
+}
+
+Result<std::unique_ptr<GrammarMatcher>> compile_calls(GrammarFactory& grammars, const ToolFormat& format,
+                                                      const std::vector<Tool>& tools, bool parallel,
+                                                      bool thought) {
+  return compile_loosening(grammars, [&](SchemaReading reading) {
+    std::string grammar = calls_grammar(format, tools, parallel, reading);
+    return thought ? after_thought(std::move(grammar)) : grammar;
+  });
+}
+
+// tool_choice auto.
+std::unique_ptr<engine::Constraint> calls_on_trigger(const ConstraintContext& context,
+                                                     const std::vector<Tool>& tools, bool parallel) {
+  const ToolFormat& format = context.traits->format;
+  auto call_rest = compile_loosening(*context.grammars, [&](SchemaReading reading) {
+    return call_rest_grammar(format, tools, parallel, reading);
+  });
+  if (!call_rest) return nullptr;  // only the guarantee is lost, not the tools
+  return std::make_unique<CallsOnTrigger>(context.grammars, context.tokenizer, std::move(call_rest).value(),
+                                          format, tools, parallel,
+                                          ThoughtWatch(context.traits->reasoning, context.opens_reasoning));
 }
 
 }  // namespace
@@ -181,9 +204,11 @@ Result<std::unique_ptr<engine::Constraint>> make_constraint(const ConstraintCont
   const std::vector<Tool> tools = callable_tools(conversation);
   const bool forced_calls = forces_calls(conversation.tool_choice);
   const bool forced_answer = conversation.response_format.kind != ResponseFormat::Kind::kText;
-  if (!forced_calls && !forced_answer && tools.empty()) return std::unique_ptr<engine::Constraint>();
+  if (!forced_calls && !forced_answer) {
+    if (tools.empty() || context.grammars == nullptr) return std::unique_ptr<engine::Constraint>();
+    return calls_on_trigger(context, tools, conversation.parallel_tool_calls);
+  }
   if (context.grammars == nullptr) {
-    if (!forced_calls && !forced_answer) return std::unique_ptr<engine::Constraint>();
     return make_error(ErrorCode::kUnsupported,
                       "this model has no grammar support, so no call or format can be forced",
                       forced_calls ? "tool_choice" : "response_format");
@@ -193,26 +218,15 @@ Result<std::unique_ptr<engine::Constraint>> make_constraint(const ConstraintCont
   }
 
   const ToolFormat& format = context.traits->format;
-  const bool parallel = conversation.parallel_tool_calls;
-  if (!forced_calls && !forced_answer) {
-    auto call_rest = compile_loosening(*context.grammars, [&](SchemaReading reading) {
-      return call_rest_grammar(format, tools, parallel, reading);
-    });
-    // Only the guarantee is lost, not the tools.
-    if (!call_rest) return std::unique_ptr<engine::Constraint>();
-    return std::unique_ptr<engine::Constraint>(std::make_unique<CallsOnTrigger>(
-        context.grammars, context.tokenizer, std::move(call_rest).value(), format, tools, parallel));
-  }
-
-  auto matcher = forced_calls ? compile_loosening(*context.grammars,
-                                                  [&](SchemaReading reading) {
-                                                    return calls_grammar(format, tools, parallel, reading);
-                                                  })
-                              : compile_answer(*context.grammars, conversation, format, tools);
+  const bool thought = context.opens_reasoning;
+  auto matcher = forced_calls ? compile_calls(*context.grammars, format, tools,
+                                              conversation.parallel_tool_calls, thought)
+                              : compile_answer(*context.grammars, conversation, format, tools, thought);
   if (!matcher) return std::move(matcher).error();
+  // A thought that the model would open itself is not possible here: the grammar holds from the first token.
+  const ReasoningFormat reasoning = thought ? context.traits->reasoning : ReasoningFormat();
   return std::unique_ptr<engine::Constraint>(std::make_unique<WholeAnswer>(
-      std::move(matcher).value(), context.tokenizer,
-      context.opens_reasoning ? context.traits->reasoning.close : std::string()));
+      std::move(matcher).value(), context.tokenizer, ThoughtWatch(reasoning, thought)));
 }
 
 }  // namespace kvasir::chat

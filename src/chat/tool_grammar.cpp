@@ -86,6 +86,11 @@ std::string bare_call_rest_grammar(const Tool& tool, bool more_follows, SchemaRe
          "space: / ?/\narguments: " + schema_rule(tool.parameters, reading) + "\n";
 }
 
+std::string after_thought(std::string grammar) {
+  const std::string start = "start: ";
+  return "start: gap whole\ngap: /\\n{0,2}/\nwhole: " + grammar.substr(start.size());
+}
+
 std::string answer_grammar(const ResponseFormat& format) {
   return "start: answer\n" + answer_rule(format);
 }

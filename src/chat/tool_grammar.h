@@ -33,6 +33,8 @@ std::string call_rest_grammar(const ToolFormat& format, std::span<const Tool> to
 // What follows `{"name": "<tool>", "arguments":` of a bare call, to the closing brace. `more_follows`
 // as above.
 std::string bare_call_rest_grammar(const Tool& tool, bool more_follows, SchemaReading reading);
+// `grammar`, after the line breaks that models write behind a thought.
+std::string after_thought(std::string grammar);
 // A whole answer in this format (not kText).
 std::string answer_grammar(const ResponseFormat& format);
 

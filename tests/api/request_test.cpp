@@ -71,6 +71,14 @@ TEST(OpenAiChatRequest, Options) {
   EXPECT_FALSE(request.conversation.template_options.at("enable_thinking").as_bool());
 }
 
+TEST(OpenAiChatRequest, WhatClientsSendBesideTheBookIsTolerated) {
+  const ChatRequest request = openai(R"({"messages":[{"role":"user","content":"U"},
+    {"role":"assistant","reasoning":{"effort":"low"},"tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},
+    {"role":"tool","content":null}],"tools":[{"function":{"name":"f"}}],"tool_choice":{"type":"required"}})");
+  EXPECT_EQ(outline(request.conversation), "U:U\nA: [ f{\"a\":1}]\nT:\n");
+  EXPECT_EQ(request.conversation.tool_choice.kind, ToolChoice::Kind::kRequired);
+}
+
 TEST(OpenAiChatRequest, NullFieldsAreAbsent) {
   const ChatRequest request =
       openai(R"({"messages":[{"role":"user","content":"U"}],"temperature":null,"stop":null,

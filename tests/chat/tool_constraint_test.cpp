@@ -221,6 +221,25 @@ TEST(ToolConstraint, ThoughtThatThePromptOpenedIsFree) {
   EXPECT_FALSE(is_free(*constraint));
 }
 
+TEST(ToolConstraint, CallFollowsTheThoughtAfterALineBreak) {
+  Conversation conversation = with_tools();
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  auto constraint = constraint_for(conversation, true);
+  EXPECT_EQ(admitted(*constraint, "hm</think>\n\n" + kCall), "hm</think>\n\n" + kCall);
+}
+
+TEST(ToolConstraint, ThoughtMaySpeakOfCalls) {
+  const std::string thought = "<think>I could write <tool_call> here";
+  auto self_opened = constraint_for(with_tools());
+  EXPECT_EQ(admitted(*self_opened, thought), thought);
+  EXPECT_TRUE(is_free(*self_opened));
+  EXPECT_EQ(admitted(*self_opened, "</think>\n\n<tool_call>"), "</think>\n\n<tool_call>");
+  EXPECT_FALSE(is_free(*self_opened));
+  auto opened = constraint_for(with_tools(), true);
+  EXPECT_EQ(admitted(*opened, "or <tool_call> there"), "or <tool_call> there");
+  EXPECT_TRUE(is_free(*opened));
+}
+
 TEST(ToolConstraint, JsonObjectAndSchemaAnswers) {
   Conversation conversation;
   conversation.response_format.kind = ResponseFormat::Kind::kJsonObject;

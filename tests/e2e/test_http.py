@@ -145,6 +145,24 @@ def test_many_at_once(server):
     assert texts == {"one two three four five six seven eight nine ten"}
 
 
+def test_full_queue_is_503_and_the_rest_goes_on(tmp_path):
+    busy = Server(tmp_path, rules=[{"reply": "one two three four five six", "delay_ms_per_step": 100}])
+    try:
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            replies = list(pool.map(lambda i: busy.post(CHAT, body(f"{i}", n=100)), range(6)))
+        refused = [r for r in replies if r.status_code == 503]
+        answered = [r for r in replies if r.status_code == 200]
+        assert refused and answered and len(refused) + len(answered) == 6
+        assert all(int(r.headers["retry-after"]) > 0 and r.json()["error"]["message"] for r in refused)
+        assert all(len(r.json()["choices"]) == 100 for r in answered)
+        busy.wait_metric("vllm:num_requests_running", lambda v: v == 0)
+        # Nothing is lost: every KV block is free or cached.
+        held = busy.metric("kvasir:kv_blocks_free") + busy.metric("kvasir:kv_blocks_cached")
+        assert held == busy.metric("kvasir:kv_blocks")
+    finally:
+        busy.stop()
+
+
 def test_metrics(server):
     server.post(CHAT, body())
     for name in [
