@@ -36,16 +36,43 @@ bool same_name(std::string_view a, std::string_view b) {
 
 // The answer to one request, filled from any thread, drained by the connection's coroutine. All state lives
 // on the connection's strand; the public calls post there.
+//
+// An Exchange may outlive its connection, and even the server: what belongs to the server's event loop
+// (strand, timer) is in Live, in the connection's own frame, and reached under a lock only while it is
+// attached.
 class ExchangeState : public std::enable_shared_from_this<ExchangeState> {
  public:
-  explicit ExchangeState(asio::any_io_executor strand)
-      : strand_(strand), wake_(strand, asio::steady_timer::time_point::max()) {}
+  class Live {
+   public:
+    Live(asio::any_io_executor strand, std::shared_ptr<ExchangeState> state)
+        : strand_(strand), wake_(strand, asio::steady_timer::time_point::max()), state_(std::move(state)) {
+      const std::lock_guard lock(state_->mutex_);
+      state_->live_ = this;
+    }
+    ~Live() {
+      const std::lock_guard lock(state_->mutex_);
+      state_->live_ = nullptr;
+    }
+    Live(const Live&) = delete;
+    Live& operator=(const Live&) = delete;
+    // Until something has happened to the state. On the strand.
+    asio::awaitable<void> changed() { co_await wake_.async_wait(kNoThrow); }
 
+   private:
+    friend class ExchangeState;
+    asio::any_io_executor strand_;
+    asio::steady_timer wake_;
+    std::shared_ptr<ExchangeState> state_;
+  };
+
+  // Runs f on the strand, or not at all once the connection has ended.
   template <class F>
   void post(F f) {
-    asio::post(strand_, [self = shared_from_this(), f = std::move(f)]() mutable {
+    const std::lock_guard lock(mutex_);
+    if (live_ == nullptr) return;
+    asio::post(live_->strand_, [self = shared_from_this(), f = std::move(f)]() mutable {
       f(*self);
-      self->wake_.cancel();
+      self->wake();
     });
   }
 
@@ -54,7 +81,7 @@ class ExchangeState : public std::enable_shared_from_this<ExchangeState> {
     gone_ = true;
     queue_.clear();
     if (auto call = std::exchange(on_gone_, nullptr)) call();
-    wake_.cancel();
+    wake();
   }
   void close() {  // nobody listens any more
     gone_ = true;
@@ -62,8 +89,6 @@ class ExchangeState : public std::enable_shared_from_this<ExchangeState> {
     queue_.clear();
   }
 
-  asio::any_io_executor strand_;
-  asio::steady_timer wake_;
   bool started_ = false;  // head_ is set
   bool stream_ = false;
   bool ended_ = false;
@@ -71,6 +96,15 @@ class ExchangeState : public std::enable_shared_from_this<ExchangeState> {
   HttpResponse head_;
   std::deque<std::string> queue_;
   std::function<void()> on_gone_;
+
+ private:
+  void wake() {
+    const std::lock_guard lock(mutex_);
+    if (live_ != nullptr) live_->wake_.cancel();
+  }
+
+  std::mutex mutex_;
+  Live* live_ = nullptr;
 };
 
 class ExchangeHandle final : public Exchange {
@@ -308,11 +342,12 @@ class HttpServer::Impl {
     const unsigned version = parser.get().version();
     request.body = std::move(parser.get().body());
     stream.expires_never();
-    auto state = std::make_shared<ExchangeState>(stream.get_executor());
+    auto state = std::make_shared<ExchangeState>();
+    ExchangeState::Live live(stream.get_executor(), state);
     const bool head = request.method == "HEAD";
     handler_(std::move(request), std::make_shared<ExchangeHandle>(state));
     // Whoever is first ends the other: the answer is complete, or the client is gone.
-    co_await (answer(stream, *state, version, keep, head) || watch(stream, buffer, *state));
+    co_await (answer(stream, *state, live, version, keep, head) || watch(stream, buffer, *state));
     const bool complete = !state->gone_;
     const bool ends_with_connection = state->stream_ && version < 11;
     state->close();
@@ -383,9 +418,9 @@ class HttpServer::Impl {
   }
 
   // Sends what the handler has given, as it comes.
-  asio::awaitable<void> answer(beast::tcp_stream& stream, ExchangeState& state, unsigned version, bool keep,
-                               bool head) {
-    while (!state.started_ && !state.gone_) co_await state.wake_.async_wait(kNoThrow);
+  asio::awaitable<void> answer(beast::tcp_stream& stream, ExchangeState& state, ExchangeState::Live& live,
+                               unsigned version, bool keep, bool head) {
+    while (!state.started_ && !state.gone_) co_await live.changed();
     if (state.gone_) co_return;
     if (!state.stream_) {
       if (!co_await send_whole(stream, state.head_, version, keep, head)) state.client_gone();
@@ -407,7 +442,7 @@ class HttpServer::Impl {
     while (!state.gone_) {
       if (state.queue_.empty()) {
         if (state.ended_) break;
-        co_await state.wake_.async_wait(kNoThrow);
+        co_await live.changed();
         continue;
       }
       std::string data;
