@@ -8,6 +8,7 @@
 #include "base/aligned_buffer.h"
 #include "cli/commands.h"
 #include "cli/limits.h"
+#include "cli/load.h"
 #include "executor/native.h"
 
 namespace kvasir::cli {
@@ -125,14 +126,14 @@ void print(const executor::Description& d, const MachineLimits& limits, const Ra
 }
 
 int bench(const BenchOptions& options) {
-  auto file = weights::GgufFile::open(options.model.model);
-  if (!file.ok()) return fail(file.error());
+  const auto opened = open_model(options.model.model);
+  if (!opened.ok()) return fail(opened.error());
   auto pool = std::make_shared<ThreadPool>(options.model.threads != 0 ? options.model.threads
                                                                       : default_thread_count());
   executor::NativeOptions native;
   native.pool = pool;
-  if (options.model.precision == "high") native.precision = models::Precision::kHigh;
-  auto executor = executor::load_native(*file, native);
+  native.precision = precision_of(options.model.precision);
+  auto executor = executor::load_native(opened->file, native);
   if (!executor.ok()) return fail(executor.error());
   const executor::Description& d = (*executor)->describe();
   if (options.depth + std::max(options.prefill, options.decode) > d.context_length) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "models/model.h"
 
 namespace kvasir::cli {
 
@@ -17,9 +18,10 @@ struct ModelOptions {
   std::uint32_t context = 0;  // 0: from the model and memory
   std::uint64_t memory = 0;   // bytes; 0: from the machine
   std::uint32_t threads = 0;  // 0: every CPU this process may use
-  std::string precision = "default";
+  std::string precision = "auto";
 };
 
+models::Precision precision_of(const std::string& name);
 void add_model_options(CLI::App& app, ModelOptions& options);
 
 // Each registers a subcommand; `exit_code` receives its result once the app has been parsed.

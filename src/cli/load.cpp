@@ -57,7 +57,7 @@ Result<std::unique_ptr<executor::Executor>> make_executor(
   executor::NativeOptions native;
   native.pool = std::make_shared<ThreadPool>(options.threads != 0 ? options.threads : default_thread_count());
   native.progress = progress;
-  if (options.precision == "high") native.precision = models::Precision::kHigh;
+  native.precision = precision_of(options.precision);
   return executor::load_native(model.file, std::move(native));
 }
 

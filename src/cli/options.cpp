@@ -15,9 +15,17 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->type_name("SIZE, like 6GB");
   app.add_option("--threads", options.threads, "Compute threads (default: every CPU)")
       ->check(CLI::Range(1U, 1024U));
-  app.add_option("--precision", options.precision,
-                 "default, or high: activations at 15 bits everywhere, logits as of 32-bit floats")
-      ->check(CLI::IsMember({"default", "high"}));
+  app.add_option(
+         "--precision", options.precision,
+         "Of activations: standard is mostly 8 bits, high is 15 everywhere (logits as of 32-bit floats), "
+         "auto takes high for small models, which lose most by 8")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "standard", "high"}));
+}
+
+models::Precision precision_of(const std::string& name) {
+  if (name == "high") return models::Precision::kHigh;
+  return name == "standard" ? models::Precision::kStandard : models::Precision::kAuto;
 }
 
 int fail(const Error& error) {

@@ -27,7 +27,7 @@ struct Description {
       0;  // weights that every read token is multiplied with, 2 operations each (not the output layer's)
   std::size_t weight_bytes = 0;  // resident bytes of the packed weights
   std::string kernel_variant;    // for example "avx512vnni"; part of the cache's root key
-  std::string precision;         // "default" or "high"; part of the cache's root key
+  std::string precision;         // "standard" or "high"; part of the cache's root key
   std::string kv_type;           // for example "f16"; part of the cache's root key
   std::string weights_id;        // hash that names the weights; part of the cache's root key
   std::uint32_t rounding_version =

@@ -102,7 +102,7 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Ggu
   d.weight_bytes = model->weight_bytes();
   d.matrix_weights = model->matrix_weights();
   d.kernel_variant = std::string(table.name);
-  d.precision = options.precision == models::Precision::kHigh ? "high" : "default";
+  d.precision = model->precision() == models::Precision::kHigh ? "high" : "standard";
   d.kv_type = "f16";
   d.weights_id = id;
   d.rounding_version = kRoundingVersion;

@@ -15,7 +15,7 @@ namespace kvasir::executor {
 struct NativeOptions {
   std::shared_ptr<ThreadPool> pool;               // shared by every engine of the process
   const kernels::KernelTable* kernels = nullptr;  // null: the process's choice
-  models::Precision precision = models::Precision::kDefault;
+  models::Precision precision = models::Precision::kAuto;
   std::function<void(double)> progress;  // 0..1 while weights are repacked; on the calling thread
 };
 

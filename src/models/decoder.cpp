@@ -6,6 +6,21 @@
 #include "weights/repack.h"
 
 namespace kvasir::models {
+namespace {
+
+// Below this many weights in the blocks, 8-bit activations change answers (docs/decisions/0005), and 15 bits
+// still prefill several times faster than llama.cpp.
+constexpr double kSmallModelWeights = 2.5e8;
+
+Precision resolve(Precision asked, const ModelConfig& c) {
+  if (asked != Precision::kAuto) return asked;
+  const auto n = [](std::size_t v) { return static_cast<double>(v); };
+  const double attention = n(c.width) * n(c.head_dim) * (2 * n(c.heads) + 2 * n(c.kv_heads));
+  const double weights = n(c.layers) * (attention + 3 * n(c.width) * n(c.hidden));
+  return weights < kSmallModelWeights ? Precision::kHigh : Precision::kStandard;
+}
+
+}  // namespace
 
 // Reads tensors by name and checks their shapes; the first failure is kept.
 class DecoderReader {
@@ -106,13 +121,14 @@ class DecoderReader {
 Decoder::Decoder(ModelConfig config, DecoderOptions decoder, const LoadOptions& options)
     : config_(std::move(config)),
       decoder_(decoder),
+      precision_(resolve(options.precision, config_)),
       ops_(*options.pool, options.kernels != nullptr ? *options.kernels : kernels::kernels()),
       layers_(config_.layers) {
   // Measured (docs/decisions/0005-activation-precision.md): the input of q, k and v and that of the output
   // layer carry half of the divergence of int8 activations for a few percent of the work.
   normed_.set_precise(true);
   last_.set_precise(true);
-  const bool high = options.precision == Precision::kHigh;
+  const bool high = precision_ == Precision::kHigh;
   attended_.set_precise(high);
   ffn_normed_.set_precise(high);
   gate_.set_precise(high);

@@ -35,6 +35,7 @@ class Decoder final : public Model {
   const ModelConfig& config() const override { return config_; }
   std::size_t weight_bytes() const override { return weight_bytes_; }
   double matrix_weights() const override { return matrix_weights_; }
+  Precision precision() const override { return precision_; }
   void forward(const Batch& batch) override;
 
  private:
@@ -46,6 +47,7 @@ class Decoder final : public Model {
 
   ModelConfig config_;
   DecoderOptions decoder_;
+  Precision precision_;
   Ops ops_;
   std::shared_ptr<const weights::GgufFile> file_;
   const weights::TensorInfo* embedding_in_file_ =

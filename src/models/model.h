@@ -53,27 +53,29 @@ struct Batch {
   std::span<float> logits;  // (sum of logits_rows, vocab)
 };
 
+// How activations are quantised for matrix products.
+enum class Precision {
+  kAuto,      // kHigh for models that lose most by 8 bits and can best afford 15: those of few weights
+  kStandard,  // 8 bits, and 15 where it is cheap and matters most
+  kHigh,      // 15 bits everywhere: logits as of f32 activations
+};
+
 class Model {
  public:
   virtual ~Model() = default;
   virtual const ModelConfig& config() const = 0;
   virtual std::size_t weight_bytes() const = 0;  // resident, packed
-  virtual double matrix_weights()
-      const = 0;  // that every read token is multiplied with (not the output layer's)
+  virtual Precision precision() const = 0;       // kStandard or kHigh
+  // Weights that every read token is multiplied with (not the output layer's).
+  virtual double matrix_weights() const = 0;
   // One thread at a time. Token ids, positions and block tables must be valid: the executor has checked them.
   virtual void forward(const Batch& batch) = 0;
-};
-
-// How activations are quantised for matrix products.
-enum class Precision {
-  kDefault,  // 8 bits, and 15 where it is cheap and matters most
-  kHigh,     // 15 bits everywhere: logits as of f32 activations
 };
 
 struct LoadOptions {
   ThreadPool* pool = nullptr;                     // not owned; outlives the model
   const kernels::KernelTable* kernels = nullptr;  // null: kernels::kernels()
-  Precision precision = Precision::kDefault;
+  Precision precision = Precision::kAuto;
   std::function<void(double)> progress;  // 0..1, on the calling thread; may be empty
 };
 

@@ -14,7 +14,6 @@
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <thread>
 
 namespace kvasir::server {
@@ -108,21 +107,11 @@ class ExchangeState : public std::enable_shared_from_this<ExchangeState> {
   Live* live_ = nullptr;
 };
 
-// Whether the server's io_context is still there. Handles outlive it: the engine, or a test, may hold one
-// when the server has gone.
-struct Lifeline {
-  std::shared_mutex mutex;
-  bool open = true;
-};
-
-// Refers to the state weakly: the state holds a timer of the io_context and belongs to the connection's
-// coroutine, which dies with it.
 class ExchangeHandle final : public Exchange {
  public:
-  ExchangeHandle(const std::shared_ptr<ExchangeState>& state, std::shared_ptr<Lifeline> lifeline)
-      : state_(state), lifeline_(std::move(lifeline)) {}
+  explicit ExchangeHandle(std::shared_ptr<ExchangeState> state) : state_(std::move(state)) {}
   ~ExchangeHandle() override {
-    post([](ExchangeState& s) {
+    state_->post([](ExchangeState& s) {
       if (!s.started_) {
         s.head_ = {500, {}, "the request was not answered\n"};
         s.started_ = true;
@@ -131,55 +120,39 @@ class ExchangeHandle final : public Exchange {
     });
   }
   void respond(HttpResponse response) override {
-    ended_ = true;
-    post([r = std::move(response)](ExchangeState& s) mutable {
+    state_->post([r = std::move(response)](ExchangeState& s) mutable {
       if (s.started_ || s.gone_) return;
       s.head_ = std::move(r);
       s.started_ = s.ended_ = true;
     });
   }
   void begin_stream(int status, Headers headers) override {
-    post([status, h = std::move(headers)](ExchangeState& s) mutable {
+    state_->post([status, h = std::move(headers)](ExchangeState& s) mutable {
       if (s.started_ || s.gone_) return;
       s.head_ = {status, std::move(h), {}};
       s.started_ = s.stream_ = true;
     });
   }
   void write(std::string data) override {
-    post([d = std::move(data)](ExchangeState& s) mutable {
+    state_->post([d = std::move(data)](ExchangeState& s) mutable {
       if (s.stream_ && !s.ended_ && !s.gone_ && !d.empty()) s.queue_.push_back(std::move(d));
     });
   }
   void end() override {
-    ended_ = true;
-    post([](ExchangeState& s) { s.ended_ = true; });
+    state_->post([](ExchangeState& s) { s.ended_ = true; });
   }
   void on_disconnect(std::function<void()> gone) override {
-    const bool client_here = post([g = gone](ExchangeState& s) mutable {
+    state_->post([g = std::move(gone)](ExchangeState& s) mutable {
       if (s.ended_) return;
       if (s.gone_)
         g();
       else
         s.on_gone_ = std::move(g);
     });
-    if (!client_here && !ended_) gone();
   }
 
  private:
-  // False where the connection has ended already.
-  template <class F>
-  bool post(F f) {
-    const std::shared_lock lock(lifeline_->mutex);
-    if (!lifeline_->open) return true;  // the server ends everything itself
-    const auto state = state_.lock();
-    if (state == nullptr) return false;
-    state->post(std::move(f));
-    return true;
-  }
-
-  std::weak_ptr<ExchangeState> state_;
-  std::shared_ptr<Lifeline> lifeline_;
-  std::atomic<bool> ended_{false};
+  std::shared_ptr<ExchangeState> state_;
 };
 
 HttpResponse plain_error(int status, const std::string& sentence, const HttpRequest& /*request*/) {
@@ -215,10 +188,6 @@ class HttpServer::Impl {
   }
 
   ~Impl() {
-    {
-      const std::unique_lock lock(lifeline_->mutex);
-      lifeline_->open = false;
-    }
     context_.stop();
     for (std::thread& t : threads_) t.join();
   }
@@ -376,7 +345,7 @@ class HttpServer::Impl {
     auto state = std::make_shared<ExchangeState>();
     ExchangeState::Live live(stream.get_executor(), state);
     const bool head = request.method == "HEAD";
-    handler_(std::move(request), std::make_shared<ExchangeHandle>(state, lifeline_));
+    handler_(std::move(request), std::make_shared<ExchangeHandle>(state));
     // Whoever is first ends the other: the answer is complete, or the client is gone.
     co_await (answer(stream, *state, live, version, keep, head) || watch(stream, buffer, *state));
     const bool complete = !state->gone_;
@@ -527,7 +496,6 @@ class HttpServer::Impl {
 
   HttpOptions options_;
   Handler handler_;
-  std::shared_ptr<Lifeline> lifeline_ = std::make_shared<Lifeline>();
   asio::io_context context_;
   tcp::acceptor acceptor_{context_};
   std::uint16_t port_ = 0;

@@ -88,7 +88,7 @@ Executor& model(const std::string& path, const kernels::KernelTable* table, std:
     auto file = weights::GgufFile::open(path);
     EXPECT_TRUE(file.ok()) << file.error().message << " (make models)";
     auto executor =
-        load_native(*file, {std::make_shared<ThreadPool>(threads), table, models::Precision::kDefault, {}});
+        load_native(*file, {std::make_shared<ThreadPool>(threads), table, models::Precision::kStandard, {}});
     EXPECT_TRUE(executor.ok()) << executor.error().message;
     slot = std::move(executor).value();
   }
