@@ -95,8 +95,8 @@ typedef struct kvt_template kvt_template;
 
 kvt_status kvt_template_compile(kvt_text source, kvt_template** out, kvt_buffer* error);
 void kvt_template_free(kvt_template* chat_template);
-kvt_status kvt_template_render(const kvt_template* chat_template, kvt_text context_json, int64_t now_unix_seconds,
-                               kvt_buffer* out, kvt_buffer* error);
+kvt_status kvt_template_render(const kvt_template* chat_template, kvt_text context_json,
+                               int64_t now_unix_seconds, kvt_buffer* out, kvt_buffer* error);
 
 // ---- Grammar ----
 
@@ -109,12 +109,13 @@ void kvt_grammar_factory_free(kvt_grammar_factory* factory);
 
 enum { KVT_GRAMMAR_LARK = 0, KVT_GRAMMAR_JSON_SCHEMA = 1 };
 
-kvt_status kvt_grammar_compile(const kvt_grammar_factory* factory, int32_t kind, kvt_text source, kvt_matcher** out,
-                               kvt_buffer* error);
+kvt_status kvt_grammar_compile(const kvt_grammar_factory* factory, int32_t kind, kvt_text source,
+                               kvt_matcher** out, kvt_buffer* error);
 
 void kvt_matcher_free(kvt_matcher* matcher);
 // The words live in the matcher until its next call.
-kvt_status kvt_matcher_mask(kvt_matcher* matcher, const uint32_t** words, size_t* word_count, kvt_buffer* error);
+kvt_status kvt_matcher_mask(kvt_matcher* matcher, const uint32_t** words, size_t* word_count,
+                            kvt_buffer* error);
 kvt_status kvt_matcher_accept(kvt_matcher* matcher, uint32_t token, kvt_buffer* error);
 kvt_status kvt_matcher_is_accepting(kvt_matcher* matcher, int32_t* out, kvt_buffer* error);
 kvt_status kvt_matcher_is_stopped(kvt_matcher* matcher, int32_t* out, kvt_buffer* error);
