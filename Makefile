@@ -69,4 +69,4 @@ tidy: build
 	@tools/tidy.sh
 
 clean:
-	rm -rf build build-asan build-tsan build-arm64
+	rm -rf build build-rust build-asan build-tsan build-arm64

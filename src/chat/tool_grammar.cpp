@@ -34,8 +34,10 @@ std::string tool_rules(const ToolFormat& format, std::span<const Tool> tools, Sc
     any += (i == 0 ? "tool_" : " | tool_") + number;
     const std::string head = "{\"" + format.name_key + "\": " + literal(tools[i].name) + ", \"" +
                              format.arguments_keys.front() + "\": ";
-    rules += "tool_" + number + ": " + literal(head) + " arguments_" + number + " \"}\"\n";
-    rules += "arguments_" + number + ": " + schema_rule(tools[i].parameters, reading) + "\n";
+    rules.append("tool_").append(number).append(": ").append(literal(head));
+    rules.append(" arguments_").append(number).append(" \"}\"\n");
+    rules.append("arguments_").append(number).append(": ");
+    rules.append(schema_rule(tools[i].parameters, reading)).append("\n");
   }
   return any + "\n" + rules;
 }
