@@ -66,14 +66,7 @@ class OpenAiChatResponse : public ResponseBuilder {
 
   std::string ended() override {
     if (!options_.stream) return {};
-    std::string out;
-    if (options_.include_usage) {
-      json::object last = head("chat.completion.chunk");
-      last["choices"] = json::array();
-      last["usage"] = usage_.json();
-      out = sse_data(last);
-    }
-    return out + "data: [DONE]\n\n";
+    return stream_end(options_, head("chat.completion.chunk"), usage_);
   }
 
   std::string keepalive() override { return options_.stream ? ": ping\n\n" : ""; }

@@ -47,4 +47,14 @@ std::string sse_data(const json::value& value) {
   return "data: " + json::serialize(value) + "\n\n";
 }
 
+std::string stream_end(const ResponseOptions& options, boost::json::object head, const UsageSum& usage) {
+  std::string out;
+  if (options.include_usage) {
+    head["choices"] = boost::json::array();
+    head["usage"] = usage.json();
+    out = sse_data(head);
+  }
+  return out + "data: [DONE]\n\n";
+}
+
 }  // namespace kvasir::api

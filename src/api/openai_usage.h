@@ -33,5 +33,8 @@ std::string token_text(const ResponseOptions& options, TokenId token);
 // JSON has no infinity; OpenAI's own floor.
 double finite_logprob(float logprob);
 std::string sse_data(const boost::json::value& value);
+// What ends a stream: the usage in a chunk without choices, built on `head`, where it was asked for; then
+// [DONE].
+std::string stream_end(const ResponseOptions& options, boost::json::object head, const UsageSum& usage);
 
 }  // namespace kvasir::api

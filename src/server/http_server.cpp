@@ -309,13 +309,13 @@ class HttpServer::Impl {
     if (options_.guard) {
       if (const auto refusal = options_.guard(request)) {
         co_await send_whole(stream, *refusal, parser.get().version(), false);
-        co_await discard(stream, buffer, parser);
+        co_await discard(stream, buffer);
         co_return false;
       }
     }
     if (parser.content_length().value_or(0) > options_.body_limit) {
       co_await refuse_size(stream, request);
-      co_await discard(stream, buffer, parser);
+      co_await discard(stream, buffer);
       co_return false;
     }
     if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
@@ -334,7 +334,7 @@ class HttpServer::Impl {
       }
       if (parser.get().body().size() > options_.body_limit) {
         co_await refuse_size(stream, request);
-        co_await discard(stream, buffer, parser);
+        co_await discard(stream, buffer);
         co_return false;
       }
     }
@@ -389,8 +389,7 @@ class HttpServer::Impl {
 
   // Reads what a refused client still sends, for a moment: closing at once would reset the connection before
   // it has read its answer.
-  asio::awaitable<void> discard(beast::tcp_stream& stream, beast::flat_buffer& buffer,
-                                const http::request_parser<http::string_body>& /*parser*/) {
+  asio::awaitable<void> discard(beast::tcp_stream& stream, beast::flat_buffer& buffer) {
     error_code ignored;
     stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
     stream.expires_after(std::chrono::seconds(2));
