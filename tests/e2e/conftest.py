@@ -1,4 +1,4 @@
-"""Starts the real program on the scripted executor, once a session, and gives clients for it."""
+"""Starts the real program, on the scripted executor or a real model, and gives clients for it."""
 
 import json
 import os
@@ -45,6 +45,10 @@ OPENAI_TOOLS = [
 ANTHROPIC_TOOLS = [{"name": "get_weather", "description": "Weather", "input_schema": TOOL_SCHEMA}]
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "real: runs a real model (minutes, not seconds)")
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -54,13 +58,16 @@ def free_port():
 class Server:
     """A running `kvasir serve`."""
 
-    def __init__(self, folder, *arguments, rules=None, ready=True, **script):
+    def __init__(self, folder, *arguments, rules=None, ready=True, model=None, **script):
+        """Plays `rules` on the scripted executor, or serves `model` for real."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        path = folder / f"script-{self.port}.json"
-        path.write_text(json.dumps({"rules": rules or RULES, **script}))
         self.log = folder / f"serve-{self.port}.log"
-        command = [BINARY, "serve", "-m", str(QWEN), "--executor", "scripted", "--script", str(path), "--memory", "450MB"]
+        command = [BINARY, "serve", "-m", str(model or QWEN)]
+        if model is None:
+            path = folder / f"script-{self.port}.json"
+            path.write_text(json.dumps({"rules": rules or RULES, **script}))
+            command += ["--executor", "scripted", "--script", str(path), "--memory", "450MB"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "-p", str(self.port), *arguments], stdout=log, stderr=subprocess.STDOUT

@@ -1,0 +1,143 @@
+// Promise 1 through the whole engine, on the two real models: text, tokens and log-probabilities of an answer
+// are the same bits whatever else the engine does.
+
+#include <cstring>
+#include <random>
+
+#include "engine/engine_fixture.h"
+#include "executor/native.h"
+#include "support/models.h"
+#include "support/sanitizers.h"
+
+namespace kvasir::engine {
+namespace {
+
+constexpr std::uint32_t kAnswerTokens = 24;
+
+struct NativeModel {
+  std::shared_ptr<const weights::GgufFile> file;
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+};
+
+NativeModel open_model(const std::string& path) {
+  NativeModel model;
+  auto file = weights::GgufFile::open(path);
+  EXPECT_TRUE(file.ok()) << file.error().message << " (make models)";
+  model.file = *file;
+  model.tokenizer = *text::Tokenizer::from_gguf(*model.file);
+  return model;
+}
+
+std::unique_ptr<Engine> native_engine(const NativeModel& model, EngineOptions options, std::size_t threads) {
+  executor::NativeOptions native;
+  native.pool = std::make_shared<ThreadPool>(threads);
+  auto loaded = executor::load_native(model.file, std::move(native));
+  EXPECT_TRUE(loaded.ok()) << loaded.error().message;
+  options.kv_bytes = 80 * (*loaded)->describe().kv_bytes_per_block;
+  return *Engine::create(std::move(*loaded), model.tokenizer, options);
+}
+
+std::vector<TokenId> chat_turn(const NativeModel& model, const std::string& user) {
+  return model.tokenizer->encode("<|im_start|>user\n" + user + "<|im_end|>\n<|im_start|>assistant\n",
+                                 text::SpecialText::kParse);
+}
+
+Request answer_to(std::vector<TokenId> prompt, float temperature, std::uint64_t seed,
+                  std::uint32_t max_tokens = kAnswerTokens) {
+  Request request = request_of(std::move(prompt), max_tokens);
+  request.sampling.temperature = temperature;
+  request.sampling.top_p = 0.95F;
+  request.sampling.repetition_penalty = 1.1F;
+  request.sampling.seed = seed;
+  request.logprobs = 5;
+  request.ignore_eos = true;
+  return request;
+}
+
+// Every bit of it: log-probabilities are functions of whole rows of logits.
+std::string bits(const Outcome& outcome) {
+  std::string all = outcome.text;
+  const auto append = [&all](TokenId token, float logprob) {
+    char raw[8];
+    std::memcpy(raw, &token, 4);
+    std::memcpy(raw + 4, &logprob, 4);
+    all.append(raw, sizeof(raw));
+  };
+  for (const SampledToken& t : outcome.tokens) {
+    append(t.token, t.logprob);
+    for (const TokenLogprob& top : t.top) append(top.token, top.logprob);
+  }
+  return all;
+}
+
+class NativeEngine : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (test::kUnderSanitizer) GTEST_SKIP() << "whole models run in the release build";
+    model_ = open_model(test::model_path(GetParam()));
+    std::string text = "Here is a file of notes.\n";
+    for (int i = 0; i < 12; ++i) {
+      text += "Line " + std::to_string(i * 37) +
+              ": the cache keeps blocks of tokens, größer 🙂 and def f(x): return x\n";
+    }
+    prompt_ = chat_turn(model_, text + "What do these notes say about the cache?");
+    ASSERT_GT(prompt_.size(), 4 * kBlockTokens);
+  }
+
+  NativeModel model_;
+  std::vector<TokenId> prompt_;
+};
+
+TEST_P(NativeEngine, AnAnswerIsTheSameBitsAloneInCompanyChunkedCachedAndOnAnyThreads) {
+  for (const float temperature : {0.0F, 0.8F}) {
+    const Outcome alone = run(*native_engine(model_, {}, 1), answer_to(prompt_, temperature, 9));
+    ASSERT_EQ(alone.tokens.size(), kAnswerTokens);
+    ASSERT_EQ(alone.started.cached_tokens, 0U);
+    const std::string expected = bits(alone);
+
+    std::mt19937_64 random(5);
+    EngineOptions options;
+    options.prefill_chunk = 1 + static_cast<std::uint32_t>(random() % 200);
+    options.prefill_chunk_busy = 1 + static_cast<std::uint32_t>(random() % 60);
+    auto engine = native_engine(model_, options, 2);
+
+    // In company: others of its own prefix, before and behind it in the queue, while it reads and answers.
+    Client company[3];
+    Client asked;
+    for (std::size_t i = 0; i < 3; ++i) {
+      if (i == 2) submit(*engine, asked, answer_to(prompt_, temperature, 9));
+      auto other = prompt_;
+      other.resize(kBlockTokens + random() % 100);
+      const auto question = chat_turn(model_, "And now something else: " + std::to_string(i));
+      other.insert(other.end(), question.begin(), question.end());
+      submit(*engine, company[i], answer_to(std::move(other), 0.9F, i, 2 * kAnswerTokens));
+    }
+    EXPECT_EQ(bits(asked.wait()), expected) << "in company";
+    for (Client& client : company) EXPECT_FALSE(client.wait().error);
+    EXPECT_GT(engine->stats().largest_batch, 1U) << "it was a batch";
+
+    const Outcome whole = run(*engine, answer_to(prompt_, temperature, 9));
+    EXPECT_EQ(whole.started.cached_tokens, prompt_.size() - 1);
+    EXPECT_EQ(bits(whole), expected) << "after a whole hit";
+
+    auto fresh = native_engine(model_, options, 2);
+    auto part = prompt_;
+    part.resize(2 * kBlockTokens + 17);
+    part.push_back(prompt_[0]);
+    run(*fresh, answer_to(part, 0, 1, 3));
+    const Outcome partial = run(*fresh, answer_to(prompt_, temperature, 9));
+    EXPECT_EQ(partial.started.cached_tokens, 2 * kBlockTokens + 17);
+    EXPECT_EQ(bits(partial), expected) << "after a partial hit";
+    expect_conserved(*fresh);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(RealModels, NativeEngine,
+                         testing::Values("smollm2-135m-instruct-q4_1.gguf",
+                                         "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
+                         [](const auto& info) {
+                           return info.param.starts_with("smollm2") ? "SmolLM2" : "QwenCoder";
+                         });
+
+}  // namespace
+}  // namespace kvasir::engine
