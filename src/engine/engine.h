@@ -20,9 +20,11 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "engine/constraint.h"
+#include "kv/disk_store.h"
 
 namespace kvasir::executor {
 class Executor;
+struct Description;
 }
 namespace kvasir::text {
 class Tokenizer;
@@ -74,6 +76,7 @@ struct Usage {
   // of the same prompt meanwhile is taken over.
   std::uint32_t cached_tokens = 0;
   std::uint32_t completion_tokens = 0;
+  std::uint32_t loaded_tokens = 0;  // of cached_tokens, those that came from disk
 };
 
 // The prompt has been looked up; prefill begins.
@@ -108,6 +111,11 @@ using EventSink = std::function<void(Event)>;
 
 enum class RequestId : std::uint64_t {};
 
+enum class DiskLoads {
+  kMeasured,  // a load is taken when it beats computing, by what both have cost so far
+  kAlways,    // whenever there is something to load
+};
+
 struct EngineOptions {
   std::size_t kv_bytes = 0;               // memory for KV blocks
   std::uint32_t context_length = 0;       // most tokens a sequence may hold (prompt + answer)
@@ -115,6 +123,8 @@ struct EngineOptions {
   std::uint32_t queue_limit = 256;        // waiting requests; beyond it submit() returns kResourceExhausted
   std::uint32_t prefill_chunk = 512;      // prompt tokens a step when nothing is decoding
   std::uint32_t prefill_chunk_busy = 64;  // and when something is, so that its tokens keep coming
+  DiskLoads disk_loads = DiskLoads::kMeasured;
+  std::function<void(const std::string&)> warn;  // what its user should know; called on threads of the engine
 };
 
 // Counts since start; a consistent snapshot.
@@ -135,13 +145,20 @@ struct EngineStats {
   std::uint32_t blocks_free = 0;
   std::uint32_t blocks_cached = 0;  // held by the tree and by no running sequence
   std::uint32_t largest_batch = 0;  // most sequences ever in one step
+  std::uint64_t loaded_tokens = 0;  // prompt tokens whose KV came from disk
 };
+
+// Names everything that KV depends on besides the tokens: weights, tokenizer, KV type, kernels, rounding. The root
+// of the prefix tree and of the records on disk.
+std::string cache_root(const executor::Description& model, const text::Tokenizer& tokenizer);
 
 class Engine {
  public:
+  // `disk` may be null; its root_name is cache_root() and its block_bytes the executor's.
   static Result<std::unique_ptr<Engine>> create(std::unique_ptr<executor::Executor> executor,
                                                 std::shared_ptr<const text::Tokenizer> tokenizer,
-                                                EngineOptions options);
+                                                EngineOptions options,
+                                                std::unique_ptr<kv::DiskStore> disk = nullptr);
   // Stops the loop; requests still running end with Failed{kUnavailable}.
   ~Engine();
   Engine(const Engine&) = delete;
@@ -155,6 +172,7 @@ class Engine {
   void cancel(RequestId id);
 
   EngineStats stats() const;
+  std::optional<kv::DiskStats> disk_stats() const;  // nullopt without a disk tier
   const EngineOptions& options() const;
   std::uint32_t context_length() const;
 

@@ -8,15 +8,8 @@
 namespace kvasir::engine {
 namespace {
 
-// Everything that KV depends on besides the tokens.
-std::string root_name(const executor::Description& d) {
-  std::string name;
-  for (const std::string& part : {d.family, d.weights_id, d.kv_type, d.kernel_variant, d.precision,
-                                  std::to_string(d.rounding_version)}) {
-    name.append(std::to_string(part.size())).append(":").append(part);
-  }
-  return name;
-}
+// How long a full write queue is waited for before it is tried again.
+constexpr std::chrono::milliseconds kDiskPatience{50};
 
 double seconds(Clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -26,16 +19,31 @@ double seconds(Clock::duration duration) {
 
 Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
                    std::shared_ptr<const text::Tokenizer> tokenizer, EngineOptions options,
-                   std::unique_ptr<kv::BlockPool> pool)
+                   std::unique_ptr<kv::BlockPool> pool, std::unique_ptr<kv::DiskStore> disk)
     : executor_(std::move(executor)),
       tokenizer_(std::move(tokenizer)),
-      options_(options),
+      options_(std::move(options)),
       vocab_size_(std::min(executor_->describe().vocab_size, tokenizer_->vocab_size())),
       pool_(std::move(pool)),
-      tree_(*pool_, root_name(executor_->describe())),
+      tree_(*pool_, cache_root(executor_->describe(), *tokenizer_), kv::hash_block, disk != nullptr),
       scheduler_(tree_, options_) {
   for (const TokenId token : tokenizer_->end_tokens()) {
     if (static_cast<std::size_t>(token) < vocab_size_) end_tokens_.push_back(token);
+  }
+  if (disk) {
+    kv::DiskTierOptions tier;
+    tier.wake = [this] {
+      {
+        const std::lock_guard lock(mutex_);
+        disk_woke_ = true;
+      }
+      wake_.notify_one();
+    };
+    tier.warn = options_.warn;
+    disk_ = std::make_unique<DiskLink>(
+        std::make_unique<kv::DiskTier>(std::move(disk), executor_->describe().kv_layout, pool_->block_bytes(),
+                                       std::move(tier)),
+        tree_, options_.disk_loads);
   }
   publish();
   thread_ = std::thread([this] { run(); });
@@ -48,6 +56,7 @@ Engine::Loop::~Loop() {
   }
   wake_.notify_one();
   thread_.join();
+  disk_.reset();  // its threads wake this loop: they end before what they touch
 }
 
 Result<RequestId> Engine::Loop::submit(Request request, EventSink sink) {
@@ -86,30 +95,57 @@ EngineStats Engine::Loop::stats() const {
   return stats;
 }
 
+std::optional<kv::DiskStats> Engine::Loop::disk_stats() const {
+  return disk_ ? std::optional(disk_->stats()) : std::nullopt;
+}
+
 void Engine::Loop::run() {
-  while (take_inbox()) {
+  bool stalled = false;
+  while (take_inbox(stalled)) {
+    if (disk_) {
+      for (Sequence* sequence : disk_->finish_loads(scheduler_.running())) announce(*sequence);
+    }
     admit();
-    if (!scheduler_.running().empty()) step();
+    stalled = !scheduler_.running().empty() && !step();
+    if (disk_) disk_->save_new(false);
     publish();
   }
   while (auto sequence = scheduler_.remove_any()) {
     fail(std::move(sequence), make_error(ErrorCode::kUnavailable, "the engine is shutting down"));
   }
+  if (disk_) finish_disk();
 }
 
-bool Engine::Loop::take_inbox() {
+// What is in memory only goes to disk, as far as the disk keeps up.
+void Engine::Loop::finish_disk() {
+  disk_->save_new(true);
+  while (!disk_->all_saved() || disk_->loading()) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, kDiskPatience, [this] { return disk_woke_; });
+      disk_woke_ = false;
+    }
+    disk_->finish_loads(scheduler_.running());
+    disk_->save_new(true);
+  }
+}
+
+bool Engine::Loop::take_inbox(bool stalled) {
   std::vector<std::unique_ptr<Sequence>> arrived;
   std::vector<RequestId> cancelled;
   bool stopping = false;
   if (scheduler_.idle()) {
-    KVASIR_CHECK(pool_->counts().in_use == 0, "an idle engine uses no blocks");
+    KVASIR_CHECK(pool_->counts().in_use == 0 || (disk_ && disk_->loading()), "an idle engine uses no blocks");
     pool_->check_conservation();
+    if (disk_) disk_->save_new(true);
   }
   {
     std::unique_lock lock(mutex_);
-    if (scheduler_.idle()) {
-      wake_.wait(lock, [this] { return stopping_ || !inbox_.empty() || !cancellations_.empty(); });
+    if (scheduler_.idle() || stalled) {
+      wake_.wait(lock,
+                 [this] { return stopping_ || disk_woke_ || !inbox_.empty() || !cancellations_.empty(); });
     }
+    disk_woke_ = false;
     arrived.swap(inbox_);
     cancelled.swap(cancellations_);
     stopping = stopping_;
@@ -132,17 +168,26 @@ void Engine::Loop::admit() {
   }
   publish();
   for (Sequence* sequence : admitted) {
-    sequence->reported = sequence->cached_tokens;
-    sequence->sink(Started{sequence->prompt_tokens, sequence->cached_tokens});
+    if (disk_ && disk_->start_load(*sequence)) continue;  // announced when it is there
+    announce(*sequence);
   }
 }
 
-void Engine::Loop::step() {
+void Engine::Loop::announce(Sequence& sequence) {
+  if (std::exchange(sequence.announced, true)) return;
+  sequence.reported = sequence.cached_tokens;
+  sequence.sink(Started{sequence.prompt_tokens, sequence.cached_tokens});
+}
+
+bool Engine::Loop::step() {
   const std::vector<Slice> plan = scheduler_.plan();
   for (const auto& sequence : scheduler_.running()) report_progress(*sequence);  // what was taken over
+  if (plan.empty()) return false;
   ++counted_.steps;
   counted_.largest_batch = std::max(counted_.largest_batch, static_cast<std::uint32_t>(plan.size()));
-  if (!forward(plan)) return;
+  const auto before = Clock::now();
+  if (!forward(plan)) return true;
+  if (disk_) observe_prefill(plan, seconds(Clock::now() - before));
 
   const std::size_t row_size = executor_->describe().vocab_size;
   std::size_t row = 0;
@@ -156,6 +201,13 @@ void Engine::Loop::step() {
     // May end the sequence; no other slice refers to it.
     sample(sequence, std::span<const float>(logits_).subspan(row++ * row_size, vocab_size_));
   }
+  return true;
+}
+
+void Engine::Loop::observe_prefill(std::span<const Slice> plan, double step_seconds) {
+  std::uint32_t tokens = 0;
+  for (const Slice& slice : plan) tokens += slice.sequence->decoding() ? 0 : slice.tokens;
+  disk_->observe_prefill(tokens, step_seconds);
 }
 
 bool Engine::Loop::forward(std::span<const Slice> plan) {
@@ -225,7 +277,7 @@ void Engine::Loop::accept(Sequence& sequence, SampledToken token) {
 }
 
 void Engine::Loop::report_progress(Sequence& sequence) {
-  if (sequence.generated() > 0 || sequence.computed <= sequence.reported) return;
+  if (!sequence.announced || sequence.generated() > 0 || sequence.computed <= sequence.reported) return;
   sequence.reported = sequence.computed;
   sequence.sink(Progress{sequence.computed, sequence.prompt_tokens});
 }
@@ -237,7 +289,7 @@ void Engine::Loop::finish(Sequence& sequence, FinishReason reason) {
   Finished event;
   event.reason = reason;
   event.stop_string = ended->answer.stop_string().value_or("");
-  event.usage = {ended->prompt_tokens, ended->cached_tokens, ended->generated()};
+  event.usage = {ended->prompt_tokens, ended->cached_tokens, ended->generated(), ended->loaded_tokens};
   event.queue_seconds = seconds(ended->admitted - ended->submitted);
   event.prefill_seconds = seconds(ended->first_token - ended->admitted);
   event.decode_seconds = seconds(now - ended->first_token);
@@ -252,6 +304,7 @@ void Engine::Loop::fail(std::unique_ptr<Sequence> sequence, Error error) {
     const std::lock_guard lock(mutex_);
     queued_.erase(static_cast<std::uint64_t>(sequence->id));
   }
+  if (sequence->load) std::exchange(sequence->load, nullptr)->cancel();
   retire(*sequence);
   sequence->sink(Failed{std::move(error)});
 }
@@ -263,6 +316,7 @@ void Engine::Loop::retire(Sequence& sequence) {
   if (sequence.started) {
     counted_.prompt_tokens += sequence.prompt_tokens;
     counted_.cached_tokens += sequence.cached_tokens;
+    counted_.loaded_tokens += sequence.loaded_tokens;
   }
   publish();
 }

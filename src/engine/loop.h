@@ -12,6 +12,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "engine/disk_link.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
@@ -25,7 +26,7 @@ class Engine::Loop {
  public:
   // `options.context_length` is already what the KV memory and the model allow.
   Loop(std::unique_ptr<executor::Executor> executor, std::shared_ptr<const text::Tokenizer> tokenizer,
-       EngineOptions options, std::unique_ptr<kv::BlockPool> pool);
+       EngineOptions options, std::unique_ptr<kv::BlockPool> pool, std::unique_ptr<kv::DiskStore> disk);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -33,22 +34,27 @@ class Engine::Loop {
   Result<RequestId> submit(Request request, EventSink sink);
   void cancel(RequestId id);
   EngineStats stats() const;
+  std::optional<kv::DiskStats> disk_stats() const;
   const EngineOptions& options() const { return options_; }
 
  private:
   void run();
-  bool take_inbox();  // sleeps while there is nothing to do; false when the engine stops
+  // Sleeps while there is nothing to do, or, `stalled`, nothing until the disk moves; false when the engine stops.
+  bool take_inbox(bool stalled);
   void admit();
-  void step();
+  void announce(Sequence& sequence);
+  bool step();  // false when nothing could be done: all that runs waits for the disk
   bool forward(std::span<const Slice> plan);
   void sample(Sequence& sequence, std::span<const float> row);
   Result<SampledToken> choose(Sequence& sequence, std::span<const float> row);
   void accept(Sequence& sequence, SampledToken token);
   void report_progress(Sequence& sequence);
+  void observe_prefill(std::span<const Slice> plan, double step_seconds);
   void finish(Sequence& sequence, FinishReason reason);
   void fail(std::unique_ptr<Sequence> sequence, Error error);
   void retire(Sequence& sequence);
   void publish();
+  void finish_disk();
 
   std::unique_ptr<executor::Executor> executor_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
@@ -59,6 +65,7 @@ class Engine::Loop {
   kv::PrefixTree tree_;
   Scheduler scheduler_;
   Sampler sampler_;
+  std::unique_ptr<DiskLink> disk_;  // null without a disk tier
   std::vector<float> logits_;
   EngineStats counted_;  // the thread's own; publish() copies it
 
@@ -69,6 +76,7 @@ class Engine::Loop {
   std::unordered_set<std::uint64_t> queued_;  // submitted, neither admitted nor cancelled
   EngineStats published_;
   std::uint64_t last_id_ = 0;
+  bool disk_woke_ = false;  // a load has finished, or the write queue has room
   bool stopping_ = false;
 
   std::thread thread_;  // last: it starts when everything else is there

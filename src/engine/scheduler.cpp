@@ -8,7 +8,7 @@
 namespace kvasir::engine {
 
 std::vector<Sequence*> Scheduler::admit() {
-  std::vector<Sequence*> fresh;
+  std::vector<Sequence*> admitted;
   while (!waiting_.empty() && running_.size() < options_.max_batch && fits(*waiting_.front())) {
     Sequence& next = *waiting_.front();
     std::unique_ptr<Sequence> sequence = std::move(waiting_.front());
@@ -20,11 +20,11 @@ std::vector<Sequence*> Scheduler::admit() {
       next.started = true;
       next.admitted = Clock::now();
       next.cached_tokens = next.computed;
-      fresh.push_back(&next);
     }
+    admitted.push_back(&next);
   }
   KVASIR_CHECK(!running_.empty() || waiting_.empty(), "a request that waits alone is admitted");
-  return fresh;
+  return admitted;
 }
 
 bool Scheduler::fits(const Sequence& next) const {
@@ -53,6 +53,7 @@ void Scheduler::preempt_youngest(std::vector<Slice>& plan) {
   std::unique_ptr<Sequence> victim = std::move(running_.back());
   running_.pop_back();
   std::erase_if(plan, [&](const Slice& slice) { return slice.sequence == victim.get(); });
+  if (victim->load) std::exchange(victim->load, nullptr)->cancel();
   victim->table.close(victim->tokens, victim->computed);
   victim->computed = 0;
   victim->running = false;
@@ -80,7 +81,7 @@ std::vector<Slice> Scheduler::plan() {
   // Only sequences behind the current one are ever preempted, so the index stays good.
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    if (sequence.decoding() && make_room(sequence, 1, plan)) add(sequence, 1, plan);
+    if (sequence.load == nullptr && sequence.decoding() && make_room(sequence, 1, plan)) add(sequence, 1, plan);
   }
   std::uint32_t budget = plan.empty() ? options_.prefill_chunk : options_.prefill_chunk_busy;
   for (Sequence* sequence : prefilling_in_turn()) {
@@ -92,13 +93,15 @@ std::vector<Slice> Scheduler::plan() {
     budget -= tokens;
     last_prefilled_ = sequence->id;
   }
-  KVASIR_CHECK(!plan.empty() || running_.empty(), "the oldest sequence can always go on");
+  KVASIR_CHECK(!plan.empty() || running_.empty() ||
+                   std::ranges::any_of(running_, [](const auto& s) { return s->load != nullptr; }),
+               "the oldest sequence can always go on");
   return plan;
 }
 
 void Scheduler::adopt_what_others_read() {
   for (const auto& sequence : running_) {
-    if (sequence->remaining() <= kBlockTokens) continue;
+    if (sequence->load != nullptr || sequence->remaining() <= kBlockTokens) continue;
     const std::uint32_t before = sequence->computed;
     sequence->computed = sequence->table.adopt(sequence->tokens, before);
     if (sequence->generated() == 0) sequence->cached_tokens += sequence->computed - before;
@@ -108,7 +111,7 @@ void Scheduler::adopt_what_others_read() {
 std::vector<Sequence*> Scheduler::prefilling_in_turn() const {
   std::vector<Sequence*> order;
   for (const auto& sequence : running_) {
-    if (!sequence->decoding()) order.push_back(sequence.get());
+    if (sequence->load == nullptr && !sequence->decoding()) order.push_back(sequence.get());
   }
   const auto next =
       std::ranges::upper_bound(order, last_prefilled_, {}, [](const Sequence* s) { return s->id; });

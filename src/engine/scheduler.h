@@ -10,7 +10,8 @@
 //
 // A step holds one token of every decoding sequence and a chunk of prompt. Sequences that read their prompts
 // take turns: a short prompt waits for one chunk of a long one, not for all of it. A sequence whose next
-// block is just being read by an older one waits for it and takes it from the tree.
+// block is just being read by an older one waits for it and takes it from the tree. One whose KV is on its way from
+// disk is left alone until it is there.
 //
 // Owned by the engine's thread.
 
@@ -34,9 +35,10 @@ class Scheduler {
   Scheduler(kv::PrefixTree& tree, const EngineOptions& options) : tree_(tree), options_(options) {}
 
   void enqueue(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
-  // Admits what fits; returns those admitted for the first time.
+  // Admits what fits, and returns it.
   std::vector<Sequence*> admit();
-  // The next step; empty only when nothing runs. Room for every slice is reserved.
+  // The next step; empty when nothing runs, or all that runs waits for the disk. Room for every slice is
+  // reserved.
   std::vector<Slice> plan();
   // Takes a sequence out; null when the id is unknown.
   std::unique_ptr<Sequence> remove(RequestId id);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
@@ -31,8 +32,24 @@ BlockKey hash_block(const BlockKey& parent, std::span<const TokenId> tokens) {
   return {hash.low64, hash.high64};
 }
 
-PrefixTree::PrefixTree(BlockPool& pool, std::string_view root_name, KeyFunction key_function)
-    : pool_(pool), root_name_(root_name), key_function_(key_function), nodes_(pool.counts().total) {}
+PrefixTree::PrefixTree(BlockPool& pool, std::string_view root_name, KeyFunction key_function,
+                       bool reports_new)
+    : pool_(pool),
+      root_name_(root_name),
+      key_function_(key_function),
+      nodes_(pool.counts().total),
+      reports_new_(reports_new) {}
+
+std::optional<PrefixTree::BlockView> PrefixTree::view(BlockId block) const {
+  const Node& n = node(block);
+  if (n.root == nullptr) return std::nullopt;
+  return BlockView{n.root->name, n.parent, n.parent ? node(*n.parent).key : n.root->key, n.key,
+                   tokens_of(block)};
+}
+
+std::vector<BlockId> PrefixTree::take_new() {
+  return std::exchange(new_blocks_, {});
+}
 
 std::span<const TokenId> PrefixTree::tokens_of(BlockId block) const {
   return std::span(node(block).tokens).first(node(block).token_count);
@@ -187,6 +204,7 @@ void PrefixTree::link(Root& root, std::optional<BlockId> parent, std::span<const
   around.insert(around.begin() + static_cast<std::ptrdiff_t>(lower_bound(around, tokens)), block);
   index_.emplace(key, block);
   leaves_.insert(order(fresh, block));
+  if (reports_new_) new_blocks_.push_back(block);
 }
 
 void PrefixTree::unlink(BlockId block) {

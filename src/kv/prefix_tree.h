@@ -74,8 +74,9 @@ struct InsertResult {
 class PrefixTree {
  public:
   // `root_name` names everything that KV depends on besides tokens (weights, KV type, kernel variant,
-  // rounding version). The pool outlives the tree.
-  PrefixTree(BlockPool& pool, std::string_view root_name, KeyFunction key_function = hash_block);
+  // rounding version). The pool outlives the tree. `reports_new`: somebody calls take_new().
+  PrefixTree(BlockPool& pool, std::string_view root_name, KeyFunction key_function = hash_block,
+             bool reports_new = false);
   PrefixTree(const PrefixTree&) = delete;
   PrefixTree& operator=(const PrefixTree&) = delete;
 
@@ -94,6 +95,18 @@ class PrefixTree {
                       std::span<const TokenId> tokens, BlockId block);
   // Marks a block of the tree as just used.
   void touch(BlockId block);
+
+  // What a lower tier needs to know of a block of the tree; the spans live as long as the block stays in it.
+  struct BlockView {
+    std::string_view name_space;
+    std::optional<BlockId> parent;
+    BlockKey parent_key;  // the root's below it
+    BlockKey key;
+    std::span<const TokenId> tokens;
+  };
+  std::optional<BlockView> view(BlockId block) const;  // nullopt: not in the tree (any more)
+  // The blocks that came into the tree since the last call, ancestors first. Some may have left it again.
+  std::vector<BlockId> take_new();
 
   // A block with one user: a free one, or one that is evicted for it; nullopt when every block is in use.
   std::optional<BlockId> allocate();
@@ -157,6 +170,8 @@ class PrefixTree {
   double clock_ = 0;
   std::uint64_t uses_ = 0;
   std::uint64_t evicted_blocks_ = 0;
+  const bool reports_new_;
+  std::vector<BlockId> new_blocks_;
 };
 
 }  // namespace kvasir::kv

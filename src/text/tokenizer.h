@@ -52,6 +52,8 @@ class Tokenizer {
   std::string decode(std::span<const TokenId> tokens, bool skip_special) const;
 
   std::size_t vocab_size() const;
+  // Names the vocabulary: a hash of every token's bytes and of which are special.
+  std::string fingerprint() const;
   bool is_special(TokenId id) const;  // control tokens: never part of a visible answer
   // A special or added token by its exact text, or kNoToken.
   TokenId find(std::string_view token_text) const;

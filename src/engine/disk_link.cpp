@@ -1,0 +1,117 @@
+#include "engine/disk_link.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace kvasir::engine {
+namespace {
+
+constexpr double kNewestWeight = 0.2;
+// Steps of fewer tokens say more of what else was in the batch.
+constexpr std::uint32_t kTimedTokens = 32;
+
+}  // namespace
+
+void DiskLink::observe_prefill(std::uint32_t tokens, double seconds) {
+  if (tokens < kTimedTokens || seconds <= 0) return;
+  const double rate = tokens / seconds;
+  if (prefill_tokens_per_second_ == 0) prefill_tokens_per_second_ = rate;
+  prefill_tokens_per_second_ += kNewestWeight * (rate - prefill_tokens_per_second_);
+}
+
+bool DiskLink::is_worth_it(const Sequence& sequence, const kv::DiskMatch& match) const {
+  if (match.tokens <= sequence.computed) return false;
+  if (policy_ == DiskLoads::kAlways || prefill_tokens_per_second_ == 0) return true;
+  return tier_->load_seconds(match.bytes) < (match.tokens - sequence.computed) / prefill_tokens_per_second_;
+}
+
+bool DiskLink::start_load(Sequence& sequence) {
+  if (!sequence.request.use_cache || sequence.length() < 2) return false;
+  const std::uint32_t from = sequence.computed / kBlockTokens * kBlockTokens;
+  // The last token's logits are wanted, so it is read in any case.
+  kv::DiskMatch match = tier_->match(sequence.request.cache_namespace,
+                                     std::span<const TokenId>(sequence.tokens).first(sequence.length() - 1), from);
+  if (!is_worth_it(sequence, match) || !sequence.table.reserve(match.tokens)) return false;
+  RunningLoad running;
+  std::vector<std::byte*> memory;
+  for (const kv::DiskRead& read : match.reads) {
+    const BlockId block = sequence.table.blocks()[read.block_index];
+    tree_.pool().add_user(block);
+    running.pins.push_back(block);
+    memory.push_back(tree_.pool().bytes(block));
+  }
+  running.load = tier_->load(std::move(match), std::move(memory));
+  sequence.load = running.load;
+  loads_.push_back(std::move(running));
+  return true;
+}
+
+std::vector<Sequence*> DiskLink::finish_loads(const std::vector<std::unique_ptr<Sequence>>& running) {
+  std::vector<Sequence*> ready;
+  for (RunningLoad& ended : loads_) {
+    if (!ended.load->finished()) continue;
+    for (const BlockId block : ended.pins) tree_.pool().drop_user(block);
+    const auto owner = std::ranges::find_if(running, [&](const auto& s) { return s->load == ended.load; });
+    if (owner != running.end()) {
+      Sequence& sequence = **owner;
+      sequence.load = nullptr;
+      const std::uint32_t before = sequence.computed;
+      sequence.computed = std::max(before, ended.load->tokens());
+      if (sequence.generated() == 0) {
+        sequence.cached_tokens += sequence.computed - before;
+        sequence.loaded_tokens += sequence.computed - before;
+      }
+      sequence.table.commit(sequence.tokens, sequence.computed);
+      ready.push_back(&sequence);
+    }
+    ended.load = nullptr;
+  }
+  std::erase_if(loads_, [](const RunningLoad& l) { return l.load == nullptr; });
+  return ready;
+}
+
+void DiskLink::save_new(bool tails) {
+  for (const BlockId block : tree_.take_new()) {
+    const auto view = tree_.view(block);
+    if (!view) continue;
+    if (view->tokens.size() == kBlockTokens) {
+      unsaved_.push_back(block);
+    } else {
+      tails_.push_back(block);
+    }
+  }
+  if (tails) {
+    unsaved_.insert(unsaved_.end(), tails_.begin(), tails_.end());
+    tails_.clear();
+  }
+  if (!tier_->writes()) unsaved_.clear();
+  // Blocks that come faster than the disk takes them stay listed, evicted ones drop out when their turn comes;
+  // a list longer than the pool names some of them twice.
+  const std::size_t most = tree_.pool().counts().total;
+  while (unsaved_.size() > most) unsaved_.pop_front();
+  if (tails_.size() > most) tails_.erase(tails_.begin(), tails_.end() - static_cast<std::ptrdiff_t>(most));
+  while (!unsaved_.empty() && save(unsaved_.front())) unsaved_.pop_front();
+}
+
+// False when the queue is full: the block's turn comes again.
+bool DiskLink::save(BlockId block) {
+  while (true) {
+    // From the first ancestor that the disk does not have: it may have dropped what memory still holds.
+    std::optional<BlockId> next;
+    for (std::optional<BlockId> at = block; at;) {
+      const auto view = tree_.view(*at);
+      if (!view) return true;  // evicted meanwhile
+      if (tier_->knows({view->name_space, view->parent_key, view->key, view->tokens, {}})) break;
+      next = at;
+      at = view->parent;
+    }
+    if (!next) return true;
+    if (!tier_->has_room()) return false;
+    const auto view = tree_.view(*next);
+    tier_->save({view->name_space, view->parent_key, view->key, view->tokens,
+                 {tree_.pool().bytes(*next), tree_.pool().block_bytes()}});
+    if (!tier_->writes()) return true;
+  }
+}
+
+}  // namespace kvasir::engine

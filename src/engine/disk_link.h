@@ -1,0 +1,59 @@
+#pragma once
+// Between the engine's loop and the disk tier: which blocks are saved when, and which loads are on their way.
+//
+// Full blocks are saved as soon as they are in the tree, tails (partial blocks, which more tokens would make
+// obsolete) when the engine is idle or ends. A load fills blocks of a sequence's own table; they stay pinned here
+// until the reader has let go of them, whatever becomes of the sequence.
+//
+// Owned by the engine's thread.
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "engine/sequence.h"
+#include "kv/disk_tier.h"
+#include "kv/prefix_tree.h"
+
+namespace kvasir::engine {
+
+class DiskLink {
+ public:
+  DiskLink(std::unique_ptr<kv::DiskTier> tier, kv::PrefixTree& tree, DiskLoads policy)
+      : tier_(std::move(tier)), tree_(tree), policy_(policy) {}
+
+  // Looks on disk for more of an admitted sequence than the tree had; true when a load has begun
+  // (sequence.load).
+  bool start_load(Sequence& sequence);
+  // Lets go of finished loads, and gives `sequence`s theirs: returns those that may go on.
+  std::vector<Sequence*> finish_loads(const std::vector<std::unique_ptr<Sequence>>& running);
+  bool loading() const { return !loads_.empty(); }
+
+  // Saves what is new in the tree as far as the queue has room; `tails`: partial blocks too.
+  void save_new(bool tails);
+  bool all_saved() const { return unsaved_.empty(); }
+
+  // What a prefill step took.
+  void observe_prefill(std::uint32_t tokens, double seconds);
+
+  kv::DiskStats stats() const { return tier_->stats(); }
+
+ private:
+  struct RunningLoad {
+    std::shared_ptr<kv::DiskLoad> load;
+    std::vector<BlockId> pins;
+  };
+  bool is_worth_it(const Sequence& sequence, const kv::DiskMatch& match) const;
+  bool save(BlockId block);
+
+  const std::unique_ptr<kv::DiskTier> tier_;
+  kv::PrefixTree& tree_;
+  const DiskLoads policy_;
+  std::vector<RunningLoad> loads_;
+  std::deque<BlockId> unsaved_;
+  std::vector<BlockId> tails_;
+  double prefill_tokens_per_second_ = 0;  // 0: nothing has been read yet
+};
+
+}  // namespace kvasir::engine
