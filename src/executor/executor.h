@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "kv/block_layout.h"
 
 namespace kvasir::executor {
 
@@ -23,6 +24,7 @@ struct Description {
   std::size_t vocab_size = 0;          // length of a logits row
   std::uint32_t context_length = 0;    // the model's own limit, in tokens
   std::size_t kv_bytes_per_block = 0;  // bytes that one block of kBlockTokens tokens takes, over all layers
+  kv::BlockLayout kv_layout;           // which of these bytes belong to which of the block's tokens
   double matrix_weights =
       0;  // weights that every read token is multiplied with, 2 operations each (not the output layer's)
   std::size_t weight_bytes = 0;  // resident bytes of the packed weights

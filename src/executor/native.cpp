@@ -34,6 +34,20 @@ std::string weights_id(const weights::GgufFile& file) {
   return text.data();
 }
 
+// Every head of every layer holds K [head_dim][64 tokens], then V [64 tokens][head_dim] (kernels.h).
+kv::BlockLayout kv_layout(const models::ModelConfig& c) {
+  const std::size_t element = sizeof(std::uint16_t);
+  const std::size_t key_row = kBlockTokens * element;
+  kv::BlockLayout layout;
+  for (std::size_t head = 0; head < c.layers * c.kv_heads; ++head) {
+    const std::size_t keys = head * c.kv_head_block_bytes();
+    const std::size_t values = keys + c.head_dim * key_row;
+    layout.push_back({keys, c.head_dim, key_row, element});
+    layout.push_back({values, 1, c.head_dim * key_row, c.head_dim * element});
+  }
+  return layout;
+}
+
 class NativeExecutor final : public Executor {
  public:
   NativeExecutor(std::shared_ptr<ThreadPool> pool, std::unique_ptr<models::Model> model,
@@ -99,6 +113,7 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Ggu
   d.vocab_size = c.vocab;
   d.context_length = static_cast<std::uint32_t>(c.context);
   d.kv_bytes_per_block = c.kv_block_bytes();
+  d.kv_layout = kv_layout(c);
   d.weight_bytes = model->weight_bytes();
   d.matrix_weights = model->matrix_weights();
   d.kernel_variant = std::string(table.name);

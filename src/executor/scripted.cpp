@@ -129,6 +129,7 @@ ScriptedExecutor::ScriptedExecutor(std::shared_ptr<const text::Tokenizer> tokeni
   description_.vocab_size = tokenizer_->vocab_size();
   description_.context_length = script_.context_length;
   description_.kv_bytes_per_block = kBlockTokens * sizeof(Cell);
+  description_.kv_layout = {{0, 1, description_.kv_bytes_per_block, sizeof(Cell)}};
   description_.kernel_variant = "scripted";
   description_.kv_type = "tokens";
   description_.weights_id = "scripted";

@@ -6,47 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
-#include <fstream>
-#include <map>
 #include <random>
 
-#include "support/models.h"
+#include "executor/native_fixture.h"
 
 namespace kvasir::executor {
 namespace {
-
-// tests/models/golden/*.bin; the format is in tools/oracle/make_logits_golden.py.
-struct Golden {
-  std::vector<TokenId> tokens;
-  float llama_kl = 0;
-  float llama_top1 = 0;
-  std::size_t top = 0;
-  std::vector<std::int32_t> ids;  // (tokens, top)
-  std::vector<float> log_probs;   // (tokens, top)
-};
-
-Golden read_golden(const std::string& name) {
-  std::ifstream in("tests/models/golden/" + name + ".bin", std::ios::binary);
-  EXPECT_TRUE(in.good()) << "run from the repository's root";
-  std::uint32_t head[4] = {};
-  in.read(reinterpret_cast<char*>(head), sizeof(head));
-  EXPECT_EQ(head[0], 0x474C564BU);
-  Golden g;
-  g.tokens.resize(head[2]);
-  g.top = head[3];
-  in.read(reinterpret_cast<char*>(g.tokens.data()), static_cast<std::streamsize>(g.tokens.size() * 4));
-  in.read(reinterpret_cast<char*>(&g.llama_kl), 4);
-  in.read(reinterpret_cast<char*>(&g.llama_top1), 4);
-  g.ids.resize(g.tokens.size() * g.top);
-  g.log_probs.resize(g.ids.size());
-  for (std::size_t t = 0; t < g.tokens.size(); ++t) {
-    in.read(reinterpret_cast<char*>(g.ids.data() + t * g.top), static_cast<std::streamsize>(g.top * 4));
-    in.read(reinterpret_cast<char*>(g.log_probs.data() + t * g.top), static_cast<std::streamsize>(g.top * 4));
-  }
-  EXPECT_TRUE(in.good());
-  return g;
-}
 
 struct Fidelity {
   double kl = 0;
@@ -80,93 +45,15 @@ Fidelity compare(const Golden& g, const std::vector<float>& logits, std::size_t 
   return f;
 }
 
-// Loading takes a second: each model is loaded once for each kernel variant and thread count.
-Executor& model(const std::string& path, const kernels::KernelTable* table, std::size_t threads) {
-  static std::map<std::tuple<std::string, std::string_view, std::size_t>, std::unique_ptr<Executor>> loaded;
-  auto& slot = loaded[{path, table->name, threads}];
-  if (!slot) {
-    auto file = weights::GgufFile::open(path);
-    EXPECT_TRUE(file.ok()) << file.error().message << " (make models)";
-    auto executor =
-        load_native(*file, {std::make_shared<ThreadPool>(threads), table, models::Precision::kStandard, {}});
-    EXPECT_TRUE(executor.ok()) << executor.error().message;
-    slot = std::move(executor).value();
-  }
-  return *slot;
-}
-
-// KV memory with a block table of its own for each sequence, in shuffled places.
-class Memory {
- public:
-  Memory(const Executor& e, std::size_t blocks)
-      : block_bytes_(e.describe().kv_bytes_per_block), data_(blocks * block_bytes_) {
-    for (std::size_t i = 0; i < blocks; ++i) free_.push_back(BlockId{static_cast<std::uint32_t>(i)});
-    std::shuffle(free_.begin(), free_.end(), std::mt19937(7));
-  }
-  std::vector<BlockId> take(std::size_t tokens) {
-    std::vector<BlockId> table;
-    for (std::size_t i = 0; i < (tokens + kBlockTokens - 1) / kBlockTokens; ++i) {
-      table.push_back(free_.back());
-      free_.pop_back();
-    }
-    return table;
-  }
-  void copy(BlockId from, BlockId to) {
-    std::memcpy(data_.data() + index_of(to) * block_bytes_, data_.data() + index_of(from) * block_bytes_,
-                block_bytes_);
-  }
-  KvStorage storage() { return {data_.data(), block_bytes_}; }
-
- private:
-  std::size_t block_bytes_;
-  std::vector<std::byte> data_;
-  std::vector<BlockId> free_;
-};
-
-std::vector<float> forward(Executor& e, Memory& memory, std::vector<SequenceSpan> batch) {
-  std::size_t rows = 0;
-  for (const SequenceSpan& s : batch) rows += s.logits_rows;
-  std::vector<float> logits(rows * e.describe().vocab_size);
-  const Status status = e.forward(batch, memory.storage(), logits);
-  EXPECT_TRUE(status.ok());
-  return logits;
-}
-
-std::vector<float> whole(Executor& e, const std::vector<TokenId>& tokens) {
-  Memory memory(e, tokens.size() / kBlockTokens + 2);
-  const auto table = memory.take(tokens.size());
-  return forward(e, memory, {{tokens, 0, table, static_cast<std::uint32_t>(tokens.size())}});
-}
-
-bool same(const float* a, const float* b, std::size_t n) {
-  return std::memcmp(a, b, n * sizeof(float)) == 0;
-}
-
-struct Case {
-  std::string name;
-  std::string path;
-};
-
 class NativeExecutor : public testing::TestWithParam<Case> {
  protected:
   Executor& best(std::size_t threads = 2) {
     return model(GetParam().path, kernels::available_kernels().back(), threads);
   }
-  // A prompt of about two and a half blocks: the golden text, repeated.
-  std::vector<TokenId> prompt(std::size_t n) {
-    const Golden g = read_golden(GetParam().name);
-    std::vector<TokenId> tokens;
-    while (tokens.size() < n) tokens.push_back(g.tokens[tokens.size() % g.tokens.size()]);
-    return tokens;
-  }
+  std::vector<TokenId> prompt(std::size_t n) { return golden_prompt(GetParam().name, n); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, NativeExecutor,
-                         testing::Values(Case{"smollm2", test::smollm2()},
-                                         Case{"qwen2.5-coder", test::qwen_coder()}),
-                         [](const auto& model) {
-                           return model.param.name == "smollm2" ? "SmolLM2" : "Qwen2_5_Coder";
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, NativeExecutor, testing::ValuesIn(real_models()), case_name);
 
 TEST_P(NativeExecutor, LogitsAreNoFurtherFromTheJudgeThanLlamaCpps) {
   const Golden g = read_golden(GetParam().name);
