@@ -32,6 +32,8 @@ class File {
   virtual Status write_at(std::uint64_t offset, std::span<const std::byte> data) = 0;
   virtual Status sync() = 0;
   virtual Result<std::uint64_t> size() const = 0;
+  // Bytes of space that the file takes, holes left out.
+  virtual Result<std::uint64_t> allocated() const = 0;
   virtual Status truncate(std::uint64_t size) = 0;
   // Gives the space of a range back; it reads as zeros from then on. Offset and length are multiples of 4096.
   // kUnsupported where the file system cannot.

@@ -32,6 +32,14 @@ BlockKey hash_block(const BlockKey& parent, std::span<const TokenId> tokens) {
   return {hash.low64, hash.high64};
 }
 
+BlockKey hash_root(std::string_view root_name, std::string_view name_space) {
+  // The length in front keeps ("ab", "c") and ("a", "bc") apart.
+  std::string text = std::to_string(root_name.size()) + ':';
+  text.append(root_name).append(name_space);
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return {hash.low64, hash.high64};
+}
+
 PrefixTree::PrefixTree(BlockPool& pool, std::string_view root_name, KeyFunction key_function,
                        bool reports_new)
     : pool_(pool),
@@ -56,11 +64,7 @@ std::span<const TokenId> PrefixTree::tokens_of(BlockId block) const {
 }
 
 BlockKey PrefixTree::root_key(std::string_view name_space) const {
-  // The length in front keeps ("ab", "c") and ("a", "bc") apart.
-  std::string text = std::to_string(root_name_.size()) + ':';
-  text.append(root_name_).append(name_space);
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  return {hash.low64, hash.high64};
+  return hash_root(root_name_, name_space);
 }
 
 const PrefixTree::Root* PrefixTree::find_root(std::string_view name_space) const {

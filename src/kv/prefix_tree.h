@@ -46,6 +46,8 @@ struct BlockKey {
 // hash(parent, tokens); replaceable so that tests can make it collide.
 using KeyFunction = BlockKey (*)(const BlockKey& parent, std::span<const TokenId> tokens);
 BlockKey hash_block(const BlockKey& parent, std::span<const TokenId> tokens);
+// The key that the first block of a namespace continues.
+BlockKey hash_root(std::string_view root_name, std::string_view name_space);
 
 // Depth, in blocks, at which attention over the past costs as much as the rest of a forward pass: 8192
 // tokens, the middle of what 0.5B to 8B models show on CPUs. It only ranks blocks against each other.
