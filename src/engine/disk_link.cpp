@@ -29,8 +29,9 @@ bool DiskLink::start_load(Sequence& sequence) {
   if (!sequence.request.use_cache || sequence.length() < 2) return false;
   const std::uint32_t from = sequence.computed / kBlockTokens * kBlockTokens;
   // The last token's logits are wanted, so it is read in any case.
-  kv::DiskMatch match = tier_->match(sequence.request.cache_namespace,
-                                     std::span<const TokenId>(sequence.tokens).first(sequence.length() - 1), from);
+  kv::DiskMatch match =
+      tier_->match(sequence.request.cache_namespace,
+                   std::span<const TokenId>(sequence.tokens).first(sequence.length() - 1), from);
   if (!is_worth_it(sequence, match) || !sequence.table.reserve(match.tokens)) return false;
   RunningLoad running;
   std::vector<std::byte*> memory;
@@ -85,8 +86,8 @@ void DiskLink::save_new(bool tails) {
     tails_.clear();
   }
   if (!tier_->writes()) unsaved_.clear();
-  // Blocks that come faster than the disk takes them stay listed, evicted ones drop out when their turn comes;
-  // a list longer than the pool names some of them twice.
+  // Blocks that come faster than the disk takes them stay listed, evicted ones drop out when their turn
+  // comes; a list longer than the pool names some of them twice.
   const std::size_t most = tree_.pool().counts().total;
   while (unsaved_.size() > most) unsaved_.pop_front();
   if (tails_.size() > most) tails_.erase(tails_.begin(), tails_.end() - static_cast<std::ptrdiff_t>(most));
@@ -108,7 +109,10 @@ bool DiskLink::save(BlockId block) {
     if (!next) return true;
     if (!tier_->has_room()) return false;
     const auto view = tree_.view(*next);
-    tier_->save({view->name_space, view->parent_key, view->key, view->tokens,
+    tier_->save({view->name_space,
+                 view->parent_key,
+                 view->key,
+                 view->tokens,
                  {tree_.pool().bytes(*next), tree_.pool().block_bytes()}});
     if (!tier_->writes()) return true;
   }

@@ -2,8 +2,8 @@
 // Between the engine's loop and the disk tier: which blocks are saved when, and which loads are on their way.
 //
 // Full blocks are saved as soon as they are in the tree, tails (partial blocks, which more tokens would make
-// obsolete) when the engine is idle or ends. A load fills blocks of a sequence's own table; they stay pinned here
-// until the reader has let go of them, whatever becomes of the sequence.
+// obsolete) when the engine is idle or ends. A load fills blocks of a sequence's own table; they stay pinned
+// here until the reader has let go of them, whatever becomes of the sequence.
 //
 // Owned by the engine's thread.
 

@@ -65,9 +65,9 @@ Status check_request(const Request& request, std::size_t vocab_size, std::uint32
 
 std::string cache_root(const executor::Description& model, const text::Tokenizer& tokenizer) {
   std::string name;
-  for (const std::string& part : {model.family, model.weights_id, model.kv_type, model.kernel_variant,
-                                  model.precision, std::to_string(model.rounding_version),
-                                  tokenizer.fingerprint()}) {
+  for (const std::string& part :
+       {model.family, model.weights_id, model.kv_type, model.kernel_variant, model.precision,
+        std::to_string(model.rounding_version), tokenizer.fingerprint()}) {
     name.append(std::to_string(part.size())).append(":").append(part);
   }
   return name;
@@ -75,8 +75,7 @@ std::string cache_root(const executor::Description& model, const text::Tokenizer
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<executor::Executor> executor,
                                                std::shared_ptr<const text::Tokenizer> tokenizer,
-                                               EngineOptions options,
-                                               std::unique_ptr<kv::DiskStore> disk) {
+                                               EngineOptions options, std::unique_ptr<kv::DiskStore> disk) {
   if (executor == nullptr || tokenizer == nullptr)
     return invalid("an engine needs an executor and a tokenizer", "");
   const executor::Description& model = executor->describe();
@@ -99,9 +98,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<executor::Executo
   if (options.context_length > 0) context = std::min(context, options.context_length);
   options.context_length = context;
   KVASIR_ASSIGN_OR_RETURN(auto pool, kv::BlockPool::create(block_count, model.kv_bytes_per_block));
-  return std::unique_ptr<Engine>(new Engine(
-      std::make_unique<Loop>(std::move(executor), std::move(tokenizer), std::move(options), std::move(pool),
-                             std::move(disk))));
+  return std::unique_ptr<Engine>(new Engine(std::make_unique<Loop>(
+      std::move(executor), std::move(tokenizer), std::move(options), std::move(pool), std::move(disk))));
 }
 
 Engine::Engine(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}

@@ -25,7 +25,7 @@
 namespace kvasir::executor {
 class Executor;
 struct Description;
-}
+}  // namespace kvasir::executor
 namespace kvasir::text {
 class Tokenizer;
 }
@@ -148,8 +148,8 @@ struct EngineStats {
   std::uint64_t loaded_tokens = 0;  // prompt tokens whose KV came from disk
 };
 
-// Names everything that KV depends on besides the tokens: weights, tokenizer, KV type, kernels, rounding. The root
-// of the prefix tree and of the records on disk.
+// Names everything that KV depends on besides the tokens: weights, tokenizer, KV type, kernels, rounding. The
+// root of the prefix tree and of the records on disk.
 std::string cache_root(const executor::Description& model, const text::Tokenizer& tokenizer);
 
 class Engine {

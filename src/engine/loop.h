@@ -39,7 +39,8 @@ class Engine::Loop {
 
  private:
   void run();
-  // Sleeps while there is nothing to do, or, `stalled`, nothing until the disk moves; false when the engine stops.
+  // Sleeps while there is nothing to do, or, `stalled`, nothing until the disk moves; false when the engine
+  // stops.
   bool take_inbox(bool stalled);
   void admit();
   void announce(Sequence& sequence);

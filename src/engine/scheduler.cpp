@@ -81,7 +81,8 @@ std::vector<Slice> Scheduler::plan() {
   // Only sequences behind the current one are ever preempted, so the index stays good.
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    if (sequence.load == nullptr && sequence.decoding() && make_room(sequence, 1, plan)) add(sequence, 1, plan);
+    if (sequence.load == nullptr && sequence.decoding() && make_room(sequence, 1, plan))
+      add(sequence, 1, plan);
   }
   std::uint32_t budget = plan.empty() ? options_.prefill_chunk : options_.prefill_chunk_busy;
   for (Sequence* sequence : prefilling_in_turn()) {

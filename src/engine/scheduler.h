@@ -10,8 +10,8 @@
 //
 // A step holds one token of every decoding sequence and a chunk of prompt. Sequences that read their prompts
 // take turns: a short prompt waits for one chunk of a long one, not for all of it. A sequence whose next
-// block is just being read by an older one waits for it and takes it from the tree. One whose KV is on its way from
-// disk is left alone until it is there.
+// block is just being read by an older one waits for it and takes it from the tree. One whose KV is on its
+// way from disk is left alone until it is there.
 //
 // Owned by the engine's thread.
 

@@ -46,11 +46,11 @@ struct Sequence {
   std::uint32_t prompt_tokens;
   std::uint32_t computed = 0;
   std::uint32_t cached_tokens = 0;
-  std::uint32_t reported = 0;  // of the prompt, in Started or Progress
-  bool running = false;        // admitted and not preempted
-  bool started = false;        // has been admitted once
-  bool announced = false;      // Started has been sent
-  std::uint32_t loaded_tokens = 0;    // of cached_tokens, those that came from disk
+  std::uint32_t reported = 0;          // of the prompt, in Started or Progress
+  bool running = false;                // admitted and not preempted
+  bool started = false;                // has been admitted once
+  bool announced = false;              // Started has been sent
+  std::uint32_t loaded_tokens = 0;     // of cached_tokens, those that came from disk
   std::shared_ptr<kv::DiskLoad> load;  // on its way into the table; nothing is computed meanwhile
   kv::BlockTable table;
   std::vector<kv::BlockKey> keys;  // of the full blocks of `tokens`, as they were at admission
