@@ -141,12 +141,15 @@ bool DiskStore::Impl::needs_segment(std::uint64_t extent) const {
 }
 
 Status DiskStore::Impl::ensure_segment(std::uint64_t extent) {
+  std::optional<std::uint32_t> emptied;
   {
     const std::lock_guard lock(mutex_);
     if (!needs_segment(extent)) return {};
+    if (current_id_ && segments_.at(*current_id_).live == 0) emptied = current_id_;
     current_id_.reset();
   }
   current_.reset();
+  if (emptied) remove_segment(*emptied);
   return create_segment();
 }
 

@@ -104,6 +104,7 @@ class DiskStore::Impl {
   bool folder_changed_ = false;
   bool damaged_reads_ = false;  // the scan did not see everything: nothing is cleaned up
   std::vector<Hole> rubbish_;   // found by the scan
+  std::vector<std::uint32_t> stillborn_;
   std::uint64_t relocated_bytes_ = 0;
 
   mutable std::mutex mutex_;
