@@ -1,6 +1,7 @@
 #include "kv/disk_folder.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "kv/disk_recency.h"
 
@@ -141,7 +142,12 @@ Result<DiskFolderReport> inspect_disk_folder(FileSystem& files, const std::strin
   report.orphans = loaded.orphans;
   report.foreign_segments = loaded.foreign_segments;
   report.problems = std::move(loaded.problems);
-  std::ranges::stable_sort(report.conversations, std::greater<>(), &DiskConversation::written_unix_seconds);
+  std::ranges::sort(report.conversations, [](const DiskConversation& a, const DiskConversation& b) {
+    if (a.written_unix_seconds != b.written_unix_seconds) {
+      return a.written_unix_seconds > b.written_unix_seconds;
+    }
+    return std::tie(a.label, a.name_space, a.path) < std::tie(b.label, b.name_space, b.path);
+  });
   if (progress) progress(1.0);
   return report;
 }

@@ -29,6 +29,7 @@ void DiskStore::Impl::open() {
   rubbish_.clear();
   continue_last_segment();
   (void)make_room(0, nullptr);
+  trim_leaves(std::nullopt);
 }
 
 // Makes and locks the folder; false, with a warning, where this process must not write.

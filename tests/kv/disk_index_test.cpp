@@ -12,28 +12,40 @@ namespace {
 
 using Tokens = std::vector<TokenId>;
 
-// Adds a record as if it lay on disk; returns its key.
-BlockKey add(DiskIndex& index, const BlockKey& parent, std::span<const TokenId> tokens,
-             std::uint64_t number) {
-  auto header = index.plan("ns", parent, tokens, 0);
-  EXPECT_TRUE(header.has_value());
-  if (!header) return {};
-  header->segment = static_cast<std::uint32_t>(number >> 8);
-  header->offset = (number & 255) * 8192;
-  header->payload_bytes = 1;
-  const BlockKey key = header->key;
-  EXPECT_EQ(index.add(std::move(*header)), DiskIndex::Added::kLinked);
-  return key;
+struct Path {
+  BlockKey key;
+  Hash128 hash;
+};
+
+Path root() {
+  return {hash_root("model", "ns"), root_path("model", "ns")};
+}
+
+// Adds a record as if it lay on disk; returns what continues it.
+Path add(DiskIndex& index, const Path& parent, std::span<const TokenId> tokens, std::uint64_t number) {
+  RecordHeader header;
+  header.segment = static_cast<std::uint32_t>(number >> 8);
+  header.offset = (number & 255) * 8192;
+  header.key = hash_block(parent.key, tokens);
+  header.parent = parent.key;
+  header.parent_path = parent.hash;
+  header.tokens.assign(tokens.begin(), tokens.end());
+  header.name_space = "ns";
+  header.payload_bytes = 1;
+  header.priority = 1;
+  const Path path{header.key, extend_path(parent.hash, tokens)};
+  EXPECT_EQ(index.add(std::move(header)), DiskIndex::Added::kLinked);
+  return path;
 }
 
 TEST(DiskIndex, AMillionRecordsAreFoundInMicroseconds) {
   constexpr std::uint64_t kConversations = 200'000;
   DiskIndex index("model", hash_block);
   std::uint64_t number = 0;
-  // A full block shared by five tails each: a million records and more.
+  // A full block and four tails that continue it each.
   for (std::uint64_t i = 0; i < kConversations; ++i) {
     Tokens block(kBlockTokens, static_cast<TokenId>(i));
-    const BlockKey key = add(index, index.root_key("ns"), block, number++);
+    const Path key = add(index, root(), block, number++);
     for (TokenId tail = 0; tail < 4; ++tail) {
       const Tokens tokens{static_cast<TokenId>(i), tail};
       add(index, key, tokens, number++);
@@ -94,10 +106,10 @@ TEST(DiskIndex, RecordsMayComeInAnyOrder) {
 TEST(DiskIndex, RemovingARecordRemovesAllThatContinuesIt) {
   DiskIndex index("model", hash_block);
   const Tokens block(kBlockTokens, 1);
-  const BlockKey key = add(index, index.root_key("ns"), block, 0);
+  const Path key = add(index, root(), block, 0);
   add(index, key, Tokens(kBlockTokens, 2), 1);
   add(index, key, Tokens(3, 3), 2);
-  add(index, index.root_key("ns"), Tokens(5, 4), 3);
+  add(index, root(), Tokens(5, 4), 3);
   const auto match = index.match("ns", block, 0);
   EXPECT_EQ(index.remove(match.reads.at(0).record).size(), 3U);
   EXPECT_EQ(index.records(), 1U);

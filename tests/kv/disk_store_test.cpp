@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "kv/disk_world.h"
 
@@ -300,6 +302,46 @@ TEST(DiskStore, AFullDiskStopsWritesOnceAndReadsGoOn) {
   EXPECT_EQ(world.serve("ns", counting(0, 100)), 100U);
   EXPECT_TRUE(world.keep("ns", counting(50000, 100)).ok());
   EXPECT_EQ(world.serve("ns", counting(50000, 100)), 100U);
+}
+
+TEST(DiskStore, ReadersAndTheWriterRunAtOnce) {
+  for (const bool punching : {true, false}) {
+    DiskWorld world;
+    world.files.set_punching(punching);
+    world.options.capacity_bytes = 256 << 10;
+    world.open();
+    std::atomic<bool> done{false};
+    std::vector<std::thread> readers;
+    for (int reader = 0; reader < 2; ++reader) {
+      readers.emplace_back([&, reader] {
+        for (int i = reader; !done; ++i) {
+          const Tokens tokens = counting(1000 * (i % 40), 150);
+          const DiskMatch match = world.store->match("ns", tokens, 0);
+          for (const DiskRead& read : match.reads) {
+            std::vector<std::byte> out((read.record_last - read.record_first) * kTokenBytes);
+            const std::uint32_t start = read.block_index * kBlockTokens;
+            const Status status = world.store->read(read.record, out);
+            if (!status.ok()) {
+              EXPECT_EQ(status.error().code, ErrorCode::kNotFound);
+              break;
+            }
+            EXPECT_EQ(out, kv_of("ns", tokens, start + read.record_first, start + read.record_last));
+          }
+          (void)world.store->stats();
+        }
+      });
+    }
+    for (int i = 0; i < 400; ++i) {
+      EXPECT_TRUE(world.keep("ns", counting(1000 * (i % 40), 150)).ok());
+      if (i % 10 == 0) {
+        EXPECT_TRUE(world.store->sync().ok());
+      }
+    }
+    done = true;
+    for (std::thread& reader : readers) reader.join();
+    world.store->check_invariants();
+    EXPECT_GT(world.store->stats().evicted_records, 0U);
+  }
 }
 
 TEST(DiskStore, ARestartContinuesTheLastSegment) {

@@ -70,7 +70,8 @@ class DiskWorld {
       if (have < count) {
         KVASIR_RETURN_IF_ERROR(
             store->append(name_space, parent, block, have,
-                          kv_of(name_space, tokens.first(start + count), start + have, start + count)));
+                          kv_of(name_space, tokens.first(start + count), start + have, start + count),
+                          tokens.first(start)));
       }
       parent = options.key_function(parent, block);
     }
