@@ -1,6 +1,6 @@
 #pragma once
 // The files that data is kept in, behind a seam: everything that must survive a crash goes through it, so
-// that tests can tear, reorder and fail every single call (tests/base/fake_file_system.h).
+// that tests can tear, reorder and fail every single call (tests/support/fake_file_system.h).
 //
 // Promises are those of POSIX and no more: what was written is seen by later reads of this process at once,
 // is in the operating system's hands when write_at() returns (it survives this process), and survives a loss

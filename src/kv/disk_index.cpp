@@ -146,6 +146,20 @@ std::optional<RecordHeader> DiskIndex::plan(std::string_view name_space, const B
   return header;
 }
 
+bool DiskIndex::spells(std::string_view name_space, const BlockKey& parent,
+                       std::span<const TokenId> before) const {
+  const auto number = find_name_space(name_space);
+  if (!number) return false;
+  auto block = find_parent(*number, parent);
+  if (!block) return false;
+  for (; (*block & kRootBit) == 0; block = entries_[*block].parent) {
+    if (before.size() < kBlockTokens) return false;
+    if (!std::ranges::equal(entries_[*block].token_span(), before.last(kBlockTokens))) return false;
+    before = before.first(before.size() - kBlockTokens);
+  }
+  return before.empty();
+}
+
 std::optional<RecordId> DiskIndex::continued_by(const RecordHeader& header) const {
   const auto number = find_name_space(header.name_space);
   if (!number) return std::nullopt;

@@ -58,6 +58,8 @@ class DiskIndex {
   // or what it continues is not, or its key is taken.
   std::optional<RecordHeader> plan(std::string_view name_space, const BlockKey& parent,
                                    std::span<const TokenId> tokens, std::uint32_t first) const;
+  // Whether the full block `parent` and those above it hold exactly the tokens `before`.
+  bool spells(std::string_view name_space, const BlockKey& parent, std::span<const TokenId> before) const;
   // The record that `header` continues; nullopt below a root (or when it is gone).
   std::optional<RecordId> continued_by(const RecordHeader& header) const;
 

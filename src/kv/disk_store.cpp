@@ -44,12 +44,13 @@ std::uint32_t DiskStore::Impl::stored(std::string_view name_space, const BlockKe
 
 Status DiskStore::Impl::append(std::string_view name_space, const BlockKey& parent,
                                std::span<const TokenId> tokens, std::uint32_t first,
-                               std::span<const std::byte> payload) {
+                               std::span<const std::byte> payload, std::span<const TokenId> before) {
   if (payload.empty() || payload.size() > kMostPayloadBytes) return {};
   std::optional<RecordHeader> header;
   {
     const std::lock_guard lock(mutex_);
     if (read_only_ || writes_stopped_) return {};
+    if (!before.empty() && !index_.spells(name_space, parent, before)) return {};
     header = index_.plan(name_space, parent, tokens, first);
   }
   if (!header) return {};
@@ -75,12 +76,12 @@ Status DiskStore::Impl::append(std::string_view name_space, const BlockKey& pare
     }
   }
   release(holes);
-  if (keep) trim_leaves(*keep);
+  if (keep) trim_leaves(keep);
   return {};
 }
 
 // Keeps the number of conversations; `keep` is the newest record.
-void DiskStore::Impl::trim_leaves(RecordId keep) {
+void DiskStore::Impl::trim_leaves(std::optional<RecordId> keep) {
   if (options_.most_leaves == 0) return;
   for (;;) {
     std::vector<Hole> holes;
@@ -141,12 +142,15 @@ bool DiskStore::Impl::needs_segment(std::uint64_t extent) const {
 }
 
 Status DiskStore::Impl::ensure_segment(std::uint64_t extent) {
+  std::optional<std::uint32_t> emptied;
   {
     const std::lock_guard lock(mutex_);
     if (!needs_segment(extent)) return {};
+    if (current_id_ && segments_.at(*current_id_).live == 0) emptied = current_id_;
     current_id_.reset();
   }
   current_.reset();
+  if (emptied) remove_segment(*emptied);
   return create_segment();
 }
 
@@ -202,6 +206,7 @@ Status DiskStore::Impl::sync() {
 
 Status DiskStore::Impl::read(RecordId record, std::span<std::byte> out) {
   std::optional<RecordPlace> place;
+  bool missing = false;  // the file: another process that writes the folder has removed it
   // Compaction may move a record while it is read, and then removes the old segment: look again.
   for (int attempt = 0; attempt < 3; ++attempt) {
     {
@@ -213,8 +218,10 @@ Status DiskStore::Impl::read(RecordId record, std::span<std::byte> out) {
     const auto file = files_.open(path_of(place->segment), OpenMode::kRead);
     if (!file.ok()) {
       if (file.error().code != ErrorCode::kNotFound) return file.error();
+      missing = true;
       continue;
     }
+    missing = false;
     const auto got = (*file)->read_at(place->offset + kPageBytes, out);
     if (!got.ok()) {
       drop_damaged(record, *place);
@@ -231,6 +238,7 @@ Status DiskStore::Impl::read(RecordId record, std::span<std::byte> out) {
     if (!index_.place(record)) return make_error(ErrorCode::kNotFound, "the record is no longer on disk");
   }
   drop_damaged(record, *place);
+  if (missing) return make_error(ErrorCode::kNotFound, "the record is no longer on disk");
   return make_error(ErrorCode::kCorruptData,
                     "a record in " + path_of(place->segment) + " at " + std::to_string(place->offset) +
                         " is damaged; it is not used",
@@ -314,8 +322,9 @@ std::uint32_t DiskStore::stored(std::string_view name_space, const BlockKey& par
   return impl_->stored(name_space, parent, tokens);
 }
 Status DiskStore::append(std::string_view name_space, const BlockKey& parent, std::span<const TokenId> tokens,
-                         std::uint32_t first, std::span<const std::byte> payload) {
-  return impl_->append(name_space, parent, tokens, first, payload);
+                         std::uint32_t first, std::span<const std::byte> payload,
+                         std::span<const TokenId> before) {
+  return impl_->append(name_space, parent, tokens, first, payload, before);
 }
 Status DiskStore::sync() {
   return impl_->sync();

@@ -18,6 +18,8 @@
 // Crashes: every record stands for itself. A torn, flipped, foreign or orphaned one is skipped and counted,
 // never served. One process writes (a lock in the folder); a second one reads only.
 //
+// Recency is kept over a clean restart; after a kill, what was written last counts as used last.
+//
 // Threads: every member may be called from any thread. Index look-ups take a mutex for microseconds and do no
 // I/O; append(), sync(), read() do I/O without holding it. append() and sync() are called by one thread at a
 // time.
@@ -41,10 +43,11 @@ namespace kvasir::kv {
 
 struct DiskStoreOptions {
   std::string folder;                // made with mode 0700 where it is missing
-  std::string root_name;             // everything that KV depends on besides tokens, as for PrefixTree
+  std::string root_name;             // everything that KV depends on besides tokens, as for PrefixTree;
+                                     // at most 3072 bytes
   std::string label;                 // a person's word for it ("qwen2.5-coder-0.5b f16"), shown by `cache ls`
   std::size_t block_bytes = 0;       // of a full block's payload
-  std::uint64_t capacity_bytes = 0;  // 0: keep nothing new
+  std::uint64_t capacity_bytes = 0;  // 0: keep nothing new, and what is there (read-only, without a lock)
   std::uint32_t most_leaves = 0;     // conversations kept at most; 0: as many as fit
   std::uint64_t segment_bytes = std::uint64_t{256} << 20;
   bool read_only = false;  // do not even try for the lock
@@ -93,6 +96,8 @@ class DiskStore {
  public:
   // Scans what is there. A folder that cannot be made, read or locked, or that is on a read-only file system,
   // is no reason to fail: the store is then read-only or empty, and warning() says why, in one line.
+  // kInvalidArgument: no folder, no block size, or a root name that is too long. A store that reads only does
+  // not see what the writer appends later.
   static Result<std::unique_ptr<DiskStore>> open(FileSystem& files, DiskStoreOptions options);
   ~DiskStore();
   DiskStore(const DiskStore&) = delete;
@@ -110,17 +115,23 @@ class DiskStore {
                        std::span<const TokenId> tokens) const;
 
   // Appends a record: `payload` is the KV of tokens [first, tokens.size()), where first is what stored()
-  // said. A record that is there already, or whose parent or beginning is not, is silently not written. Makes
-  // room where the budget asks for it. kResourceExhausted, kIo: nothing is lost but this record, and writes
-  // stop for good after the first such error (warn once).
+  // said. A record that is there already, or whose parent or beginning is not, or whose namespace is longer
+  // than 256 bytes, or that the budget has no room for, is silently not written. Makes room where the budget
+  // asks for it. kResourceExhausted, kIo: nothing is lost but this record, and writes stop for good; later
+  // calls do nothing and succeed, so that every error that is returned is worth one warning.
+  //
+  // The parent's key alone names it. With `before`, all the tokens from the sequence's start to the block,
+  // they are compared with what is stored, so that a collision of keys costs a record that is not written;
+  // without it, KV of another sequence of the same namespace could follow the wrong parent.
   Status append(std::string_view name_space, const BlockKey& parent, std::span<const TokenId> tokens,
-                std::uint32_t first, std::span<const std::byte> payload);
-  // Makes what has been appended survive a loss of power.
+                std::uint32_t first, std::span<const std::byte> payload,
+                std::span<const TokenId> before = {});
+  // Makes what has been appended survive a loss of power. Errors as for append().
   Status sync();
 
   // Reads a record's whole payload (out.size() is its size) and checks it. kNotFound when it has been evicted
-  // meanwhile, kCorruptData when its checksum does not hold: it is dropped and counted, with all that
-  // continues it.
+  // meanwhile, kCorruptData when its checksum does not hold and kIo when it cannot be read: it is dropped and
+  // counted, with all that continues it.
   Status read(RecordId record, std::span<std::byte> out);
   std::size_t payload_bytes(RecordId record) const;  // 0 when it is gone
 
@@ -165,8 +176,9 @@ Result<DiskFolderReport> inspect_disk_folder(FileSystem& files, const std::strin
 // back. kUnavailable while another process writes the folder.
 Result<std::uint64_t> prune_disk_folder(FileSystem& files, const std::string& folder,
                                         std::uint64_t keep_bytes);
-// Writes every sound record into one file, and adds the sound records of such a file to a folder (those that
-// are there already are left out). Both return the number of records.
+// Writes every sound record into one new file, and adds the sound records of such a file to a folder (those
+// that are there already are left out; the next server that opens the folder keeps its budget). Both return
+// the number of records. kCorruptData: no export. kUnavailable while another process writes the folder.
 Result<std::uint64_t> export_disk_folder(FileSystem& files, const std::string& folder,
                                          const std::string& path);
 Result<std::uint64_t> import_disk_folder(FileSystem& files, const std::string& folder,

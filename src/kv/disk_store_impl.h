@@ -31,7 +31,7 @@ class DiskStore::Impl {
   std::uint32_t stored(std::string_view name_space, const BlockKey& parent,
                        std::span<const TokenId> tokens) const;
   Status append(std::string_view name_space, const BlockKey& parent, std::span<const TokenId> tokens,
-                std::uint32_t first, std::span<const std::byte> payload);
+                std::uint32_t first, std::span<const std::byte> payload, std::span<const TokenId> before);
   Status sync();
   Status read(RecordId record, std::span<std::byte> out);
   std::size_t payload_bytes(RecordId record) const;
@@ -68,7 +68,7 @@ class DiskStore::Impl {
   bool needs_segment(std::uint64_t extent) const;
   Status stop_writes(const Error& error);
   void drop_damaged(RecordId record, const RecordPlace& place);
-  void trim_leaves(RecordId keep);
+  void trim_leaves(std::optional<RecordId> keep);
 
   // Space (disk_store_space.cpp).
   bool make_room(std::uint64_t extent, const RecordHeader* header);
@@ -104,6 +104,7 @@ class DiskStore::Impl {
   bool folder_changed_ = false;
   bool damaged_reads_ = false;  // the scan did not see everything: nothing is cleaned up
   std::vector<Hole> rubbish_;   // found by the scan
+  std::vector<std::uint32_t> stillborn_;
   std::uint64_t relocated_bytes_ = 0;
 
   mutable std::mutex mutex_;

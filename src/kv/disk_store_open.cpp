@@ -20,6 +20,7 @@ void DiskStore::Impl::open() {
   scan_folder(*names);
   load_recency(files_, options_.folder, options_.root_name, index_);
   if (read_only_) return;
+  for (const std::uint32_t id : stillborn_) remove_segment(id);
   if (!damaged_reads_) {
     release(rubbish_);
     // Were a hole to come undone in a loss of power, an old header could cover what is appended from now on.
@@ -28,6 +29,7 @@ void DiskStore::Impl::open() {
   rubbish_.clear();
   continue_last_segment();
   (void)make_room(0, nullptr);
+  trim_leaves(std::nullopt);
 }
 
 // Makes and locks the folder; false, with a warning, where this process must not write.
@@ -84,6 +86,9 @@ void DiskStore::Impl::scan_one(std::uint32_t id) {
     segment.foreign = true;
     const auto allocated = (*file)->allocated();
     segment.dead = allocated.ok() ? *allocated : segment.end;
+    // The making of it was interrupted: nothing can be in it.
+    if (scan.kind == PageKind::kUnsound && scan.end <= kPageBytes && !scan.read_failed)
+      stillborn_.push_back(id);
     ++(scan.kind == PageKind::kUnsound ? counters_.skipped_torn : counters_.skipped_foreign);
     segments_[id] = segment;
     return;

@@ -65,6 +65,9 @@ DiskStore::Impl::Step DiskStore::Impl::next_step(std::uint64_t extent, const Rec
     if (!sparse || !mostly_empty(*sparse)) return {Step::Kind::kEnough, 0, {}};
     return {Step::Kind::kCompact, *sparse, {}};
   }
+  // One that was emptied while it was being written.
+  const auto emptiest = emptiest_segment();
+  if (emptiest && segments_.at(*emptiest).live == 0) return {Step::Kind::kRemove, *emptiest, {}};
   if (const auto foreign = oldest_foreign()) return {Step::Kind::kRemove, *foreign, {}};
   const auto keep = header != nullptr ? index_.continued_by(*header) : std::nullopt;
   if (!can_punch_) return step_without_punching(keep);
@@ -77,10 +80,7 @@ DiskStore::Impl::Step DiskStore::Impl::next_step(std::uint64_t extent, const Rec
 
 DiskStore::Impl::Step DiskStore::Impl::step_without_punching(std::optional<RecordId> keep) {
   const auto emptiest = emptiest_segment();
-  if (emptiest) {
-    if (segments_.at(*emptiest).live == 0) return {Step::Kind::kRemove, *emptiest, {}};
-    if (mostly_empty(*emptiest)) return {Step::Kind::kCompact, *emptiest, {}};
-  }
+  if (emptiest && mostly_empty(*emptiest)) return {Step::Kind::kCompact, *emptiest, {}};
   if (const auto gone = index_.evict(keep)) {
     ++counters_.evicted_records;
     return {Step::Kind::kAgain, 0, bury({*gone})};
