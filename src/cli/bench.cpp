@@ -133,6 +133,7 @@ int bench(const BenchOptions& options) {
   executor::NativeOptions native;
   native.pool = pool;
   native.precision = precision_of(options.model.precision);
+  native.kv_type = kv_type_of(options.model.kv_type);
   auto executor = executor::load_native(opened->file, native);
   if (!executor.ok()) return fail(executor.error());
   const executor::Description& d = (*executor)->describe();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "kernels/kv_type.h"
 #include "models/model.h"
 
 namespace kvasir::cli {
@@ -19,9 +20,11 @@ struct ModelOptions {
   std::uint64_t memory = 0;   // bytes; 0: from the machine
   std::uint32_t threads = 0;  // 0: every CPU this process may use
   std::string precision = "auto";
+  std::string kv_type = "f16";
 };
 
 models::Precision precision_of(const std::string& name);
+kernels::KvType kv_type_of(const std::string& name);
 void add_model_options(CLI::App& app, ModelOptions& options);
 
 // Each registers a subcommand; `exit_code` receives its result once the app has been parsed.

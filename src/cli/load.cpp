@@ -58,6 +58,7 @@ Result<std::unique_ptr<executor::Executor>> make_executor(
   native.pool = std::make_shared<ThreadPool>(options.threads != 0 ? options.threads : default_thread_count());
   native.progress = progress;
   native.precision = precision_of(options.precision);
+  native.kv_type = kv_type_of(options.kv_type);
   return executor::load_native(model.file, std::move(native));
 }
 
@@ -139,17 +140,18 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
                                                             static_cast<std::int64_t>(std::time(nullptr)));
   KVASIR_ASSIGN_OR_RETURN(auto runner, make_executor(model, options, executor, loaded->tokenizer, progress));
   const executor::Description& d = runner->describe();
-  loaded->fingerprint =
-      std::string("kvasir-") + kVersion + "-" + d.weights_id.substr(0, 8) + "-" + d.kernel_variant;
+  loaded->fingerprint = std::string("kvasir-") + kVersion + "-" + d.weights_id.substr(0, 8) + "-" +
+                        d.kernel_variant + "-" + d.kv_type;
   KVASIR_ASSIGN_OR_RETURN(engine::EngineOptions plan, plan_memory(d, options));
   if (options.context > d.context_length) {
     spdlog::warn("--ctx {} is more than the model's context; {} is used", options.context, d.context_length);
   }
   spdlog::info(
-      "{}: {} layers, {:.0f} MB of weights, kernels {}, context {} tokens, {:.1f} GB for the KV cache",
+      "{}: {} layers, {:.0f} MB of weights, kernels {}, context {} tokens, {:.1f} GB for the KV cache "
+      "({})",
       d.family, d.layers, static_cast<double>(d.weight_bytes) / 1e6,
       d.kernel_variant.empty() ? "none" : d.kernel_variant, plan.context_length,
-      static_cast<double>(plan.kv_bytes) / 1e9);
+      static_cast<double>(plan.kv_bytes) / 1e9, d.kv_type);
   KVASIR_ASSIGN_OR_RETURN(loaded->grammars, grammars.get());
   KVASIR_ASSIGN_OR_RETURN(loaded->engine, engine::Engine::create(std::move(runner), loaded->tokenizer, plan));
   return std::shared_ptr<const server::LoadedModel>(std::move(loaded));

@@ -21,11 +21,23 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
          "auto takes high for small models, which lose most by 8")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "standard", "high"}));
+  app.add_option(
+         "--kv-type", options.kv_type,
+         "How keys and values are cached: f16 loses nothing that shows; bf16 takes the same memory for "
+         "models whose keys are too large for f16, and is less precise; q8 takes about half the memory "
+         "and changes some answers, more so with models whose keys have large biases, like Qwen2")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f16", "bf16", "q8"}));
 }
 
 models::Precision precision_of(const std::string& name) {
   if (name == "high") return models::Precision::kHigh;
   return name == "standard" ? models::Precision::kStandard : models::Precision::kAuto;
+}
+
+kernels::KvType kv_type_of(const std::string& name) {
+  if (name == "bf16") return kernels::KvType::kBf16;
+  return name == "q8" ? kernels::KvType::kQ8 : kernels::KvType::kF16;
 }
 
 int fail(const Error& error) {

@@ -30,7 +30,7 @@ struct Description {
   std::size_t weight_bytes = 0;  // resident bytes of the packed weights
   std::string kernel_variant;    // for example "avx512vnni"; part of the cache's root key
   std::string precision;         // "standard" or "high"; part of the cache's root key
-  std::string kv_type;           // for example "f16"; part of the cache's root key
+  std::string kv_type;           // "f16", "bf16", "q8"; part of the cache's root key
   std::string weights_id;        // hash that names the weights; part of the cache's root key
   std::uint32_t rounding_version =
       0;  // bumped when the same tokens give other bits; part of the cache's root key

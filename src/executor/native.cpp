@@ -34,16 +34,19 @@ std::string weights_id(const weights::GgufFile& file) {
   return text.data();
 }
 
-// Every head of every layer holds K [head_dim][64 tokens], then V [64 tokens][head_dim] (kernels.h).
+// The parts of every head of every layer (kernels/kv_type.h), as regions.
 kv::BlockLayout kv_layout(const models::ModelConfig& c) {
-  const std::size_t element = sizeof(std::uint16_t);
+  const std::size_t element = kernels::kv_element_bytes(c.kv_type);
   const std::size_t key_row = kBlockTokens * element;
+  const std::size_t scales = kBlockTokens * sizeof(float);
+  const kernels::KvHeadLayout head = kernels::kv_head_layout(c.kv_type, c.head_dim);
   kv::BlockLayout layout;
-  for (std::size_t head = 0; head < c.layers * c.kv_heads; ++head) {
-    const std::size_t keys = head * c.kv_head_block_bytes();
-    const std::size_t values = keys + c.head_dim * key_row;
-    layout.push_back({keys, c.head_dim, key_row, element});
-    layout.push_back({values, 1, c.head_dim * key_row, c.head_dim * element});
+  for (std::size_t i = 0; i < c.layers * c.kv_heads; ++i) {
+    const std::size_t at = i * head.bytes;
+    layout.push_back({at, c.head_dim, key_row, element});
+    layout.push_back({at + head.values, 1, c.head_dim * key_row, c.head_dim * element});
+    if (head.key_scales == head.bytes) continue;
+    layout.push_back({at + head.key_scales, 2, scales, sizeof(float)});  // of K, then of V
   }
   return layout;
 }
@@ -105,7 +108,7 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Ggu
   const kernels::KernelTable& table = options.kernels != nullptr ? *options.kernels : kernels::kernels();
   const std::string id = weights_id(*file);
   KVASIR_ASSIGN_OR_RETURN(auto model, models::load_model(file, {options.pool.get(), &table, options.precision,
-                                                                options.progress}));
+                                                                options.kv_type, options.progress}));
   const models::ModelConfig& c = model->config();
   Description d;
   d.family = c.family;
@@ -118,7 +121,7 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Ggu
   d.matrix_weights = model->matrix_weights();
   d.kernel_variant = std::string(table.name);
   d.precision = model->precision() == models::Precision::kHigh ? "high" : "standard";
-  d.kv_type = "f16";
+  d.kv_type = std::string(kernels::name_of(c.kv_type));
   d.weights_id = id;
   d.rounding_version = kRoundingVersion;
   d.exact = true;

@@ -16,6 +16,7 @@ struct NativeOptions {
   std::shared_ptr<ThreadPool> pool;               // shared by every engine of the process
   const kernels::KernelTable* kernels = nullptr;  // null: the process's choice
   models::Precision precision = models::Precision::kAuto;
+  kernels::KvType kv_type = kernels::KvType::kF16;
   std::function<void(double)> progress;  // 0..1 while weights are repacked; on the calling thread
 };
 

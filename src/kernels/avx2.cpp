@@ -9,8 +9,9 @@
 #include "kernels/simd_avx2.h"
 
 #define KVASIR_SIMD avx2
+#include "kernels/generic/kv_store.h"
 #include "kernels/generic/rows.h"
-// rows.h first: attention uses its exp.
+// Those first: attention uses them.
 #include "kernels/generic/attention.h"
 #include "kernels/generic/limits.h"
 #include "kernels/generic/matmul.h"

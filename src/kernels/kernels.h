@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "base/types.h"
+#include "kernels/kv_type.h"
 #include "kernels/packed.h"
 
 namespace kvasir::kernels {
@@ -39,10 +40,7 @@ struct MatmulOutput {
   bool accumulate = false;      // add to what y holds (residual connections)
 };
 
-// Attention of one KV head over a paged cache.
-//
-// A KV block of one layer and one KV head is K as f16 [head_dim][kBlockTokens] (transposed: lanes own keys),
-// then V as f16 [kBlockTokens][head_dim] (lanes own dimensions).
+// Attention of one KV head over a paged cache; kv_type.h says what is in a KV block.
 struct AttentionInput {
   const float* q = nullptr;        // (query rows, head_dim), rotated, already multiplied by the softmax scale
   std::size_t q_token_stride = 0;  // floats between the same head of consecutive tokens
@@ -51,6 +49,7 @@ struct AttentionInput {
   std::size_t heads = 0;       // query heads that share this KV head
   std::uint32_t position = 0;  // of the first token; token t sees keys [0, position + t]
   std::size_t head_dim = 0;    // a multiple of 16, at most 256
+  KvType kv_type = KvType::kF16;
   const std::byte* kv_base = nullptr;
   std::size_t kv_block_bytes = 0;
   std::size_t kv_offset = 0;  // of this layer and head inside a block
@@ -94,7 +93,8 @@ struct KernelTable {
                            std::size_t head_dim);  // pairs (2i, 2i + 1)
   void (*scale)(float* x, float factor, std::size_t n);
   // Writes one token's k and v (head_dim each) into place `slot` of a KV block of this layer and head.
-  void (*store_kv)(const float* k, const float* v, std::size_t head_dim, std::size_t slot, std::byte* block);
+  void (*store_kv)(KvType type, const float* k, const float* v, std::size_t head_dim, std::size_t slot,
+                   std::byte* block);
   // States of all rows (tokens x heads, token-major) over the keys of blocks [first_block, last_block), which
   // lie in one segment. Rows that see none of them get the empty state (l = 0).
   void (*attention_segment)(const AttentionInput& in, std::size_t first_block, std::size_t last_block,

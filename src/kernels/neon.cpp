@@ -6,8 +6,9 @@
 #include "kernels/simd_neon.h"
 
 #define KVASIR_SIMD neon
+#include "kernels/generic/kv_store.h"
 #include "kernels/generic/rows.h"
-// rows.h first: attention uses its exp.
+// Those first: attention uses them.
 #include "kernels/generic/attention.h"
 #include "kernels/generic/limits.h"
 #include "kernels/generic/matmul.h"

@@ -92,6 +92,14 @@ inline void store_f16(void* p, F a) {
   auto* h = static_cast<std::uint16_t*>(p);
   for (int i = 0; i < 4; ++i) vst1_u16(h + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(a.v[i])));
 }
+inline void store_bf16(void* p, F a) {
+  auto* h = static_cast<std::uint16_t*>(p);
+  for (int i = 0; i < 4; ++i) {
+    const uint32x4_t bits = vreinterpretq_u32_f32(a.v[i]);
+    const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    vst1_u16(h + 4 * i, vshrn_n_u32(vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7FFF)), odd), 16));
+  }
+}
 inline F load_u8(const void* p) {
   const uint8x16_t x = vld1q_u8(static_cast<const std::uint8_t*>(p));
   const uint16x8_t low = vmovl_u8(vget_low_u8(x));

@@ -100,6 +100,11 @@ inline void store_f16(void* p, const F& a) {
   for (int i = 0; i < 16; ++i) h[i] = f32_to_f16(a.v[i]);
   std::memcpy(p, h, sizeof(h));
 }
+inline void store_bf16(void* p, const F& a) {
+  std::uint16_t h[16];
+  for (int i = 0; i < 16; ++i) h[i] = f32_to_bf16(a.v[i]);
+  std::memcpy(p, h, sizeof(h));
+}
 inline F load_u8(const void* p) {
   const auto* b = static_cast<const std::uint8_t*>(p);
   return map([&](int i) { return static_cast<float>(b[i]); });

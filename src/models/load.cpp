@@ -120,6 +120,7 @@ Result<ModelConfig> read_config(const GgufFile& file) {
 
 Result<std::unique_ptr<Model>> load_model(std::shared_ptr<const GgufFile> file, const LoadOptions& options) {
   KVASIR_ASSIGN_OR_RETURN(ModelConfig config, read_config(*file));
+  config.kv_type = options.kv_type;
   const Family* family = find_family(config.family);
   return family->load(std::move(file), std::move(config), options);
 }

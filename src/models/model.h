@@ -30,11 +30,11 @@ struct ModelConfig {
   std::size_t context = 0;  // tokens that the model was trained for
   float norm_epsilon = 0;
   float rope_base = 0;
-  float rope_scale = 1;  // linear position scaling: positions are multiplied by it
+  float rope_scale = 1;                             // linear position scaling: positions are multiplied by it
+  kernels::KvType kv_type = kernels::KvType::kF16;  // chosen by who loads the model
 
-  std::size_t kv_head_block_bytes() const {
-    return 2 * head_dim * kBlockTokens * sizeof(std::uint16_t);
-  }  // K and V
+  // Of K and V of one layer and KV head.
+  std::size_t kv_head_block_bytes() const { return kernels::kv_head_layout(kv_type, head_dim).bytes; }
   std::size_t kv_block_bytes() const { return layers * kv_heads * kv_head_block_bytes(); }
 };
 
@@ -76,6 +76,7 @@ struct LoadOptions {
   ThreadPool* pool = nullptr;                     // not owned; outlives the model
   const kernels::KernelTable* kernels = nullptr;  // null: kernels::kernels()
   Precision precision = Precision::kAuto;
+  kernels::KvType kv_type = kernels::KvType::kF16;
   std::function<void(double)> progress;  // 0..1, on the calling thread; may be empty
 };
 

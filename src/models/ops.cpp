@@ -138,7 +138,7 @@ void Ops::rope_and_store(const Batch& batch, const ModelConfig& config, bool int
           batch.kv_base + index_of(s.blocks[position / kBlockTokens]) * config.kv_block_bytes();
       for (std::size_t h = 0; h < config.kv_heads; ++h) {
         rotate(k.row(r) + h * d, cos, sin, d);
-        table_.store_kv(k.row(r) + h * d, v.row(r) + h * d, d, position % kBlockTokens,
+        table_.store_kv(config.kv_type, k.row(r) + h * d, v.row(r) + h * d, d, position % kBlockTokens,
                         block + (layer * config.kv_heads + h) * config.kv_head_block_bytes());
       }
     });
@@ -196,6 +196,7 @@ void Ops::run_unit(const Unit& unit, const Batch& batch, const ModelConfig& conf
   in.heads = group;
   in.position = unit.span->start + static_cast<std::uint32_t>(unit.first_token);
   in.head_dim = d;
+  in.kv_type = config.kv_type;
   in.kv_base = batch.kv_base;
   in.kv_block_bytes = config.kv_block_bytes();
   in.kv_offset = (layer * config.kv_heads + unit.kv_head) * config.kv_head_block_bytes();

@@ -33,7 +33,7 @@ TEST(ScriptedKvLayout, CoversEachByteOnce) {
 
 class NativeKvLayout : public testing::TestWithParam<Case> {
  protected:
-  Executor& executor() { return model(GetParam().path, kernels::available_kernels().back(), 2); }
+  Executor& executor() { return model(GetParam(), kernels::available_kernels().back(), 2); }
 };
 
 INSTANTIATE_TEST_SUITE_P(Models, NativeKvLayout, testing::ValuesIn(real_models()), case_name);

@@ -6,11 +6,12 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
-#include <map>
+#include <list>
 #include <memory>
 #include <random>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "executor/native.h"
@@ -50,19 +51,27 @@ inline Golden read_golden(const std::string& name) {
   return g;
 }
 
-// Loading takes a second: each model is loaded once for each kernel variant and thread count.
-inline Executor& model(const std::string& path, const kernels::KernelTable* table, std::size_t threads) {
-  static std::map<std::tuple<std::string, std::string_view, std::size_t>, std::unique_ptr<Executor>> loaded;
-  auto& slot = loaded[{path, table->name, threads}];
-  if (!slot) {
-    auto file = weights::GgufFile::open(path);
-    EXPECT_TRUE(file.ok()) << file.error().message << " (make models)";
-    auto executor =
-        load_native(*file, {std::make_shared<ThreadPool>(threads), table, models::Precision::kStandard, {}});
-    EXPECT_TRUE(executor.ok()) << executor.error().message;
-    slot = std::move(executor).value();
+// Loading takes a second and the weights' size: the last few that were asked for stay.
+inline Executor& model(const std::string& path, const NativeOptions& options, std::size_t threads) {
+  constexpr std::size_t kKept = 4;
+  using Key =
+      std::tuple<std::string, const kernels::KernelTable*, models::Precision, kernels::KvType, std::size_t>;
+  static std::list<std::pair<Key, std::unique_ptr<Executor>>> loaded;
+  const Key key{path, options.kernels, options.precision, options.kv_type, threads};
+  const auto found = std::ranges::find(loaded, key, [](const auto& entry) { return entry.first; });
+  if (found != loaded.end()) {
+    loaded.splice(loaded.begin(), loaded, found);
+    return *loaded.front().second;
   }
-  return *slot;
+  if (loaded.size() == kKept) loaded.pop_back();
+  auto file = weights::GgufFile::open(path);
+  EXPECT_TRUE(file.ok()) << file.error().message << " (make models)";
+  NativeOptions with_pool = options;
+  with_pool.pool = std::make_shared<ThreadPool>(threads);
+  auto executor = load_native(*file, std::move(with_pool));
+  EXPECT_TRUE(executor.ok()) << executor.error().message;
+  loaded.emplace_front(key, std::move(executor).value());
+  return *loaded.front().second;
 }
 
 // KV memory with a block table of its own for each sequence, in shuffled places.
@@ -126,14 +135,26 @@ inline std::vector<TokenId> golden_prompt(const std::string& name, std::size_t n
 struct Case {
   std::string name;  // of the golden file
   std::string path;
+  kernels::KvType kv_type = kernels::KvType::kF16;
 };
 
+// Both models with the default type of KV, and the smaller one with each that a user can choose.
 inline std::vector<Case> real_models() {
-  return {{"smollm2", test::smollm2()}, {"qwen2.5-coder", test::qwen_coder()}};
+  std::vector<Case> cases{{"qwen2.5-coder", test::qwen_coder()}};
+  for (const auto type : {kernels::KvType::kF16, kernels::KvType::kBf16, kernels::KvType::kQ8}) {
+    cases.push_back({"smollm2", test::smollm2(), type});
+  }
+  return cases;
 }
 
 inline std::string case_name(const testing::TestParamInfo<Case>& info) {
-  return info.param.name == "smollm2" ? "SmolLM2" : "Qwen2_5_Coder";
+  return (info.param.name == "smollm2" ? "SmolLM2_" : "Qwen2_5_Coder_") +
+         std::string(kernels::name_of(info.param.kv_type));
+}
+
+// 8-bit activations, so that what must be exact is exact where it is hardest.
+inline Executor& model(const Case& c, const kernels::KernelTable* table, std::size_t threads) {
+  return model(c.path, {{}, table, models::Precision::kStandard, c.kv_type, {}}, threads);
 }
 
 }  // namespace kvasir::executor

@@ -48,7 +48,7 @@ Fidelity compare(const Golden& g, const std::vector<float>& logits, std::size_t 
 class NativeExecutor : public testing::TestWithParam<Case> {
  protected:
   Executor& best(std::size_t threads = 2) {
-    return model(GetParam().path, kernels::available_kernels().back(), threads);
+    return model(GetParam(), kernels::available_kernels().back(), threads);
   }
   std::vector<TokenId> prompt(std::size_t n) { return golden_prompt(GetParam().name, n); }
 };
@@ -56,6 +56,7 @@ class NativeExecutor : public testing::TestWithParam<Case> {
 INSTANTIATE_TEST_SUITE_P(Models, NativeExecutor, testing::ValuesIn(real_models()), case_name);
 
 TEST_P(NativeExecutor, LogitsAreNoFurtherFromTheJudgeThanLlamaCpps) {
+  if (GetParam().kv_type != kernels::KvType::kF16) GTEST_SKIP() << "kv_quality_test.cpp measures the others";
   const Golden g = read_golden(GetParam().name);
   const Fidelity f = compare(g, whole(best(), g.tokens), best().describe().vocab_size);
   std::printf("%s: KL %.6f (llama.cpp %.6f), top-1 %.4f (llama.cpp %.4f)\n", GetParam().name.c_str(), f.kl,
@@ -65,12 +66,10 @@ TEST_P(NativeExecutor, LogitsAreNoFurtherFromTheJudgeThanLlamaCpps) {
 }
 
 TEST_P(NativeExecutor, HighPrecisionGivesTheJudgesLogits) {
+  if (GetParam().kv_type != kernels::KvType::kF16) GTEST_SKIP() << "kv_quality_test.cpp measures the others";
   const Golden g = read_golden(GetParam().name);
-  auto file = weights::GgufFile::open(GetParam().path);
-  ASSERT_TRUE(file.ok());
-  auto high = load_native(*file, {std::make_shared<ThreadPool>(2), nullptr, models::Precision::kHigh, {}});
-  ASSERT_TRUE(high.ok());
-  const Fidelity f = compare(g, whole(**high, g.tokens), (*high)->describe().vocab_size);
+  Executor& high = model(GetParam().path, {{}, nullptr, models::Precision::kHigh, GetParam().kv_type, {}}, 2);
+  const Fidelity f = compare(g, whole(high, g.tokens), high.describe().vocab_size);
   EXPECT_LE(f.kl, g.llama_kl / 4);
   EXPECT_GE(f.top1, 0.99);
 }
@@ -146,7 +145,7 @@ TEST_P(NativeExecutor, EveryKernelVariantIsExactAndAgrees) {
   const auto expected = whole(best(), tokens);
   for (const kernels::KernelTable* table : kernels::available_kernels()) {
     if (table->name == "scalar" && GetParam().name != "smollm2") continue;  // minutes on the larger model
-    Executor& e = model(GetParam().path, table, 2);
+    Executor& e = model(GetParam(), table, 2);
     const std::size_t vocab = e.describe().vocab_size;
     const std::size_t n = table->name == "scalar" ? 20 : tokens.size();
     const std::vector<TokenId> part(tokens.begin(), tokens.begin() + static_cast<long>(n));

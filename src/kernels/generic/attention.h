@@ -14,39 +14,6 @@ namespace {
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr int kKeyVectors = static_cast<int>(kBlockTokens / 16);
 
-void store_kv(const float* k, const float* v, std::size_t head_dim, std::size_t slot, std::byte* block) {
-  // Finite always: an infinity in a later token's V must not reach an earlier row through 0 * inf.
-  const F limit = set1(65504.0F);
-  const F low = set1(-65504.0F);
-  auto* keys = reinterpret_cast<std::uint16_t*>(block);
-  auto* values = keys + head_dim * kBlockTokens;
-  for (std::size_t i = 0; i < head_dim; i += 16) {
-    std::uint16_t lanes[16];
-    store_f16(lanes, min(max(load(k + i), low), limit));
-    for (std::size_t j = 0; j < 16; ++j) keys[(i + j) * kBlockTokens + slot] = lanes[j];
-    store_f16(values + slot * head_dim + i, min(max(load(v + i), low), limit));
-  }
-}
-
-// One KV block as floats, in scratch: k [head_dim][64], v [64][head_dim].
-struct FloatBlock {
-  float* k;
-  float* v;
-};
-
-inline void widen(const std::byte* block, std::size_t head_dim, int keys, const FloatBlock& out) {
-  const auto* k = reinterpret_cast<const std::uint16_t*>(block);
-  const auto* v = k + head_dim * kBlockTokens;
-  const std::size_t vectors = static_cast<std::size_t>(keys + 15) / 16;
-  for (std::size_t d = 0; d < head_dim; ++d) {
-    for (std::size_t i = 0; i < vectors; ++i) {
-      store(out.k + d * kBlockTokens + 16 * i, load_f16(k + d * kBlockTokens + 16 * i));
-    }
-  }
-  for (std::size_t i = 0; i < static_cast<std::size_t>(keys) * head_dim; i += 16)
-    store(out.v + i, load_f16(v + i));
-}
-
 template <int R>
 struct Tile {
   const float* q[R];
@@ -222,8 +189,8 @@ void attention_segment(const AttentionInput& in, std::size_t first_block, std::s
   for (std::size_t b = first_block; b < last_block; ++b) {
     const auto keys = std::min<std::int64_t>(end - static_cast<std::int64_t>(b * kBlockTokens), kBlockTokens);
     if (keys <= 0) break;
-    widen(in.kv_base + index_of(in.blocks[b]) * in.kv_block_bytes + in.kv_offset, in.head_dim,
-          static_cast<int>(keys), block);
+    widen(in.kv_type, in.kv_base + index_of(in.blocks[b]) * in.kv_block_bytes + in.kv_offset, in.head_dim,
+          static_cast<std::size_t>(keys), block);
     std::size_t row = 0;
     for (; row + kAttentionRows <= rows; row += kAttentionRows)
       attend_rows<kAttentionRows>(in, row, b, block, states);
