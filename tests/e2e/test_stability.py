@@ -19,6 +19,7 @@ TURNS = 10
 REPLY = 'I look at naïve 漢字, turn %d. \n<tool_call>\n{"name": "get_weather", "arguments": {"city":"Oslo", "days": 2}}\n</tool_call>'
 RULES = [{"reply": "It is cold."}]
 RULES += [{"when": f"question {i} ", "reply": REPLY % i} for i in range(TURNS)]
+RULES += [{"when": "slowly", "reply": "one two three four five six seven eight", "delay_ms_per_step": 700}]
 RULES += [{"when": "degrees", "reply": "\nIt is 4 degrees.\n"}]
 
 
@@ -137,8 +138,7 @@ def test_anthropic(stable, ask, way):
         assert send().content[0].text.strip() == "It is 4 degrees."
 
 
-def test_cut_and_cancelled_answers(stable):
-    """An answer that max_tokens cut, and one that the client stopped, go on as they are."""
+def test_answer_cut_by_max_tokens(stable):
     messages = [{"role": "user", "content": "cut question 3 of mine"}]
     cut = stable.post("/v1/chat/completions", {"messages": messages, "temperature": 0, "max_tokens": 5}).json()
     assert cut["choices"][0]["finish_reason"] == "length"
@@ -146,6 +146,23 @@ def test_cut_and_cancelled_answers(stable):
     after = stable.post("/v1/chat/completions", {"messages": messages, "temperature": 0}).json()
     usage = after["usage"]
     assert usage["prompt_tokens_details"]["cached_tokens"] >= cut["usage"]["prompt_tokens"] + 5 - 1
+
+
+def test_answer_that_the_client_stopped(stable):
+    messages = [{"role": "user", "content": "count slowly"}]
+    body = {"model": "default", "messages": messages, "temperature": 0, "stream": True}
+    text = ""
+    with httpx.stream("POST", stable.url + "/v1/chat/completions", json=body, timeout=60) as reply:
+        for line in reply.iter_lines():
+            if line.startswith("data: {"):
+                text += json.loads(line[6:])["choices"][0]["delta"].get("content") or ""
+            if "two" in text:
+                break
+    stable.wait_metric("kvasir:requests_cancelled_total", lambda count: count >= 1)
+    before = stable.metric("kvasir:replayed_tokens_total")
+    messages += [{"role": "assistant", "content": text.strip()}, {"role": "user", "content": "go on"}]
+    stable.post("/v1/chat/completions", {"messages": messages, "temperature": 0})
+    assert stable.metric("kvasir:replayed_tokens_total") > before
 
 
 def test_reported(stable):
