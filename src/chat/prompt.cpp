@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "chat/json_text.h"
+
 namespace kvasir::chat {
 namespace {
 
@@ -24,19 +26,13 @@ std::string_view role_name(Role role) {
 json::object tool_json(const Tool& tool) {
   json::object function{{"name", tool.name}};
   if (!tool.description.empty()) function["description"] = tool.description;
-  function["parameters"] =
+  json::value parameters =
       tool.parameters.is_object()
           ? tool.parameters
           : json::value(json::object{{"type", "object"}, {"properties", json::object()}});
+  normalise_numbers(parameters);
+  function["parameters"] = std::move(parameters);
   return {{"type", "function"}, {"function", std::move(function)}};
-}
-
-// Arguments as an object, which is what templates write out; the bare string where they are no JSON object.
-json::value arguments_json(const std::string& arguments) {
-  if (arguments.find_first_not_of(" \t\r\n") == std::string::npos) return json::object();
-  boost::system::error_code failed;
-  json::value value = json::parse(arguments, failed);
-  return failed || !value.is_object() ? json::value(arguments) : value;
 }
 
 std::string joined(const std::string& first, const std::string& second) {
@@ -128,7 +124,7 @@ void write_out_tools(const Conversation& conversation, const ToolFormat& format,
     }
     for (const ToolCall& call : std::exchange(message.tool_calls, {})) {
       if (!message.content.empty()) message.content += format.separator;
-      message.content += write_call(format, call.name, json::serialize(arguments_json(call.arguments)));
+      message.content += write_call(format, call.name, json::serialize(arguments_object(call.arguments)));
     }
     written.push_back(std::move(message));
   }
@@ -154,7 +150,7 @@ json::object message_json(const Message& message) {
   if (!message.tool_calls.empty()) {
     json::array calls;
     for (const ToolCall& call : message.tool_calls) {
-      json::object function{{"name", call.name}, {"arguments", arguments_json(call.arguments)}};
+      json::object function{{"name", call.name}, {"arguments", arguments_object(call.arguments)}};
       calls.push_back(json::object{{"type", "function"}, {"id", call.id}, {"function", std::move(function)}});
     }
     object["tool_calls"] = std::move(calls);
@@ -199,24 +195,67 @@ PromptRenderer::PromptRenderer(std::shared_ptr<const text::ChatTemplate> chat_te
     : template_(std::move(chat_template)), tokenizer_(std::move(tokenizer)), now_(now_unix_seconds) {
   traits_ = probe_template([this](const json::object& context) { return render_context(context); },
                            template_->source());
+  joiner_ = TurnJoiner(probe_turns(renderer(), *tokenizer_), traits_.reasoning);
 }
 
 Result<std::string> PromptRenderer::render_context(const json::object& context) const {
   return template_->render(json::serialize(context), now_);
 }
 
-Result<RenderedPrompt> PromptRenderer::render(const Conversation& conversation) const {
+Result<std::string> PromptRenderer::render_text(const Conversation& conversation,
+                                                bool add_generation_prompt) const {
   json::object context = template_context(conversation, traits_);
   const auto special = [this](TokenId id) {
     return id == kNoToken ? std::string() : std::string(tokenizer_->bytes(id));
   };
+  context["add_generation_prompt"] = add_generation_prompt;
   context["bos_token"] = special(tokenizer_->bos());
   context["eos_token"] = special(tokenizer_->eos());
-  KVASIR_ASSIGN_OR_RETURN(std::string text, render_context(context));
+  return render_context(context);
+}
+
+RenderTurns PromptRenderer::renderer() const {
+  return [this](const Conversation& conversation, bool add_generation_prompt) {
+    return render_text(conversation, add_generation_prompt);
+  };
+}
+
+std::vector<ReplayTurn> PromptRenderer::known_turns(const Conversation& conversation,
+                                                    ReplaySource replay) const {
+  std::vector<ReplayTurn> turns;
+  if (replay.table == nullptr || !joiner_.boundaries().keeps_turns) return turns;
+  ReplayContext before;
+  for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
+    const Message& message = conversation.messages[i];
+    if (message.role == Role::kAssistant) {
+      auto entry = replay.table->find(replay_key(replay.cache_namespace, before, message));
+      if (entry) turns.push_back({i, std::move(entry)});
+    }
+    before.add(message);
+  }
+  return turns;
+}
+
+Result<RenderedPrompt> PromptRenderer::render(const Conversation& conversation, ReplaySource replay) const {
   RenderedPrompt prompt;
-  prompt.tokens = tokenizer_->encode(text, text::SpecialText::kParse);
-  prompt.opens_reasoning = ends_with_open_thought(text, traits_.reasoning);
-  prompt.text = std::move(text);
+  KVASIR_ASSIGN_OR_RETURN(prompt.text, render_text(conversation, true));
+  prompt.opens_reasoning = ends_with_open_thought(prompt.text, traits_.reasoning);
+  prompt.recordable = joiner_.ends_with_opening(prompt.text);
+  const auto cut = joiner_.cut(conversation, prompt.text, known_turns(conversation, replay), renderer());
+  if (cut) {
+    const std::vector<std::string_view> pieces = cut->pieces();
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const auto piece = tokenizer_->encode(pieces[i], text::SpecialText::kParse);
+      prompt.tokens.insert(prompt.tokens.end(), piece.begin(), piece.end());
+      if (i == cut->turns.size()) break;
+      const std::vector<TokenId>& sampled = cut->turns[i].turn.entry->tokens;
+      prompt.tokens.insert(prompt.tokens.end(), sampled.begin(), sampled.end());
+      prompt.replayed_tokens += static_cast<std::uint32_t>(sampled.size());
+      prompt.replayed.push_back(cut->turns[i].turn);
+    }
+  } else {
+    prompt.tokens = tokenizer_->encode(prompt.text, text::SpecialText::kParse);
+  }
   if (prompt.tokens.empty()) {
     return make_error(ErrorCode::kInvalidArgument, "the conversation renders to an empty prompt", "messages");
   }

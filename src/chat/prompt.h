@@ -5,6 +5,10 @@
 // order, white space, numbers and escapes inside JSON are normalised, and what stands earlier in the
 // conversation never depends on what comes later. tool_choice does not change the prompt, so that switching
 // it keeps the cached prefix.
+//
+// One exception: an assistant turn that a ReplayTable knows stands as the tokens that were sampled for it,
+// wherever the template keeps it as it was generated (turn_join.h). So the prompt of a turn, and the answer
+// to it, are exactly how the next prompt begins.
 
 #include <memory>
 #include <string>
@@ -13,7 +17,9 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "chat/conversation.h"
+#include "chat/replay_table.h"
 #include "chat/tool_format.h"
+#include "chat/turn_join.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -24,6 +30,23 @@ struct RenderedPrompt {
   std::vector<TokenId> tokens;
   bool opens_reasoning =
       false;  // the template has written the opening tag: the answer begins inside a thought
+  // The answer to this prompt may come back as sampled tokens: it is worth recording.
+  bool recordable = false;
+  std::vector<ReplayTurn> replayed;   // the turns that stand as sampled tokens
+  std::uint32_t replayed_tokens = 0;  // of `tokens`
+};
+
+// Where in a prompt's tokens something begins. Names are "tools", "system" (a system turn at the front) and
+// "messages[I]", by index in Conversation::messages.
+struct PromptPart {
+  std::string name;
+  std::uint32_t first_token = 0;
+};
+
+// Where to look turns up. A null table: nowhere.
+struct ReplaySource {
+  ReplayTable* table = nullptr;
+  std::string_view cache_namespace;
 };
 
 // The template's context for `conversation`, fitted to what the template can do. Exposed for tests.
@@ -38,17 +61,26 @@ class PromptRenderer {
                  std::shared_ptr<const text::Tokenizer> tokenizer, std::int64_t now_unix_seconds);
 
   // kInvalidArgument with the template's own words where it refuses the conversation.
-  Result<RenderedPrompt> render(const Conversation& conversation) const;
+  Result<RenderedPrompt> render(const Conversation& conversation, ReplaySource replay = {}) const;
+
+  // Where the parts of `prompt` begin, which render() made of `conversation`: to tell what changed between
+  // two prompts. Costs three renders. Parts whose place is not certain are left out.
+  std::vector<PromptPart> parts(const Conversation& conversation, const RenderedPrompt& prompt) const;
 
   const TemplateTraits& traits() const { return traits_; }
+  const TurnJoiner& joiner() const { return joiner_; }
 
  private:
   Result<std::string> render_context(const boost::json::object& context) const;
+  Result<std::string> render_text(const Conversation& conversation, bool add_generation_prompt) const;
+  RenderTurns renderer() const;
+  std::vector<ReplayTurn> known_turns(const Conversation& conversation, ReplaySource replay) const;
 
   std::shared_ptr<const text::ChatTemplate> template_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   std::int64_t now_;
   TemplateTraits traits_;
+  TurnJoiner joiner_;
 };
 
 }  // namespace kvasir::chat

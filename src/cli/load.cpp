@@ -138,6 +138,7 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   KVASIR_ASSIGN_OR_RETURN(auto chat_template, text::ChatTemplate::compile(source.value_or(kChatMl)));
   loaded->renderer = std::make_unique<chat::PromptRenderer>(std::move(chat_template), loaded->tokenizer,
                                                             static_cast<std::int64_t>(std::time(nullptr)));
+  loaded->replay = std::make_shared<chat::ReplayTable>();
   KVASIR_ASSIGN_OR_RETURN(auto runner, make_executor(model, options, executor, loaded->tokenizer, progress));
   const executor::Description& d = runner->describe();
   loaded->fingerprint = std::string("kvasir-") + kVersion + "-" + d.weights_id.substr(0, 8) + "-" +

@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace kvasir::server {
 namespace {
 
@@ -86,7 +89,22 @@ void Answer::on_disconnect() {
   if (ended_) return;
   ended_ = true;
   cancel_all();
+  for (std::size_t choice = 0; choice < options_.recorders.size(); ++choice) record_cut_short(choice);
   spdlog::info("{} client went away after {:.2f} s", options_.label, seconds_since(received_));
+}
+
+// A client that stops an answer often keeps what it has of it. Only text can come back so: of anything that
+// the parser still holds, the client has seen nothing.
+void Answer::record_cut_short(std::size_t choice) {
+  const auto recorder = std::exchange(options_.recorders[choice], nullptr);
+  if (recorder == nullptr) return;
+  std::vector<chat::OutputEvent> held;
+  options_.parsers[choice]->finish(held);
+  const bool only_space = std::ranges::all_of(held, [](const chat::OutputEvent& event) {
+    const auto* text = std::get_if<chat::TextDelta>(&event);
+    return text != nullptr && text->text.find_first_not_of(" \t\r\n") == std::string::npos;
+  });
+  if (only_space) recorder->finish(held);
 }
 
 void Answer::on_event(std::size_t choice, engine::Event event) {
@@ -117,6 +135,7 @@ void Answer::on_text(std::size_t choice, const engine::Text& text) {
   } else {
     options_.parsers[choice]->feed(text.text, events);
   }
+  if (!options_.recorders.empty()) options_.recorders[choice]->add(text, events);
   send(options_.builder->output(choice, events, text.tokens));
 }
 
@@ -124,6 +143,10 @@ void Answer::on_finished(std::size_t choice, const engine::Finished& finished) {
   if (!options_.parsers.empty()) {
     std::vector<chat::OutputEvent> events;
     options_.parsers[choice]->finish(events);
+    if (!options_.recorders.empty()) {
+      // Before the client can come back with it.
+      std::exchange(options_.recorders[choice], nullptr)->finish(events);
+    }
     send(options_.builder->output(choice, events, {}));
   }
   send(options_.builder->finished(choice, finished));
@@ -157,9 +180,10 @@ void Answer::log(const engine::Finished& finished) const {
                           ? (u.completion_tokens - 1) / finished.decode_seconds
                           : 0;
   if (rate > 0) metrics_.token_seconds.observe(1 / rate);
-  spdlog::info("{} {} prompt tokens ({} cached, {:.2f} s), {} generated ({:.1f}/s), waited {:.2f} s",
-               options_.label, u.prompt_tokens, u.cached_tokens, finished.prefill_seconds,
-               u.completion_tokens, rate, finished.queue_seconds);
+  spdlog::info(
+      "{} {} prompt tokens ({} cached, {} replayed, {:.2f} s), {} generated ({:.1f}/s), waited {:.2f} s",
+      options_.label, u.prompt_tokens, u.cached_tokens, options_.replayed_tokens, finished.prefill_seconds,
+      u.completion_tokens, rate, finished.queue_seconds);
 }
 
 }  // namespace kvasir::server

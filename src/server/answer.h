@@ -13,6 +13,7 @@
 
 #include "api/response_builder.h"
 #include "chat/output_parser.h"
+#include "chat/turn_recorder.h"
 #include "engine/engine.h"
 #include "server/http_server.h"
 #include "server/server_metrics.h"
@@ -30,6 +31,9 @@ struct AnswerOptions {
   std::unique_ptr<api::ResponseBuilder> builder;
   // One a choice, or empty where the text is passed on as it is.
   std::vector<std::unique_ptr<chat::OutputParser>> parsers;
+  // One a choice, or empty where answers do not come back in later prompts. Needs parsers.
+  std::vector<std::unique_ptr<chat::TurnRecorder>> recorders;
+  std::uint32_t replayed_tokens = 0;  // of the prompt, for the log
 };
 
 class Answer : public std::enable_shared_from_this<Answer> {
@@ -50,6 +54,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void on_finished(std::size_t choice, const engine::Finished& finished);
   void on_failed(const Error& error);
   void on_disconnect();
+  void record_cut_short(std::size_t choice);
   void send(std::string bytes);
   void cancel_all();
   void log(const engine::Finished& finished) const;

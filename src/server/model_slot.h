@@ -14,19 +14,22 @@
 
 #include "base/error.h"
 #include "chat/prompt.h"
+#include "chat/replay_table.h"
 #include "engine/engine.h"
 #include "text/grammar.h"
 #include "text/tokenizer.h"
 
 namespace kvasir::server {
 
-// A loaded model and all that a request to it needs. Immutable but for the engine, which is thread-safe.
+// A loaded model and all that a request to it needs. Immutable but for the engine and the replay table, which
+// are thread-safe.
 struct LoadedModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<text::GrammarFactory> grammars;
   std::unique_ptr<chat::PromptRenderer> renderer;
   std::unique_ptr<engine::Engine> engine;
-  std::string fingerprint;  // of weights and build
+  std::shared_ptr<chat::ReplayTable> replay;  // not null
+  std::string fingerprint;                    // of weights and build
 };
 
 class ModelSlot {

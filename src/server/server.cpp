@@ -282,7 +282,8 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
     const auto model = model_for(parsed->options.model, Dialect::kAnthropic, exchange);
     if (!model) return;
-    const auto prompt = model->renderer->render(parsed->conversation);
+    const std::string cache_namespace = cache_namespace_of(parsed->options);
+    const auto prompt = model->renderer->render(parsed->conversation, {model->replay.get(), cache_namespace});
     if (!prompt.ok()) return exchange->respond(error_response(Dialect::kAnthropic, prompt.error()));
     exchange->respond(json_response(200, api::anthropic_count_body(prompt->tokens.size())));
   }
@@ -291,8 +292,10 @@ class Server::Impl {
                    const std::shared_ptr<Exchange>& exchange) {
     const auto model = model_for(request.options.model, dialect, exchange);
     if (!model) return;
-    const auto prompt = model->renderer->render(request.conversation);
+    const std::string cache_namespace = cache_namespace_of(request.options);
+    const auto prompt = model->renderer->render(request.conversation, {model->replay.get(), cache_namespace});
     if (!prompt.ok()) return exchange->respond(error_response(dialect, prompt.error()));
+    metrics_.replayed_tokens += prompt->replayed_tokens;
     const chat::TemplateTraits& traits = model->renderer->traits();
 
     AnswerOptions options;
@@ -307,6 +310,14 @@ class Server::Impl {
       requests.push_back(std::move(*engine_request));
       options.parsers.push_back(parser_for(request.conversation, traits, prompt->opens_reasoning, dialect));
     }
+    if (prompt->recordable) {
+      const chat::TurnRecorderOptions recording =
+          recorder_options(request.conversation, *model, cache_namespace, dialect);
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        options.recorders.push_back(std::make_unique<chat::TurnRecorder>(recording));
+      }
+    }
+    options.replayed_tokens = prompt->replayed_tokens;
     options.builder =
         dialect == Dialect::kAnthropic
             ? api::make_anthropic_response(response_options(request.options, *model, requests.size()))
@@ -315,6 +326,21 @@ class Server::Impl {
     options.stream = request.options.stream;
     options.label = label;
     launch(std::move(options), std::move(requests), *model, exchange);
+  }
+
+  static chat::TurnRecorderOptions recorder_options(const chat::Conversation& conversation,
+                                                    const LoadedModel& model,
+                                                    const std::string& cache_namespace, Dialect dialect) {
+    chat::TurnRecorderOptions options;
+    options.table = model.replay;
+    options.tokenizer = model.tokenizer;
+    options.cache_namespace = cache_namespace;
+    options.before = chat::context_of(conversation);
+    options.reasoning = model.renderer->traits().reasoning;
+    options.opening = model.renderer->joiner().boundaries().opening;
+    options.end = model.renderer->joiner().boundaries().end;
+    options.text_in_blocks = dialect == Dialect::kAnthropic;
+    return options;
   }
 
   static std::unique_ptr<chat::OutputParser> parser_for(const chat::Conversation& conversation,
@@ -369,6 +395,9 @@ class Server::Impl {
     launch(std::move(options), std::move(requests), *model, exchange);
   }
 
+  // What KV and sampled turns are kept apart by. Everything that one server holds is shared: it has one key.
+  static std::string cache_namespace_of(const api::GenerationOptions& /*options*/) { return {}; }
+
   static Result<engine::Request> engine_request_for(const api::GenerationOptions& options,
                                                     const std::vector<TokenId>& prompt, std::uint32_t answer,
                                                     const LoadedModel& model, Dialect dialect) {
@@ -386,6 +415,7 @@ class Server::Impl {
     request.logprobs = options.logprobs;
     request.ignore_eos = options.ignore_eos;
     request.use_cache = options.use_cache;
+    request.cache_namespace = cache_namespace_of(options);
     return request;
   }
 

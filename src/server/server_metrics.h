@@ -15,6 +15,7 @@ struct ServerMetrics {
   Histogram request_seconds{{0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300}};
   Histogram token_seconds{{0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1}};
   std::atomic<std::uint64_t> http_requests{0};
+  std::atomic<std::uint64_t> replayed_tokens{0};
 
   // `engine`: null while the model is loading.
   std::string text(const engine::Engine* engine) const;

@@ -68,7 +68,8 @@ TEST(TemplateTraits, SmolTemplateHasNoTools) {
   EXPECT_TRUE(traits.renders_mid_system);
 }
 
-// Oracle: the same conversation through transformers' apply_chat_template with the model's own template.
+// Oracle: the same conversation through transformers' apply_chat_template with the model's own template, its
+// numbers normalised (1.0 is 1).
 TEST(PromptRenderer, QwenToolTurnsRenderAsTheTemplateHasThem) {
   const std::string text = text_of(qwen_renderer(), weather());
   EXPECT_EQ(
@@ -81,7 +82,7 @@ TEST(PromptRenderer, QwenToolTurnsRenderAsTheTemplateHasThem) {
       "</tools>\n\nFor each function call, return a json object with function name and arguments within "
       "<tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": "
       "<args-json-object>}\n</tool_call><|im_end|>\n<|im_start|>user\nWeather in Oslo?<|im_end|>\n"
-      "<|im_start|>assistant\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"b\": 1.0, \"city\": "
+      "<|im_start|>assistant\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"b\": 1, \"city\": "
       "\"Oslo\"}}\n</tool_call><|im_end|>\n<|im_start|>user\n<tool_response>\n4 degrees\n</tool_response>"
       "<|im_end|>\n<|im_start|>assistant\n");
 }

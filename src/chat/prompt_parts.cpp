@@ -1,0 +1,140 @@
+// PromptRenderer::parts(): where things begin in a prompt that has been rendered.
+
+#include <algorithm>
+
+#include "chat/json_text.h"
+#include "chat/prompt.h"
+
+namespace kvasir::chat {
+namespace {
+
+constexpr char kEnd = 'P';
+
+// A prompt's text with marks for the replayed turns, and which token each byte outside them is in.
+class TokenMap {
+ public:
+  TokenMap(const CutPrompt& cut, const text::Tokenizer& tokenizer) {
+    std::size_t text = 0;
+    std::size_t token = 0;
+    const auto pieces = cut.pieces();
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const auto tokens = tokenizer.encode(pieces[i], text::SpecialText::kParse);
+      // A tokenizer that changes the text (Unicode normalisation) leaves no certain places in this piece.
+      if (tokenizer.decode(tokens, false) == pieces[i]) {
+        for (std::size_t t = 0, at = text; t < tokens.size(); ++t) {
+          at += tokenizer.bytes(tokens[t]).size();
+          ends_.push_back({at, token + t});
+        }
+        ranges_.push_back({text, text + pieces[i].size()});
+      }
+      token += tokens.size();
+      if (i == cut.turns.size()) break;
+      turns_.push_back(token);
+      token += cut.turns[i].turn.entry->tokens.size();
+      text = cut.turns[i].end;
+    }
+    tokens_ = token;
+  }
+
+  std::size_t tokens() const { return tokens_; }
+  std::size_t turn(std::size_t i) const { return turns_[i]; }
+  // The token that holds the byte at `offset` of the marked text.
+  std::optional<std::size_t> at(std::size_t offset) const {
+    const bool mapped = std::ranges::any_of(
+        ranges_, [offset](const auto& range) { return range.first <= offset && offset < range.second; });
+    if (!mapped) return {};
+    const auto found =
+        std::ranges::upper_bound(ends_, offset, {}, &std::pair<std::size_t, std::size_t>::first);
+    return found == ends_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+ private:
+  std::vector<std::pair<std::size_t, std::size_t>> ends_;    // text offset behind a token, the token
+  std::vector<std::pair<std::size_t, std::size_t>> ranges_;  // of the text, that ends_ covers
+  std::vector<std::size_t> turns_;                           // first token of each replayed turn
+  std::size_t tokens_ = 0;
+};
+
+// A mark behind the words of each message that has words of its own in the prompt.
+Conversation with_end_marks(Conversation conversation, const TurnJoiner& joiner) {
+  for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
+    Message& message = conversation.messages[i];
+    const std::string_view words = trim(message.content);
+    if (words.empty()) continue;
+    const auto end = static_cast<std::size_t>(words.data() - message.content.data()) + words.size();
+    message.content.insert(end, joiner.mark(kEnd, i));
+  }
+  return conversation;
+}
+
+// Takes the marks out of `text`; begins[i] is where message i's words begin in what is left, where that is
+// certain.
+std::vector<std::optional<std::size_t>> take_marks(std::string& text, const Conversation& conversation,
+                                                   const TurnJoiner& joiner) {
+  std::vector<std::optional<std::size_t>> begins(conversation.messages.size());
+  for (std::size_t i = 0; i < begins.size(); ++i) {
+    const std::string mark = joiner.mark(kEnd, i);
+    const std::size_t at = text.find(mark);
+    if (at == std::string::npos) continue;
+    text.erase(at, mark.size());
+    if (text.find(mark) != std::string::npos) return {};
+    const std::string_view words = trim(conversation.messages[i].content);
+    if (std::string_view(text).substr(0, at).ends_with(words)) begins[i] = at - words.size();
+  }
+  // A mark taken out moves those behind it; were they not in order, the places would be wrong.
+  std::size_t last = 0;
+  for (const auto& begin : begins) {
+    if (!begin) continue;
+    if (*begin < last) return {};
+    last = *begin;
+  }
+  return begins;
+}
+
+}  // namespace
+
+std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
+                                              const RenderedPrompt& prompt) const {
+  CutPrompt cut;
+  cut.marked = prompt.text;
+  if (!prompt.replayed.empty()) {
+    auto again = joiner_.cut(conversation, prompt.text, prompt.replayed, renderer());
+    if (!again || again->turns.size() != prompt.replayed.size()) return {};
+    cut = std::move(*again);
+  }
+  const TokenMap map(cut, *tokenizer_);
+  if (map.tokens() != prompt.tokens.size()) return {};
+
+  std::vector<PromptPart> found;
+  const auto add = [&found](std::string name, std::optional<std::size_t> token) {
+    if (token) found.push_back({std::move(name), static_cast<std::uint32_t>(*token)});
+  };
+  const Conversation turns_marked = with_marks(conversation, prompt.replayed, joiner_);
+  if (!conversation.tools.empty()) {
+    // The tools begin where the prompt would go on otherwise without them.
+    Conversation without = turns_marked;
+    without.tools.clear();
+    if (const auto text = render_text(without, true)) {
+      const auto differs = std::ranges::mismatch(cut.marked, *text);
+      add("tools", map.at(static_cast<std::size_t>(differs.in1 - cut.marked.begin())));
+    }
+  }
+  Result<std::string> text = render_text(with_end_marks(turns_marked, joiner_), true);
+  if (!text.ok()) return found;
+  const auto begins = take_marks(*text, turns_marked, joiner_);
+  // Only if the marks have changed nothing else.
+  if (begins.empty() || *text != cut.marked) return found;
+  std::size_t replayed = 0;
+  for (std::size_t i = 0; i < begins.size(); ++i) {
+    const bool system = i == 0 && conversation.messages[i].role == Role::kSystem;
+    const std::string name = system ? "system" : "messages[" + std::to_string(i) + "]";
+    if (replayed < cut.turns.size() && cut.turns[replayed].turn.message == i) {
+      add(name, map.turn(replayed++));
+    } else if (begins[i]) {
+      add(name, map.at(*begins[i]));
+    }
+  }
+  return found;
+}
+
+}  // namespace kvasir::chat
