@@ -231,6 +231,9 @@ GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   options.sampling.top_k = static_cast<std::int32_t>(body.integer("top_k", 0, kMost).value_or(0));
   options.stop = parse_stop(body, "stop_sequences", kStopStringsMax);
+  options.use_cache = body.boolean("cache_prompt").value_or(true);
+  options.explain_cache = body.boolean("explain_cache").value_or(false);
+  options.cache_salt = body.string("cache_salt").value_or("");
   options.stream = body.boolean("stream").value_or(false);
   if (const auto tokens = body.integer("max_tokens", 1, kMost)) {
     options.max_tokens = static_cast<std::uint32_t>(*tokens);

@@ -23,6 +23,9 @@ struct GenerationOptions {
   bool stream = false;
   bool include_usage = false;  // stream: a last chunk with the usage
   bool use_cache = true;
+  std::string cache_salt;       // requests of different salts share nothing (vLLM's name)
+  std::string cache_namespace;  // the server's, from key and salt
+  bool explain_cache = false;   // the response names what was not found in the cache
   bool ignore_eos = false;
 };
 

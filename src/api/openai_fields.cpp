@@ -87,6 +87,8 @@ GenerationOptions parse_openai_options(const Fields& body) {
     options.include_usage = stream->boolean("include_usage").value_or(false);
   }
   options.use_cache = body.boolean("cache_prompt").value_or(true);
+  options.explain_cache = body.boolean("explain_cache").value_or(false);
+  options.cache_salt = body.string("cache_salt").value_or("");
   options.ignore_eos = body.boolean("ignore_eos").value_or(false);
   return options;
 }

@@ -26,6 +26,7 @@ struct ChatOptions {
 
 void add_chat_options(CLI::App& app, ChatOptions& options) {
   add_model_options(app, options.model);
+  add_cache_options(app, options.model.cache);
   options.sampling.temperature = 0.7F;
   options.sampling.top_p = 0.95F;
   app.add_option("--system", options.system, "System prompt");

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "cli/cache_options.h"
 #include "kernels/kv_type.h"
 #include "models/model.h"
 
@@ -20,6 +21,7 @@ struct ModelOptions {
   std::uint64_t memory = 0;   // bytes; 0: from the machine
   std::uint32_t threads = 0;  // 0: every CPU this process may use
   std::string precision = "auto";
+  CacheOptions cache;
   std::string kv_type = "f16";
 };
 
@@ -29,6 +31,7 @@ void add_model_options(CLI::App& app, ModelOptions& options);
 
 // Each registers a subcommand; `exit_code` receives its result once the app has been parsed.
 void add_bench(CLI::App& app, int& exit_code);
+void add_cache(CLI::App& app, int& exit_code);
 void add_chat(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
 void add_serve(CLI::App& app, int& exit_code);

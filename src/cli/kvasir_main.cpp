@@ -14,12 +14,14 @@ int main(int argc, char** argv) {
       "  kvasir chat -m model.gguf                 talk in the terminal\n"
       "  kvasir run -m model.gguf \"Write a haiku\"  one answer\n"
       "  kvasir bench -m model.gguf                speed, as a share of this machine's limits\n"
+      "  kvasir cache ls                           what is kept on disk\n"
       "'kvasir COMMAND --help' explains a command.");
   int exit_code = 0;
   kvasir::cli::add_serve(app, exit_code);
   kvasir::cli::add_chat(app, exit_code);
   kvasir::cli::add_run(app, exit_code);
   kvasir::cli::add_bench(app, exit_code);
+  kvasir::cli::add_cache(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

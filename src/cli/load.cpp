@@ -138,7 +138,6 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   KVASIR_ASSIGN_OR_RETURN(auto chat_template, text::ChatTemplate::compile(source.value_or(kChatMl)));
   loaded->renderer = std::make_unique<chat::PromptRenderer>(std::move(chat_template), loaded->tokenizer,
                                                             static_cast<std::int64_t>(std::time(nullptr)));
-  loaded->replay = std::make_shared<chat::ReplayTable>();
   KVASIR_ASSIGN_OR_RETURN(auto runner, make_executor(model, options, executor, loaded->tokenizer, progress));
   const executor::Description& d = runner->describe();
   loaded->fingerprint = std::string("kvasir-") + kVersion + "-" + d.weights_id.substr(0, 8) + "-" +
@@ -154,7 +153,17 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
       d.kernel_variant.empty() ? "none" : d.kernel_variant, plan.context_length,
       static_cast<double>(plan.kv_bytes) / 1e9, d.kv_type);
   KVASIR_ASSIGN_OR_RETURN(loaded->grammars, grammars.get());
-  KVASIR_ASSIGN_OR_RETURN(loaded->engine, engine::Engine::create(std::move(runner), loaded->tokenizer, plan));
+  const std::string root = engine::cache_root(d, *loaded->tokenizer);
+  loaded->replay = open_replay_table(options.cache, root);
+  plan.disk_loads =
+      options.cache.loads == "always" ? engine::DiskLoads::kAlways : engine::DiskLoads::kMeasured;
+  plan.disk_min_tokens = options.cache.min_tokens;
+  plan.warn = [](const std::string& message) {
+    spdlog::warn("the cache on disk takes no more: {}", message);
+  };
+  auto disk = open_disk_store(options.cache, d, root, model.id + " " + d.kv_type);
+  KVASIR_ASSIGN_OR_RETURN(
+      loaded->engine, engine::Engine::create(std::move(runner), loaded->tokenizer, plan, std::move(disk)));
   return std::shared_ptr<const server::LoadedModel>(std::move(loaded));
 }
 

@@ -11,10 +11,9 @@ namespace {
 struct TextgenOptions {
   kvasir::cli::ServeOptions serve;
   std::string tokenizer_path, revision, config_file;
-  std::uint32_t min_tokens = 20;
   std::uint32_t max_reprocess_tokens = 250;
   double replace_threshold = 0.95;
-  std::uint32_t max_capacity = 50;
+  std::string api_key;
   bool use_reasoning_content = false;
 };
 
@@ -27,20 +26,30 @@ int main(int argc, char** argv) {
   CLI::App* command = app.add_subcommand("serve", "Serve a model over the OpenAI and Anthropic APIs");
   TextgenOptions o;
   o.serve.port = 5001;
+  o.serve.model.cache.min_tokens = 20;
+  o.serve.model.cache.most_conversations = 50;
   command->add_option("-m,--model-path", o.serve.model.model, "The model: a GGUF file or a folder with one");
   command->add_option("-p,--port", o.serve.port, "Port to listen on")->capture_default_str();
   command->add_option("--host", o.serve.host, "Address to listen on")->capture_default_str();
-  command->add_option("--api-key", o.serve.api_key, "Ask clients for this key");
+  command->add_option("--api-key", o.api_key, "Ask clients for this key");
   command->add_option("--model-name", o.serve.model_name, "Name shown to clients");
-  const char* group = "Accepted, without effect yet";
+  command
+      ->add_option("--min-tokens", o.serve.model.cache.min_tokens,
+                   "Shorter conversations are not kept on disk")
+      ->capture_default_str();
+  command
+      ->add_option("--max-capacity", o.serve.model.cache.most_conversations,
+                   "Most conversations kept on disk; what they share stays")
+      ->capture_default_str();
+  const char* group = "Accepted, without effect here";
   std::vector<CLI::Option*> idle{
       command->add_option("--tokenizer-path", o.tokenizer_path, "The tokenizer comes with the GGUF file"),
       command->add_option("--revision", o.revision, "Of a hub model"),
       command->add_option("-c,--config-file", o.config_file, "MLX-Textgen's YAML"),
-      command->add_option("--min-tokens", o.min_tokens, "Prefixes are matched to the token"),
-      command->add_option("--max-reprocess-tokens", o.max_reprocess_tokens, "Nothing cached is read again"),
-      command->add_option("--replace-threshold", o.replace_threshold, "Prefixes are shared, not replaced"),
-      command->add_option("--max-capacity", o.max_capacity, "The cache is bounded by memory"),
+      command->add_option("--max-reprocess-tokens", o.max_reprocess_tokens,
+                          "Prefixes are matched to the token: nothing cached is read again"),
+      command->add_option("--replace-threshold", o.replace_threshold,
+                          "Conversations share their prefixes; none replaces another"),
       command->add_flag("--use-reasoning-content", o.use_reasoning_content, "Always on")};
   for (CLI::Option* option : idle) option->group(group);
   int exit_code = 0;
@@ -50,7 +59,8 @@ int main(int argc, char** argv) {
     for (const CLI::Option* option : idle) {
       if (option->count() > 0) names += (names.empty() ? "" : ", ") + option->get_name();
     }
-    o.serve.startup_note = names.empty() ? "" : names + ": accepted, without effect here yet";
+    if (!o.api_key.empty()) o.serve.api_keys.push_back(o.api_key);
+    o.serve.startup_note = names.empty() ? "" : names + ": accepted, without effect here";
     exit_code = kvasir::cli::serve(o.serve);
   });
   // MLX-Textgen spells this short option with two letters, which CLI11 does not have.

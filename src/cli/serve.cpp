@@ -44,7 +44,7 @@ void print_ready(const ServeOptions& options, std::uint16_t port, const std::str
   const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1" : options.host;
   const std::string url = "http://" + host + ":" + std::to_string(port);
   const std::string key =
-      options.api_key.empty() ? "" : " -H 'Authorization: Bearer " + std::string("YOUR_KEY") + "'";
+      options.api_keys.empty() ? "" : " -H 'Authorization: Bearer " + std::string("YOUR_KEY") + "'";
   spdlog::info("{} is ready on {}", id, url);
   spdlog::info(
       "try: curl {}/v1/chat/completions -H 'Content-Type: application/json'{} -d "
@@ -53,7 +53,7 @@ void print_ready(const ServeOptions& options, std::uint16_t port, const std::str
   spdlog::info(
       "Claude Code: ANTHROPIC_BASE_URL={} ANTHROPIC_AUTH_TOKEN={} ANTHROPIC_MODEL=default "
       "ANTHROPIC_SMALL_FAST_MODEL=default claude",
-      url, options.api_key.empty() ? "local" : "YOUR_KEY");
+      url, options.api_keys.empty() ? "local" : "YOUR_KEY");
 }
 
 }  // namespace
@@ -77,7 +77,8 @@ int serve(const ServeOptions& options) {
   server::ServerOptions server_options;
   server_options.http.host = options.host;
   server_options.http.port = options.port;
-  server_options.api_key = options.api_key;
+  server_options.api_keys = options.api_keys;
+  server_options.share_cache = options.share_cache;
   auto server = server::Server::start(std::move(server_options), slot);
   if (!server.ok()) return fail(server.error());
   spdlog::info("listening on {}:{}, loading {}", options.host, (*server)->port(), opened->path);
@@ -129,11 +130,17 @@ void add_serve(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("serve", "Serve a model over the OpenAI and Anthropic APIs");
   auto options = std::make_shared<ServeOptions>();
   add_model_options(*command, options->model);
+  add_cache_options(*command, options->model.cache);
   command->add_option("-p,--port", options->port, "Port to listen on; 0 takes any free one")
       ->capture_default_str();
   command->add_option("--host", options->host, "Address to listen on; 0.0.0.0 for every one")
       ->capture_default_str();
-  command->add_option("--api-key", options->api_key, "Ask clients for this key (Bearer or x-api-key)");
+  command
+      ->add_option("--api-key", options->api_keys,
+                   "Ask clients for this key (Bearer or x-api-key); give it several times for several keys. "
+                   "What is cached under one key is not seen under another")
+      ->allow_extra_args(false);
+  command->add_flag("--share-cache", options->share_cache, "All keys share one cache");
   command->add_option("--model-name", options->model_name, "Name shown to clients (default: the file's)");
   command->add_option("--log-level", options->log_level, "How much to say")
       ->capture_default_str()

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/load.h"
@@ -14,8 +15,9 @@ struct ServeOptions {
   ExecutorChoice executor;
   std::string host = "127.0.0.1";
   std::uint16_t port = 8081;
-  std::string api_key;
-  std::string model_name;  // shown instead of the file's name
+  std::vector<std::string> api_keys;  // empty: none is asked for
+  bool share_cache = false;           // between keys
+  std::string model_name;             // shown instead of the file's name
   std::string log_level = "info";
   std::string startup_note;  // said in one log line at start, where not empty
 };

@@ -74,7 +74,8 @@ std::vector<Sequence*> DiskLink::finish_loads(const std::vector<std::unique_ptr<
 void DiskLink::save_new(bool tails) {
   for (const BlockId block : tree_.take_new()) {
     const auto view = tree_.view(block);
-    if (!view) continue;
+    // A longer path that grows from it takes it along: see save().
+    if (!view || view->depth * kBlockTokens + view->tokens.size() < min_tokens_) continue;
     if (view->tokens.size() == kBlockTokens) {
       unsaved_.push_back(block);
     } else {

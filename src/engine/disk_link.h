@@ -20,8 +20,10 @@ namespace kvasir::engine {
 
 class DiskLink {
  public:
-  DiskLink(std::unique_ptr<kv::DiskTier> tier, kv::PrefixTree& tree, DiskLoads policy)
-      : tier_(std::move(tier)), tree_(tree), policy_(policy) {}
+  // Paths of fewer than `min_tokens` tokens are not saved.
+  DiskLink(std::unique_ptr<kv::DiskTier> tier, kv::PrefixTree& tree, DiskLoads policy,
+           std::uint32_t min_tokens)
+      : tier_(std::move(tier)), tree_(tree), policy_(policy), min_tokens_(min_tokens) {}
 
   // Looks on disk for more of an admitted sequence than the tree had; true when a load has begun
   // (sequence.load).
@@ -50,6 +52,7 @@ class DiskLink {
   const std::unique_ptr<kv::DiskTier> tier_;
   kv::PrefixTree& tree_;
   const DiskLoads policy_;
+  const std::uint32_t min_tokens_;
   std::vector<RunningLoad> loads_;
   std::deque<BlockId> unsaved_;
   std::vector<BlockId> tails_;

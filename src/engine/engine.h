@@ -83,6 +83,7 @@ struct Usage {
 struct Started {
   std::uint32_t prompt_tokens = 0;
   std::uint32_t cached_tokens = 0;
+  std::uint32_t loaded_tokens = 0;  // of cached_tokens, those that came from disk
 };
 // Prefill moved on: `done` of `total` prompt tokens are in the cache now.
 struct Progress {
@@ -124,6 +125,7 @@ struct EngineOptions {
   std::uint32_t prefill_chunk = 512;      // prompt tokens a step when nothing is decoding
   std::uint32_t prefill_chunk_busy = 64;  // and when something is, so that its tokens keep coming
   DiskLoads disk_loads = DiskLoads::kMeasured;
+  std::uint32_t disk_min_tokens = 0;             // shorter conversations are not kept on disk
   std::function<void(const std::string&)> warn;  // what its user should know; called on threads of the engine
 };
 

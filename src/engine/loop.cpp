@@ -43,7 +43,7 @@ Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
     disk_ = std::make_unique<DiskLink>(
         std::make_unique<kv::DiskTier>(std::move(disk), executor_->describe().kv_layout, pool_->block_bytes(),
                                        std::move(tier)),
-        tree_, options_.disk_loads);
+        tree_, options_.disk_loads, options_.disk_min_tokens);
   }
   publish();
   thread_ = std::thread([this] { run(); });
@@ -176,7 +176,7 @@ void Engine::Loop::admit() {
 void Engine::Loop::announce(Sequence& sequence) {
   if (std::exchange(sequence.announced, true)) return;
   sequence.reported = sequence.cached_tokens;
-  sequence.sink(Started{sequence.prompt_tokens, sequence.cached_tokens});
+  sequence.sink(Started{sequence.prompt_tokens, sequence.cached_tokens, sequence.loaded_tokens});
 }
 
 bool Engine::Loop::step() {

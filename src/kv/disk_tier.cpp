@@ -68,9 +68,13 @@ bool DiskTier::knows(const SavedBlock& block) const {
   return store_->stored(block.name_space, block.parent, block.tokens) == block.tokens.size();
 }
 
-void DiskTier::save(const SavedBlock& block) {
-  Write write{
-      std::string(block.name_space), block.parent, block.key, {block.tokens.begin(), block.tokens.end()}, {}};
+void DiskTier::save(SavedBlock block) {
+  Write write{std::string(block.name_space),
+              block.parent,
+              block.key,
+              {block.tokens.begin(), block.tokens.end()},
+              std::move(block.before),
+              {}};
   const auto count = static_cast<std::uint32_t>(block.tokens.size());
   write.packed.resize(packed_bytes(layout_, count));
   pack_tokens(layout_, block.bytes, 0, count, write.packed);
@@ -145,7 +149,7 @@ Status DiskTier::write(const Write& write) {
     pack_tokens(layout_, write_scratch_, first, count, write_slice_);
     payload = write_slice_;
   }
-  return store_->append(write.name_space, write.parent, write.tokens, first, payload);
+  return store_->append(write.name_space, write.parent, write.tokens, first, payload, write.before);
 }
 
 DiskMatch DiskTier::match(std::string_view name_space, std::span<const TokenId> tokens, std::uint32_t from) {

@@ -48,6 +48,7 @@ struct SavedBlock {
   BlockKey key;
   std::span<const TokenId> tokens;  // 1 .. kBlockTokens
   std::span<const std::byte> bytes;
+  std::vector<TokenId> before;  // every token in front of the block; for save() only
 };
 
 class DiskLoad {
@@ -82,7 +83,7 @@ class DiskTier {
   // It is on disk, or on its way there.
   bool knows(const SavedBlock& block) const;
   // Queues a block whose parent is known.
-  void save(const SavedBlock& block);
+  void save(SavedBlock block);
 
   DiskMatch match(std::string_view name_space, std::span<const TokenId> tokens, std::uint32_t from);
   double load_seconds(std::uint64_t bytes) const;
@@ -97,6 +98,7 @@ class DiskTier {
     BlockKey parent;
     BlockKey key;
     std::vector<TokenId> tokens;
+    std::vector<TokenId> before;
     std::vector<std::byte> packed;
   };
   struct KeyHash {

@@ -51,8 +51,8 @@ PrefixTree::PrefixTree(BlockPool& pool, std::string_view root_name, KeyFunction 
 std::optional<PrefixTree::BlockView> PrefixTree::view(BlockId block) const {
   const Node& n = node(block);
   if (n.root == nullptr) return std::nullopt;
-  return BlockView{n.root->name, n.parent, n.parent ? node(*n.parent).key : n.root->key, n.key,
-                   tokens_of(block)};
+  return BlockView{n.root->name, n.parent,         n.parent ? node(*n.parent).key : n.root->key,
+                   n.key,        tokens_of(block), n.depth};
 }
 
 std::vector<BlockId> PrefixTree::take_new() {

@@ -105,6 +105,7 @@ class PrefixTree {
     BlockKey parent_key;  // the root's below it
     BlockKey key;
     std::span<const TokenId> tokens;
+    std::uint32_t depth = 0;  // full blocks in front of it
   };
   std::optional<BlockView> view(BlockId block) const;  // nullopt: not in the tree (any more)
   // The blocks that came into the tree since the last call, ancestors first. Some may have left it again.

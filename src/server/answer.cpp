@@ -49,14 +49,7 @@ void Answer::start(engine::Engine& engine, std::vector<engine::Request> requests
       requests_.push_back(*id);
       ++running_;
     }
-    if (options_.stream) {
-      exchange_->begin_stream(200, {{"Content-Type", "text/event-stream; charset=utf-8"},
-                                    {"Cache-Control", "no-cache"},
-                                    {"X-Accel-Buffering", "no"}});
-      send(options_.builder->opened());
-    } else {
-      (void)options_.builder->opened();
-    }
+    if (!options_.stream) (void)options_.builder->opened();
   }
   exchange_->on_disconnect([self = std::weak_ptr(shared_from_this())] {
     if (const auto answer = self.lock()) answer->on_disconnect();
@@ -65,13 +58,43 @@ void Answer::start(engine::Engine& engine, std::vector<engine::Request> requests
 
 void Answer::tick(std::chrono::steady_clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  if (ended_ || !options_.stream || now - last_sent_ < kSilence) return;
+  if (ended_ || !options_.stream) return;
+  // A queue or a disk that keeps the first event waiting must not keep the headers.
+  if (!stream_open_) open_stream({});
+  if (now - last_sent_ < kSilence) return;
   send(options_.builder->keepalive());
 }
 
 bool Answer::ended() const {
   const std::lock_guard lock(mutex_);
   return ended_;
+}
+
+// Headers wait for the look-up, which is a matter of milliseconds, since they tell what it found.
+void Answer::open_stream(const std::string& cache_note) {
+  stream_open_ = true;
+  Headers headers{{"Content-Type", "text/event-stream; charset=utf-8"},
+                  {"Cache-Control", "no-cache"},
+                  {"X-Accel-Buffering", "no"}};
+  if (!cache_note.empty()) headers.emplace_back("x-kvasir-cache", cache_note);
+  exchange_->begin_stream(200, std::move(headers));
+  send(options_.builder->opened());
+}
+
+// "prompt=9636 cached=9600", and, where it was asked for, the part of the prompt that the first token not
+// found belongs to.
+std::string Answer::cache_note(const engine::Started& started) const {
+  std::string note = "prompt=" + std::to_string(started.prompt_tokens) +
+                     " cached=" + std::to_string(started.cached_tokens) +
+                     " loaded=" + std::to_string(started.loaded_tokens) +
+                     " replayed=" + std::to_string(options_.replayed_tokens);
+  // The last token is read in any case.
+  if (options_.parts.empty() || started.cached_tokens + 1 >= started.prompt_tokens) return note;
+  std::string part = "start";
+  for (const chat::PromptPart& p : options_.parts) {
+    if (p.first_token <= started.cached_tokens) part = p.name;
+  }
+  return note + " new_from=" + part;
 }
 
 void Answer::send(std::string bytes) {
@@ -121,6 +144,8 @@ void Answer::on_event(std::size_t choice, engine::Event event) {
 }
 
 void Answer::on_started(std::size_t choice, const engine::Started& started) {
+  if (cache_note_.empty()) cache_note_ = cache_note(started);
+  if (options_.stream && !stream_open_) open_stream(cache_note_);
   send(options_.builder->started(choice, started));
 }
 
@@ -158,7 +183,9 @@ void Answer::on_finished(std::size_t choice, const engine::Finished& finished) {
     exchange_->write(options_.builder->ended());
     exchange_->end();
   } else {
-    exchange_->respond(json_response(200, options_.builder->body()));
+    HttpResponse response = json_response(200, options_.builder->body());
+    response.headers.emplace_back("x-kvasir-cache", cache_note_);
+    exchange_->respond(std::move(response));
   }
 }
 
@@ -166,7 +193,7 @@ void Answer::on_failed(const Error& error) {
   ended_ = true;
   cancel_all();
   spdlog::warn("{} failed: {}", options_.label, error.message);
-  if (options_.stream) {
+  if (options_.stream && stream_open_) {
     exchange_->write(options_.builder->failed(error));
     exchange_->end();
   } else {

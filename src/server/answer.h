@@ -13,6 +13,7 @@
 
 #include "api/response_builder.h"
 #include "chat/output_parser.h"
+#include "chat/prompt.h"
 #include "chat/turn_recorder.h"
 #include "engine/engine.h"
 #include "server/http_server.h"
@@ -33,7 +34,8 @@ struct AnswerOptions {
   std::vector<std::unique_ptr<chat::OutputParser>> parsers;
   // One a choice, or empty where answers do not come back in later prompts. Needs parsers.
   std::vector<std::unique_ptr<chat::TurnRecorder>> recorders;
-  std::uint32_t replayed_tokens = 0;  // of the prompt, for the log
+  std::uint32_t replayed_tokens = 0;    // of the prompt, for the log
+  std::vector<chat::PromptPart> parts;  // where the client asks what was not found in the cache
 };
 
 class Answer : public std::enable_shared_from_this<Answer> {
@@ -55,6 +57,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void on_failed(const Error& error);
   void on_disconnect();
   void record_cut_short(std::size_t choice);
+  void open_stream(const std::string& cache_note);
+  std::string cache_note(const engine::Started& started) const;
   void send(std::string bytes);
   void cancel_all();
   void log(const engine::Finished& finished) const;
@@ -69,6 +73,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
   std::vector<engine::RequestId> requests_;
   std::size_t running_ = 0;
   bool first_token_seen_ = false;
+  bool stream_open_ = false;
+  std::string cache_note_;
   bool ended_ = false;
   Clock::time_point last_sent_ = Clock::now();
 };

@@ -1,5 +1,8 @@
 #include "server/server.h"
 
+#include <fmt/format.h>
+#include <xxhash.h>
+
 #include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
@@ -82,6 +85,11 @@ std::string random_id() {
   return id;
 }
 
+std::string digest(std::string_view text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
 std::uint64_t random_seed() {
   thread_local std::mt19937_64 generator{std::random_device{}()};
   return generator();
@@ -141,18 +149,37 @@ class Server::Impl {
  private:
   std::unique_ptr<HttpResponse> guard(const HttpRequest& request) const {
     const bool open = request.path == "/health" || request.path == "/";
-    if (options_.api_key.empty() || open) return nullptr;
-    const std::string_view key = request.header("x-api-key");
-    const std::string_view bearer = bearer_token(request.header("authorization"));
-    // One right key is enough: some clients send both headers.
-    const bool by_key = same_secret(key, options_.api_key);
-    if (same_secret(bearer, options_.api_key) || by_key) return nullptr;
+    if (options_.api_keys.empty() || open || key_of(request) != nullptr) return nullptr;
+    const bool none =
+        request.header("x-api-key").empty() && bearer_token(request.header("authorization")).empty();
     const std::string sentence =
-        key.empty() && bearer.empty()
-            ? "no API key was given; send 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
-            : "the API key is not the one this server was started with";
+        none ? "no API key was given; send 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
+             : "the API key is not one that this server was started with";
     return std::make_unique<HttpResponse>(
         error_response(dialect_of(request), make_error(ErrorCode::kUnauthenticated, sentence)));
+  }
+
+  // The server's key that a request shows; null where it shows none. One right key is enough: some clients
+  // send both headers. Every key is compared, so that the time tells nothing.
+  const std::string* key_of(const HttpRequest& request) const {
+    const std::string_view key = request.header("x-api-key");
+    const std::string_view bearer = bearer_token(request.header("authorization"));
+    const std::string* found = nullptr;
+    for (const std::string& ours : options_.api_keys) {
+      const bool by_key = same_secret(key, ours);
+      if (same_secret(bearer, ours) || by_key) found = &ours;
+    }
+    return found;
+  }
+
+  // What KV and sampled turns are kept apart by: the key, unless keys share, and the request's own salt.
+  // Hashed, since it is written to disk.
+  std::string cache_namespace_for(const HttpRequest& request, const api::GenerationOptions& options) const {
+    std::string name;
+    const std::string* key = options_.share_cache ? nullptr : key_of(request);
+    if (key != nullptr) name = "key:" + digest(*key);
+    if (!options.cache_salt.empty()) name += (name.empty() ? "salt:" : "/salt:") + digest(options.cache_salt);
+    return name;
   }
 
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -268,12 +295,14 @@ class Server::Impl {
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_openai_chat(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
+    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kOpenAi, request.path, exchange);
   }
 
   void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_anthropic_messages(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
+    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange);
   }
 
@@ -282,7 +311,7 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
     const auto model = model_for(parsed->options.model, Dialect::kAnthropic, exchange);
     if (!model) return;
-    const std::string cache_namespace = cache_namespace_of(parsed->options);
+    const std::string cache_namespace = cache_namespace_for(request, parsed->options);
     const auto prompt = model->renderer->render(parsed->conversation, {model->replay.get(), cache_namespace});
     if (!prompt.ok()) return exchange->respond(error_response(Dialect::kAnthropic, prompt.error()));
     exchange->respond(json_response(200, api::anthropic_count_body(prompt->tokens.size())));
@@ -292,7 +321,7 @@ class Server::Impl {
                    const std::shared_ptr<Exchange>& exchange) {
     const auto model = model_for(request.options.model, dialect, exchange);
     if (!model) return;
-    const std::string cache_namespace = cache_namespace_of(request.options);
+    const std::string& cache_namespace = request.options.cache_namespace;
     const auto prompt = model->renderer->render(request.conversation, {model->replay.get(), cache_namespace});
     if (!prompt.ok()) return exchange->respond(error_response(dialect, prompt.error()));
     metrics_.replayed_tokens += prompt->replayed_tokens;
@@ -318,6 +347,7 @@ class Server::Impl {
       }
     }
     options.replayed_tokens = prompt->replayed_tokens;
+    if (request.options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
     options.builder =
         dialect == Dialect::kAnthropic
             ? api::make_anthropic_response(response_options(request.options, *model, requests.size()))
@@ -365,6 +395,7 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(dialect, parsed.error()));
     const auto model = model_for(parsed->options.model, dialect, exchange);
     if (!model) return;
+    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options);
     std::vector<engine::Request> requests;
     std::vector<std::string> echoes;
     for (const auto& prompt : parsed->prompts) {
@@ -395,9 +426,6 @@ class Server::Impl {
     launch(std::move(options), std::move(requests), *model, exchange);
   }
 
-  // What KV and sampled turns are kept apart by. Everything that one server holds is shared: it has one key.
-  static std::string cache_namespace_of(const api::GenerationOptions& /*options*/) { return {}; }
-
   static Result<engine::Request> engine_request_for(const api::GenerationOptions& options,
                                                     const std::vector<TokenId>& prompt, std::uint32_t answer,
                                                     const LoadedModel& model, Dialect dialect) {
@@ -415,7 +443,7 @@ class Server::Impl {
     request.logprobs = options.logprobs;
     request.ignore_eos = options.ignore_eos;
     request.use_cache = options.use_cache;
-    request.cache_namespace = cache_namespace_of(options);
+    request.cache_namespace = options.cache_namespace;
     return request;
   }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "server/http_server.h"
@@ -11,8 +12,9 @@
 namespace kvasir::server {
 
 struct ServerOptions {
-  HttpOptions http;     // guard and shape_error are the server's own
-  std::string api_key;  // empty: none is asked for
+  HttpOptions http;                   // guard and shape_error are the server's own
+  std::vector<std::string> api_keys;  // one is asked for; empty: none
+  bool share_cache = false;           // false: every key has a cache namespace of its own
 };
 
 class Server {

@@ -33,6 +33,28 @@ std::string ServerMetrics::text(const engine::Engine* engine) const {
   out.gauge("kvasir:kv_blocks", "KV blocks in all.", n(s.blocks_total));
   out.gauge("kvasir:kv_blocks_free", "KV blocks that hold nothing.", n(s.blocks_free));
   out.gauge("kvasir:kv_blocks_cached", "KV blocks held by the prefix cache alone.", n(s.blocks_cached));
+  out.counter("kvasir:loaded_tokens_total", "Prompt tokens whose KV came from disk.", n(s.loaded_tokens));
+  if (const auto disk = engine != nullptr ? engine->disk_stats() : std::nullopt) {
+    out.gauge("kvasir:disk_bytes", "Space that the cache on disk takes.", n(disk->bytes));
+    out.gauge("kvasir:disk_capacity_bytes", "Space that it may take.", n(disk->capacity_bytes));
+    out.gauge("kvasir:disk_records", "Records of this model that can be served.", n(disk->records));
+    out.gauge("kvasir:disk_conversations", "Conversations of this model on disk.", n(disk->leaves));
+    out.gauge("kvasir:disk_tokens", "Tokens of this model on disk.", n(disk->tokens));
+    out.gauge("kvasir:disk_read_only", "1 when another process writes the cache.", disk->read_only ? 1 : 0);
+    out.gauge("kvasir:disk_writes_stopped", "1 after a write has failed.", disk->writes_stopped ? 1 : 0);
+    out.counter("kvasir:disk_written_bytes_total", "Bytes written, headers and padding included.",
+                n(disk->appended_bytes));
+    out.counter("kvasir:disk_written_kv_bytes_total", "Of them, KV.", n(disk->appended_payload_bytes));
+    out.counter("kvasir:disk_read_bytes_total", "KV bytes read.", n(disk->read_bytes));
+    out.counter("kvasir:disk_evicted_records_total", "Records that made room for others.",
+                n(disk->evicted_records));
+    out.counter("kvasir:disk_skipped_unsound_total", "Records whose checksums did not hold.",
+                n(disk->skipped_torn));
+    out.counter("kvasir:disk_skipped_foreign_total", "Segments of other models, versions or byte orders.",
+                n(disk->skipped_foreign));
+    out.counter("kvasir:disk_skipped_orphans_total", "Records whose beginning is gone.",
+                n(disk->skipped_orphans));
+  }
   out.gauge("process_resident_memory_bytes", "Resident memory.", n(resident_bytes()));
   first_token_seconds.write(out, "vllm:time_to_first_token_seconds", "From request to first token.");
   token_seconds.write(out, "vllm:time_per_output_token_seconds",

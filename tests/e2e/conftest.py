@@ -64,6 +64,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"serve-{self.port}.log"
         command = [BINARY, "serve", "-m", str(model or QWEN)]
+        if "--cache-folder" not in arguments:
+            command += ["--cache-disk", "0"]
         if model is None:
             path = folder / f"script-{self.port}.json"
             path.write_text(json.dumps({"rules": rules or RULES, **script}))
