@@ -103,18 +103,26 @@ bool DiskLink::save(BlockId block) {
     for (std::optional<BlockId> at = block; at;) {
       const auto view = tree_.view(*at);
       if (!view) return true;  // evicted meanwhile
-      if (tier_->knows({view->name_space, view->parent_key, view->key, view->tokens, {}})) break;
+      if (tier_->knows({view->name_space, view->parent_key, view->key, view->tokens, {}, {}})) break;
       next = at;
       at = view->parent;
     }
     if (!next) return true;
     if (!tier_->has_room()) return false;
     const auto view = tree_.view(*next);
+    std::vector<TokenId> before(std::size_t{view->depth} * kBlockTokens);
+    auto end = before.end();
+    for (std::optional<BlockId> at = view->parent; at;) {
+      const auto above = tree_.view(*at);
+      end = std::copy_backward(above->tokens.begin(), above->tokens.end(), end);
+      at = above->parent;
+    }
     tier_->save({view->name_space,
                  view->parent_key,
                  view->key,
                  view->tokens,
-                 {tree_.pool().bytes(*next), tree_.pool().block_bytes()}});
+                 {tree_.pool().bytes(*next), tree_.pool().block_bytes()},
+                 std::move(before)});
     if (!tier_->writes()) return true;
   }
 }

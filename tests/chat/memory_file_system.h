@@ -107,6 +107,7 @@ class MemoryFileSystem final : public FileSystem {
       const std::lock_guard lock(owner_.mutex_);
       return std::uint64_t{bytes_->size()};
     }
+    Result<std::uint64_t> allocated() const override { return size(); }
     Status truncate(std::uint64_t size) override {
       const std::lock_guard lock(owner_.mutex_);
       bytes_->resize(size);
