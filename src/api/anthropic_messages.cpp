@@ -228,6 +228,8 @@ GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   };
   set("temperature", options.sampling.temperature);
   set("top_p", options.sampling.top_p);
+  options.temperature_given = body.find("temperature") != nullptr;
+  options.top_p_given = body.find("top_p") != nullptr;
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   options.sampling.top_k = static_cast<std::int32_t>(body.integer("top_k", 0, kMost).value_or(0));
   options.stop = parse_stop(body, "stop_sequences", kStopStringsMax);

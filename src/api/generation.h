@@ -15,7 +15,9 @@ namespace kvasir::api {
 struct GenerationOptions {
   std::string model;  // as the client named it; may be empty
   engine::SamplingParams sampling;
-  bool seed_given = false;                  // else the server draws one
+  bool seed_given = false;         // else the server draws one
+  bool temperature_given = false;  // else the server's own default holds
+  bool top_p_given = false;
   std::optional<std::uint32_t> max_tokens;  // at least 1; nullopt: what the context leaves
   std::vector<std::string> stop;
   std::optional<std::uint32_t> logprobs;  // as engine::Request has it

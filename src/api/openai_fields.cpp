@@ -76,6 +76,8 @@ GenerationOptions parse_openai_options(const Fields& body) {
   GenerationOptions options;
   options.model = body.string("model").value_or("");
   options.sampling = parse_sampling(body);
+  options.temperature_given = body.find("temperature") != nullptr;
+  options.top_p_given = body.find("top_p") != nullptr;
   if (const auto seed = body.integer("seed", std::numeric_limits<std::int64_t>::min(), kAny)) {
     options.sampling.seed = static_cast<std::uint64_t>(*seed);
     options.seed_given = true;

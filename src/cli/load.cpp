@@ -22,6 +22,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What is done sooner shows no progress.
+constexpr std::chrono::milliseconds kMoment{700};
+
 // The parts of the process besides weights and KV: text set-up, activations, connections.
 constexpr std::uint64_t kOtherBytes = std::uint64_t{400} << 20;
 
@@ -171,6 +174,7 @@ ProgressLine::ProgressLine(std::string what)
     : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 void ProgressLine::show(double share) {
+  if (std::chrono::steady_clock::now() - began_ < kMoment) return;
   const int percent = static_cast<int>(share * 100);
   if (percent <= shown_ || (!terminal_ && percent / 25 <= shown_ / 25 && shown_ >= 0)) return;
   shown_ = percent;

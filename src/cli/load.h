@@ -1,6 +1,7 @@
 #pragma once
 // From a model's path to everything that serving it needs.
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -48,6 +49,7 @@ class ProgressLine {
   std::string what_;
   bool terminal_;
   int shown_ = -1;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace kvasir::cli

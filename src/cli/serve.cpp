@@ -79,6 +79,8 @@ int serve(const ServeOptions& options) {
   server_options.http.port = options.port;
   server_options.api_keys = options.api_keys;
   server_options.share_cache = options.share_cache;
+  server_options.temperature = options.temperature;
+  server_options.top_p = options.top_p;
   auto server = server::Server::start(std::move(server_options), slot);
   if (!server.ok()) return fail(server.error());
   spdlog::info("listening on {}:{}, loading {}", options.host, (*server)->port(), opened->path);
@@ -142,6 +144,12 @@ void add_serve(CLI::App& app, int& exit_code) {
       ->allow_extra_args(false);
   command->add_flag("--share-cache", options->share_cache, "All keys share one cache");
   command->add_option("--model-name", options->model_name, "Name shown to clients (default: the file's)");
+  command->add_option("--temperature", options->temperature, "Of answers to requests that name none")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0F, 2.0F));
+  command->add_option("--top-p", options->top_p, "Of answers to requests that name none")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0F, 1.0F));
   command->add_option("--log-level", options->log_level, "How much to say")
       ->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "err", "off"}));

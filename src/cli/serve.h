@@ -16,8 +16,10 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8081;
   std::vector<std::string> api_keys;  // empty: none is asked for
-  bool share_cache = false;           // between keys
-  std::string model_name;             // shown instead of the file's name
+  float temperature = 0.7F;           // for requests that name none
+  float top_p = 0.95F;
+  bool share_cache = false;  // between keys
+  std::string model_name;    // shown instead of the file's name
   std::string log_level = "info";
   std::string startup_note;  // said in one log line at start, where not empty
 };

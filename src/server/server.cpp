@@ -426,15 +426,17 @@ class Server::Impl {
     launch(std::move(options), std::move(requests), *model, exchange);
   }
 
-  static Result<engine::Request> engine_request_for(const api::GenerationOptions& options,
-                                                    const std::vector<TokenId>& prompt, std::uint32_t answer,
-                                                    const LoadedModel& model, Dialect dialect) {
+  Result<engine::Request> engine_request_for(const api::GenerationOptions& options,
+                                             const std::vector<TokenId>& prompt, std::uint32_t answer,
+                                             const LoadedModel& model, Dialect dialect) const {
     const std::uint32_t context = model.engine->context_length();
     if (prompt.empty()) return make_error(ErrorCode::kInvalidArgument, "prompt: is empty", "prompt");
     if (prompt.size() >= context) return api::prompt_too_long(dialect, prompt.size(), context);
     engine::Request request;
     request.prompt = prompt;
     request.sampling = options.sampling;
+    if (!options.temperature_given) request.sampling.temperature = options_.temperature;
+    if (!options.top_p_given) request.sampling.top_p = options_.top_p;
     // Each answer to a prompt has a seed of its own, the first the given one.
     request.sampling.seed = (options.seed_given ? options.sampling.seed : random_seed()) + answer;
     const auto room = static_cast<std::uint32_t>(context - prompt.size());

@@ -14,7 +14,9 @@ namespace kvasir::server {
 struct ServerOptions {
   HttpOptions http;                   // guard and shape_error are the server's own
   std::vector<std::string> api_keys;  // one is asked for; empty: none
-  bool share_cache = false;           // false: every key has a cache namespace of its own
+  float temperature = 0.7F;           // for requests that name none: docs/decisions/0008-sampling-defaults.md
+  float top_p = 0.95F;
+  bool share_cache = false;  // false: every key has a cache namespace of its own
 };
 
 class Server {

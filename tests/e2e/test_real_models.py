@@ -166,8 +166,11 @@ def test_the_coder_calls_a_tool_of_its_own_accord_and_reads_the_result(qwen):
     call, arguments = weather_call(first.choices[0].message)
     assert "Oslo" in arguments["city"]
     messages += [first.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "17 degrees, sunny"}]
-    second = chat(qwen, messages, tools=OPENAI_TOOLS)
+    # Left the choice, so small a model calls again; the prompt is the same either way, and so is the cache.
+    second = chat(qwen, messages, tools=OPENAI_TOOLS, tool_choice="none")
     assert "17" in second.choices[0].message.content
+    known = first.usage.prompt_tokens + first.usage.completion_tokens
+    assert second.usage.prompt_tokens_details.cached_tokens >= known - 1
 
 
 def test_stop_length_and_logprobs(real):
