@@ -236,6 +236,31 @@ std::vector<ReplayTurn> PromptRenderer::known_turns(const Conversation& conversa
   return turns;
 }
 
+std::vector<TokenId> PromptRenderer::next_prompt(Conversation conversation, Message turn,
+                                                 ReplaySource replay) const {
+  Message next;
+  next.role = turn.tool_calls.empty() ? Role::kUser : Role::kTool;
+  if (!turn.tool_calls.empty()) {
+    next.tool_call_id = turn.tool_calls.front().id;
+    next.name = turn.tool_calls.front().name;
+  }
+  conversation.messages.push_back(std::move(turn));
+  conversation.messages.push_back(std::move(next));
+  std::vector<TokenId> common;
+  for (const char* content : {"a", "Z"}) {
+    conversation.messages.back().content = content;
+    auto prompt = render(conversation, replay);
+    if (!prompt.ok()) return {};
+    if (common.empty()) {
+      common = std::move(prompt->tokens);
+    } else {
+      const auto end = std::ranges::mismatch(common, prompt->tokens).in1;
+      common.erase(end, common.end());
+    }
+  }
+  return common;
+}
+
 Result<RenderedPrompt> PromptRenderer::render(const Conversation& conversation, ReplaySource replay) const {
   RenderedPrompt prompt;
   KVASIR_ASSIGN_OR_RETURN(prompt.text, render_text(conversation, true));

@@ -63,6 +63,12 @@ class PromptRenderer {
   // kInvalidArgument with the template's own words where it refuses the conversation.
   Result<RenderedPrompt> render(const Conversation& conversation, ReplaySource replay = {}) const;
 
+  // What the prompt of the next request will begin with, once the answered conversation comes back with
+  // `turn` and something new behind it: all that does not depend on what that is. Templates that rewrite
+  // earlier turns are why this can be more than the last prompt and the answer. Costs two renders; empty
+  // where the template refuses.
+  std::vector<TokenId> next_prompt(Conversation conversation, Message turn, ReplaySource replay = {}) const;
+
   // Where the parts of `prompt` begin, which render() made of `conversation`: to tell what changed between
   // two prompts. Costs three renders. Parts whose place is not certain are left out.
   std::vector<PromptPart> parts(const Conversation& conversation, const RenderedPrompt& prompt) const;

@@ -40,6 +40,8 @@ class TurnRecorder {
   void add(const engine::Text& text, std::span<const OutputEvent> events);
   // The answer has ended with `last`, which the parser had held back.
   void finish(std::span<const OutputEvent> last);
+  // The turn as the client has it; whole after finish().
+  const Message& turn() const { return turn_; }
 
  private:
   void take(const OutputEvent& event);

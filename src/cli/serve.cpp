@@ -78,6 +78,7 @@ int serve(const ServeOptions& options) {
   server_options.http.host = options.host;
   server_options.http.port = options.port;
   server_options.api_keys = options.api_keys;
+  server_options.idle_prefill = options.idle_prefill;
   server_options.share_cache = options.share_cache;
   server_options.temperature = options.temperature;
   server_options.top_p = options.top_p;
@@ -144,6 +145,9 @@ void add_serve(CLI::App& app, int& exit_code) {
       ->allow_extra_args(false);
   command->add_flag("--share-cache", options->share_cache, "All keys share one cache");
   command->add_option("--model-name", options->model_name, "Name shown to clients (default: the file's)");
+  command->add_flag(
+      "--idle-prefill,!--no-idle-prefill", options->idle_prefill,
+      "After an answer, read what the next request will begin with while there is nothing else to do");
   command->add_option("--temperature", options->temperature, "Of answers to requests that name none")
       ->capture_default_str()
       ->check(CLI::Range(0.0F, 2.0F));

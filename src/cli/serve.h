@@ -18,6 +18,7 @@ struct ServeOptions {
   std::vector<std::string> api_keys;  // empty: none is asked for
   float temperature = 0.7F;           // for requests that name none
   float top_p = 0.95F;
+  bool idle_prefill = true;
   bool share_cache = false;  // between keys
   std::string model_name;    // shown instead of the file's name
   std::string log_level = "info";

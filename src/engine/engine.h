@@ -51,7 +51,10 @@ struct Request {
   std::vector<std::string> stop;          // stop strings: end the answer, are not part of it
   std::optional<std::uint32_t> logprobs;  // top_logprobs per token; 0 = the sampled token's own only
   bool ignore_eos = false;
-  bool use_cache = true;                   // false: cached KV is not read (it is still written)
+  bool use_cache = true;  // false: cached KV is not read (it is still written)
+  // Reads the prompt for a later request and answers nothing: done only while nothing else is, given up
+  // (kCancelled) as soon as anything else comes, and left out of every count but idle_prefill_tokens.
+  bool background = false;
   std::string cache_namespace;             // requests of different namespaces never share KV
   std::unique_ptr<Constraint> constraint;  // may be null
 };
@@ -145,9 +148,10 @@ struct EngineStats {
   std::uint32_t waiting = 0;
   std::uint32_t blocks_total = 0;
   std::uint32_t blocks_free = 0;
-  std::uint32_t blocks_cached = 0;  // held by the tree and by no running sequence
-  std::uint32_t largest_batch = 0;  // most sequences ever in one step
-  std::uint64_t loaded_tokens = 0;  // prompt tokens whose KV came from disk
+  std::uint32_t blocks_cached = 0;        // held by the tree and by no running sequence
+  std::uint32_t largest_batch = 0;        // most sequences ever in one step
+  std::uint64_t idle_prefill_tokens = 0;  // computed for requests that have not come yet
+  std::uint64_t loaded_tokens = 0;        // prompt tokens whose KV came from disk
 };
 
 // Names everything that KV depends on besides the tokens: weights, tokenizer, KV type, kernels, rounding. The

@@ -150,13 +150,37 @@ bool Engine::Loop::take_inbox(bool stalled) {
     cancelled.swap(cancellations_);
     stopping = stopping_;
   }
-  for (auto& sequence : arrived) scheduler_.enqueue(std::move(sequence));
+  take_arrived(std::move(arrived));
   for (const RequestId id : cancelled) {
     auto sequence = scheduler_.remove(id);
     if (sequence == nullptr) continue;  // it has ended meanwhile
     fail(std::move(sequence), make_error(ErrorCode::kCancelled, "the request was cancelled"));
   }
   return !stopping;
+}
+
+// Work for later gives way to work for somebody.
+void Engine::Loop::take_arrived(std::vector<std::unique_ptr<Sequence>> arrived) {
+  const auto is_real = [](const auto& sequence) { return !sequence->request.background; };
+  const auto give_up = [this](std::unique_ptr<Sequence> sequence) {
+    fail(std::move(sequence), make_error(ErrorCode::kCancelled, "other work came first"));
+  };
+  if (std::ranges::any_of(arrived, is_real)) {
+    std::vector<RequestId> background;
+    for (const auto& sequence : scheduler_.running()) {
+      if (!is_real(sequence)) background.push_back(sequence->id);
+    }
+    for (const RequestId id : background) give_up(scheduler_.remove(id));
+  }
+  for (auto& sequence : arrived) {
+    const bool busy = !scheduler_.idle() ||
+                      std::ranges::any_of(arrived, [&](const auto& s) { return s != nullptr && is_real(s); });
+    if (!is_real(sequence) && busy) {
+      give_up(std::move(sequence));
+    } else {
+      scheduler_.enqueue(std::move(sequence));
+    }
+  }
 }
 
 void Engine::Loop::admit() {
@@ -193,10 +217,18 @@ bool Engine::Loop::step() {
   std::size_t row = 0;
   for (const Slice& slice : plan) {
     Sequence& sequence = *slice.sequence;
-    if (!sequence.decoding()) counted_.prefill_tokens += slice.tokens;
+    if (sequence.request.background) {
+      counted_.idle_prefill_tokens += slice.tokens;
+    } else if (!sequence.decoding()) {
+      counted_.prefill_tokens += slice.tokens;
+    }
     sequence.computed += slice.tokens;
     sequence.table.commit(sequence.tokens, sequence.computed);
     report_progress(sequence);
+    if (sequence.request.background && sequence.remaining() == 0) {
+      finish(sequence, FinishReason::kLength);
+      continue;
+    }
     if (!slice.wants_logits) continue;
     // May end the sequence; no other slice refers to it.
     sample(sequence, std::span<const float>(logits_).subspan(row++ * row_size, vocab_size_));
@@ -293,13 +325,15 @@ void Engine::Loop::finish(Sequence& sequence, FinishReason reason) {
   event.queue_seconds = seconds(ended->admitted - ended->submitted);
   event.prefill_seconds = seconds(ended->first_token - ended->admitted);
   event.decode_seconds = seconds(now - ended->first_token);
-  ++counted_.requests_finished;
+  if (!ended->request.background) ++counted_.requests_finished;
   retire(*ended);
   ended->sink(std::move(event));
 }
 
 void Engine::Loop::fail(std::unique_ptr<Sequence> sequence, Error error) {
-  ++(error.code == ErrorCode::kCancelled ? counted_.requests_cancelled : counted_.requests_failed);
+  if (!sequence->request.background) {
+    ++(error.code == ErrorCode::kCancelled ? counted_.requests_cancelled : counted_.requests_failed);
+  }
   if (!sequence->started) {
     const std::lock_guard lock(mutex_);
     queued_.erase(static_cast<std::uint64_t>(sequence->id));
@@ -313,7 +347,7 @@ void Engine::Loop::fail(std::unique_ptr<Sequence> sequence, Error error) {
 // waits for that event sees both.
 void Engine::Loop::retire(Sequence& sequence) {
   sequence.table.close(sequence.tokens, sequence.computed);
-  if (sequence.started) {
+  if (sequence.started && !sequence.request.background) {
     counted_.prompt_tokens += sequence.prompt_tokens;
     counted_.cached_tokens += sequence.cached_tokens;
     counted_.loaded_tokens += sequence.loaded_tokens;

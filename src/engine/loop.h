@@ -42,6 +42,7 @@ class Engine::Loop {
   // Sleeps while there is nothing to do, or, `stalled`, nothing until the disk moves; false when the engine
   // stops.
   bool take_inbox(bool stalled);
+  void take_arrived(std::vector<std::unique_ptr<Sequence>> arrived);
   void admit();
   void announce(Sequence& sequence);
   bool step();  // false when nothing could be done: all that runs waits for the disk

@@ -72,7 +72,7 @@ bool Scheduler::make_room(Sequence& sequence, std::uint32_t tokens, std::vector<
 }
 
 void Scheduler::add(Sequence& sequence, std::uint32_t tokens, std::vector<Slice>& plan) {
-  plan.push_back({&sequence, tokens, tokens == sequence.remaining()});
+  plan.push_back({&sequence, tokens, tokens == sequence.remaining() && !sequence.request.background});
 }
 
 std::vector<Slice> Scheduler::plan() {
@@ -88,7 +88,10 @@ std::vector<Slice> Scheduler::plan() {
   for (Sequence* sequence : prefilling_in_turn()) {
     if (budget == 0) break;
     if (!sequence->running || is_being_read(*sequence)) continue;
-    const std::uint32_t tokens = std::min(budget, sequence->remaining());
+    // Whoever comes meanwhile waits for no more than a short step.
+    const std::uint32_t most =
+        sequence->request.background ? std::min(budget, options_.prefill_chunk_busy) : budget;
+    const std::uint32_t tokens = std::min(most, sequence->remaining());
     if (!make_room(*sequence, tokens, plan)) continue;
     add(*sequence, tokens, plan);
     budget -= tokens;

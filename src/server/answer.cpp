@@ -170,7 +170,9 @@ void Answer::on_finished(std::size_t choice, const engine::Finished& finished) {
     options_.parsers[choice]->finish(events);
     if (!options_.recorders.empty()) {
       // Before the client can come back with it.
-      std::exchange(options_.recorders[choice], nullptr)->finish(events);
+      const auto recorder = std::exchange(options_.recorders[choice], nullptr);
+      recorder->finish(events);
+      if (options_.on_turn) options_.on_turn(recorder->turn());
     }
     send(options_.builder->output(choice, events, {}));
   }

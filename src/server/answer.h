@@ -6,6 +6,7 @@
 // keeps them apart. An Answer lives as long as the engine holds one of its sinks.
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -34,6 +35,8 @@ struct AnswerOptions {
   std::vector<std::unique_ptr<chat::OutputParser>> parsers;
   // One a choice, or empty where answers do not come back in later prompts. Needs parsers.
   std::vector<std::unique_ptr<chat::TurnRecorder>> recorders;
+  // Called with each answered turn, on the engine's thread; may be empty. Needs recorders.
+  std::function<void(chat::Message turn)> on_turn;
   std::uint32_t replayed_tokens = 0;    // of the prompt, for the log
   std::vector<chat::PromptPart> parts;  // where the client asks what was not found in the cache
 };

@@ -8,6 +8,7 @@
 #include <boost/json.hpp>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -346,6 +347,16 @@ class Server::Impl {
         options.recorders.push_back(std::make_unique<chat::TurnRecorder>(recording));
       }
     }
+    if (options_.idle_prefill && request.options.use_cache && request.options.n == 1 && prompt->recordable) {
+      // Weak: the engine holds the answer, and must end when the slot lets go of the model.
+      options.on_turn = [this, weak = std::weak_ptr(model), conversation = request.conversation,
+                         cache_namespace](chat::Message turn) {
+        const std::lock_guard lock(mutex_);
+        // Of several, the newest is the likeliest to go on; the older ones have what they have.
+        follow_up_ = FollowUp{weak, conversation, cache_namespace, std::move(turn)};
+        wake_.notify_all();
+      };
+    }
     options.replayed_tokens = prompt->replayed_tokens;
     if (request.options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
     options.builder =
@@ -476,10 +487,42 @@ class Server::Impl {
     answer->start(*model.engine, std::move(requests));
   }
 
-  // Keeps silent streams alive.
+  // An answered conversation, whose next prompt is read ahead.
+  struct FollowUp {
+    std::weak_ptr<const LoadedModel> model;
+    chat::Conversation conversation;
+    std::string cache_namespace;
+    chat::Message turn;
+  };
+
+  static void read_ahead(FollowUp next) {
+    const auto model = next.model.lock();
+    if (!model) return;
+    engine::Request request;
+    request.prompt = model->renderer->next_prompt(std::move(next.conversation), std::move(next.turn),
+                                                  {model->replay.get(), next.cache_namespace});
+    request.background = true;
+    request.max_tokens = 1;
+    request.cache_namespace = std::move(next.cache_namespace);
+    if (request.prompt.empty() || request.prompt.size() >= model->engine->context_length()) return;
+    // Refused or given up: then it is read when it is asked for.
+    (void)model->engine->submit(std::move(request), [](const engine::Event&) {});
+  }
+
+  // Keeps silent streams alive, and reads ahead.
   void tick() {
     std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_; })) {
+    while (true) {
+      wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_ || follow_up_; });
+      if (stopping_) return;
+      if (follow_up_) {
+        FollowUp next = std::move(*follow_up_);
+        follow_up_.reset();
+        lock.unlock();
+        read_ahead(std::move(next));
+        lock.lock();
+        continue;
+      }
       const std::vector<std::weak_ptr<Answer>> answers = answers_;
       lock.unlock();
       const auto now = std::chrono::steady_clock::now();
@@ -499,6 +542,7 @@ class Server::Impl {
   std::condition_variable wake_;
   bool stopping_ = false;
   std::vector<std::weak_ptr<Answer>> answers_;
+  std::optional<FollowUp> follow_up_;
 };
 
 Result<std::unique_ptr<Server>> Server::start(ServerOptions options, ModelSlot& slot) {

@@ -16,6 +16,7 @@ struct ServerOptions {
   std::vector<std::string> api_keys;  // one is asked for; empty: none
   float temperature = 0.7F;           // for requests that name none: docs/decisions/0008-sampling-defaults.md
   float top_p = 0.95F;
+  bool idle_prefill = true;  // read what the next request will begin with while there is nothing to do
   bool share_cache = false;  // false: every key has a cache namespace of its own
 };
 

@@ -269,5 +269,62 @@ TEST(Scheduling, StressKeepsAnswersAndBlocks) {
   expect_conserved(*engine);
 }
 
+TEST(Background, ReadsAPromptForLaterAndIsNotCounted) {
+  auto engine = make_engine();
+  const auto prompt = chat_of(900);
+  Request ahead = request_of(prompt, 1);
+  ahead.background = true;
+  const Outcome read = run(*engine, std::move(ahead));
+  ASSERT_TRUE(read.finished);
+  EXPECT_TRUE(read.tokens.empty());
+  EngineStats stats = engine->stats();
+  EXPECT_EQ(stats.idle_prefill_tokens, 900U);
+  EXPECT_EQ(stats.prefill_tokens + stats.prompt_tokens + stats.requests_finished, 0U);
+  EXPECT_EQ(run(*engine, request_of(prompt)).started.cached_tokens, 899U);
+  stats = engine->stats();
+  EXPECT_EQ(stats.prefill_tokens, 1U);
+  EXPECT_EQ(stats.requests_finished, 1U);
+  expect_conserved(*engine);
+}
+
+TEST(Background, GivesWayToWorkForSomebodyAndKeepsWhatItHasRead) {
+  Client ahead;
+  Client real;
+  Engine* engine = nullptr;
+  int steps = 0;
+  auto owner = make_engine(small_options(), [&](std::span<const executor::SequenceSpan>) -> Status {
+    if (++steps == 3) submit(*engine, real, request_of(chat("hello")));
+    return {};
+  });
+  engine = owner.get();
+  const auto prompt = chat_of(5000);
+  Request later = request_of(prompt, 1);
+  later.background = true;
+  submit(*engine, ahead, std::move(later));
+  EXPECT_EQ(ahead.wait().error->code, ErrorCode::kCancelled);
+  EXPECT_EQ(real.wait().text, "the answer is on the line");
+  const EngineStats stats = engine->stats();
+  EXPECT_EQ(stats.idle_prefill_tokens, 3U * engine->options().prefill_chunk_busy);
+  EXPECT_EQ(stats.requests_cancelled, 0U);
+  EXPECT_EQ(run(*engine, request_of(prompt)).started.cached_tokens, stats.idle_prefill_tokens);
+}
+
+TEST(Background, DoesNotBeginWhileThereIsOtherWork) {
+  Client ahead;
+  Client real;
+  Engine* engine = nullptr;
+  int steps = 0;
+  auto owner = make_engine(small_options(), [&](std::span<const executor::SequenceSpan>) -> Status {
+    Request later = request_of(chat_of(500), 1);
+    later.background = true;
+    if (++steps == 1) submit(*engine, ahead, std::move(later));
+    return {};
+  });
+  engine = owner.get();
+  submit(*engine, real, request_of(chat("hello")));
+  EXPECT_EQ(ahead.wait().error->code, ErrorCode::kCancelled);
+  EXPECT_TRUE(real.wait().finished);
+}
+
 }  // namespace
 }  // namespace kvasir::engine
