@@ -113,7 +113,8 @@ void Answer::on_disconnect() {
   ended_ = true;
   cancel_all();
   for (std::size_t choice = 0; choice < options_.recorders.size(); ++choice) record_cut_short(choice);
-  spdlog::info("{} client went away after {:.2f} s", options_.label, seconds_since(received_));
+  spdlog::info("{} client went away after {:.2f} s, {} tokens into the answer", options_.label,
+               seconds_since(received_), generated_);
 }
 
 // A client that stops an answer often keeps what it has of it. Only text can come back so: of anything that
@@ -150,6 +151,7 @@ void Answer::on_started(std::size_t choice, const engine::Started& started) {
 }
 
 void Answer::on_text(std::size_t choice, const engine::Text& text) {
+  generated_ += text.tokens.size();
   if (!first_token_seen_) {
     first_token_seen_ = true;
     metrics_.first_token_seconds.observe(seconds_since(received_));

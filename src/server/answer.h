@@ -76,6 +76,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   std::vector<engine::RequestId> requests_;
   std::size_t running_ = 0;
   bool first_token_seen_ = false;
+  std::size_t generated_ = 0;
   bool stream_open_ = false;
   std::string cache_note_;
   bool ended_ = false;

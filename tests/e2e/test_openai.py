@@ -6,7 +6,7 @@ import uuid
 import openai
 import pytest
 
-from conftest import OPENAI_TOOLS
+from conftest import OPENAI_TOOLS, Server
 
 
 def ask(text):
@@ -230,3 +230,22 @@ def test_models(oai):
     assert oai.models.retrieve(model.id).id == model.id
     with pytest.raises(openai.NotFoundError):
         oai.models.retrieve("nothing")
+
+
+def test_idle_time_reads_what_the_next_turn_begins_with(tmp_path):
+    server = Server(tmp_path)
+    try:
+        client = openai.OpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
+        messages = ask("Hello")
+        first = client.chat.completions.create(model="default", messages=messages, temperature=0)
+        server.wait_metric("kvasir:idle_prefill_tokens_total", lambda n: n > 0)
+        computed = server.metric("kvasir:prefill_tokens_total")
+        messages += [{"role": "assistant", "content": first.choices[0].message.content}, *ask("count")]
+        second = client.chat.completions.create(model="default", messages=messages, temperature=0)
+        # The turn's end and the next one's beginning were read before anybody asked.
+        known = first.usage.prompt_tokens + first.usage.completion_tokens
+        assert second.usage.prompt_tokens_details.cached_tokens > known
+        assert server.metric("kvasir:prefill_tokens_total") - computed == (
+            second.usage.prompt_tokens - second.usage.prompt_tokens_details.cached_tokens)
+    finally:
+        assert server.stop() == 0
