@@ -9,9 +9,13 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
+#include "server/cache_namespace.h"
 #include "server/server.h"
+#include "server/warm_up.h"
 
 namespace kvasir::cli {
 namespace {
@@ -56,6 +60,24 @@ void print_ready(const ServeOptions& options, std::uint16_t port, const std::str
       url, options.api_keys.empty() ? "local" : "YOUR_KEY");
 }
 
+void warm(const ServeOptions& options, const server::LoadedModel& model, const std::atomic<bool>& stopping) {
+  std::ifstream in(options.warm_file, std::ios::binary);
+  const std::string lines((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string key = options.share_cache || options.api_keys.empty() ? "" : options.api_keys.front();
+  ProgressLine line("warming up");
+  const auto report = server::warm_up(model, lines, server::cache_namespace(key, {}), [&](double share) {
+    line.show(share);
+    return !stopping;
+  });
+  line.finish();
+  if (report.ok()) {
+    spdlog::info("warm: {} prompts of {} tokens, {} of them read now", report->prompts, report->tokens,
+                 report->computed_tokens);
+  } else {
+    spdlog::warn("warm-up from {}: {}", options.warm_file, report.error().message);
+  }
+}
+
 }  // namespace
 
 int serve(const ServeOptions& options) {
@@ -88,6 +110,7 @@ int serve(const ServeOptions& options) {
 
   std::atomic<bool> loading{true};
   std::atomic<bool> failed{false};
+  std::atomic<bool> stopping{false};
   std::thread loader([&] {
     ProgressLine line("loading " + opened->id);
     auto model = load_model(*opened, options.model, options.executor, [&](double share) {
@@ -96,8 +119,11 @@ int serve(const ServeOptions& options) {
     });
     line.finish();
     if (model.ok()) {
+      const std::shared_ptr<const server::LoadedModel> loaded = *model;
       slot.set_ready(std::move(model).value());
       print_ready(options, (*server)->port(), slot.id());
+      loading = false;
+      if (!options.warm_file.empty()) warm(options, *loaded, stopping);
     } else {
       slot.set_failed(model.error());
       fail(model.error());
@@ -115,6 +141,7 @@ int serve(const ServeOptions& options) {
     // Repacking cannot be interrupted and holds nothing that a clean end would save.
     std::_Exit(0);
   }
+  stopping = true;
   loader.join();
   if (failed) return 1;
   spdlog::info("stopping: answers in flight have {} seconds (signal again to end at once)", kDrainSeconds);
@@ -148,6 +175,11 @@ void add_serve(CLI::App& app, int& exit_code) {
   command->add_flag(
       "--idle-prefill,!--no-idle-prefill", options->idle_prefill,
       "After an answer, read what the next request will begin with while there is nothing else to do");
+  command
+      ->add_option("--warm", options->warm_file,
+                   "Read these prompts at start: a file with one request body (OpenAI or Anthropic) a line")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
   command->add_option("--temperature", options->temperature, "Of answers to requests that name none")
       ->capture_default_str()
       ->check(CLI::Range(0.0F, 2.0F));

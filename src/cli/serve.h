@@ -19,6 +19,7 @@ struct ServeOptions {
   float temperature = 0.7F;           // for requests that name none
   float top_p = 0.95F;
   bool idle_prefill = true;
+  std::string warm_file;     // prompts to read at start; may be empty
   bool share_cache = false;  // between keys
   std::string model_name;    // shown instead of the file's name
   std::string log_level = "info";

@@ -1,8 +1,5 @@
 #include "server/server.h"
 
-#include <fmt/format.h>
-#include <xxhash.h>
-
 #include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
@@ -21,6 +18,7 @@
 #include "base/version.h"
 #include "chat/tool_constraint.h"
 #include "server/answer.h"
+#include "server/cache_namespace.h"
 #include "server/server_metrics.h"
 
 namespace kvasir::server {
@@ -84,11 +82,6 @@ std::string random_id() {
   std::string id;
   for (int i = 0; i < 24; ++i) id += kLetters[pick(generator)];
   return id;
-}
-
-std::string digest(std::string_view text) {
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
 std::uint64_t random_seed() {
@@ -173,14 +166,9 @@ class Server::Impl {
     return found;
   }
 
-  // What KV and sampled turns are kept apart by: the key, unless keys share, and the request's own salt.
-  // Hashed, since it is written to disk.
   std::string cache_namespace_for(const HttpRequest& request, const api::GenerationOptions& options) const {
-    std::string name;
     const std::string* key = options_.share_cache ? nullptr : key_of(request);
-    if (key != nullptr) name = "key:" + digest(*key);
-    if (!options.cache_salt.empty()) name += (name.empty() ? "salt:" : "/salt:") + digest(options.cache_salt);
-    return name;
+    return cache_namespace(key != nullptr ? *key : std::string(), options.cache_salt);
   }
 
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -312,8 +300,8 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
     const auto model = model_for(parsed->options.model, Dialect::kAnthropic, exchange);
     if (!model) return;
-    const std::string cache_namespace = cache_namespace_for(request, parsed->options);
-    const auto prompt = model->renderer->render(parsed->conversation, {model->replay.get(), cache_namespace});
+    const std::string name_space = cache_namespace_for(request, parsed->options);
+    const auto prompt = model->renderer->render(parsed->conversation, {model->replay.get(), name_space});
     if (!prompt.ok()) return exchange->respond(error_response(Dialect::kAnthropic, prompt.error()));
     exchange->respond(json_response(200, api::anthropic_count_body(prompt->tokens.size())));
   }
@@ -322,8 +310,8 @@ class Server::Impl {
                    const std::shared_ptr<Exchange>& exchange) {
     const auto model = model_for(request.options.model, dialect, exchange);
     if (!model) return;
-    const std::string& cache_namespace = request.options.cache_namespace;
-    const auto prompt = model->renderer->render(request.conversation, {model->replay.get(), cache_namespace});
+    const std::string& name_space = request.options.cache_namespace;
+    const auto prompt = model->renderer->render(request.conversation, {model->replay.get(), name_space});
     if (!prompt.ok()) return exchange->respond(error_response(dialect, prompt.error()));
     metrics_.replayed_tokens += prompt->replayed_tokens;
     const chat::TemplateTraits& traits = model->renderer->traits();
@@ -342,7 +330,7 @@ class Server::Impl {
     }
     if (prompt->recordable) {
       const chat::TurnRecorderOptions recording =
-          recorder_options(request.conversation, *model, cache_namespace, dialect);
+          recorder_options(request.conversation, *model, name_space, dialect);
       for (std::size_t i = 0; i < requests.size(); ++i) {
         options.recorders.push_back(std::make_unique<chat::TurnRecorder>(recording));
       }
@@ -350,10 +338,10 @@ class Server::Impl {
     if (options_.idle_prefill && request.options.use_cache && request.options.n == 1 && prompt->recordable) {
       // Weak: the engine holds the answer, and must end when the slot lets go of the model.
       options.on_turn = [this, weak = std::weak_ptr(model), conversation = request.conversation,
-                         cache_namespace](chat::Message turn) {
+                         name_space](chat::Message turn) {
         const std::lock_guard lock(mutex_);
         // Of several, the newest is the likeliest to go on; the older ones have what they have.
-        follow_up_ = FollowUp{weak, conversation, cache_namespace, std::move(turn)};
+        follow_up_ = FollowUp{weak, conversation, name_space, std::move(turn)};
         wake_.notify_all();
       };
     }

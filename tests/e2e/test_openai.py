@@ -249,3 +249,18 @@ def test_idle_time_reads_what_the_next_turn_begins_with(tmp_path):
             second.usage.prompt_tokens - second.usage.prompt_tokens_details.cached_tokens)
     finally:
         assert server.stop() == 0
+
+
+def test_warm_prompts_are_read_before_anybody_asks(tmp_path):
+    messages = ask("What is on the menu today, and what was on it yesterday?")
+    file = tmp_path / "warm.jsonl"
+    file.write_text("# prompts\n\n" + json.dumps({"model": "default", "messages": messages}) + "\n"
+                    + json.dumps({"system": "Be brief.", "messages": ask("x")}) + "\n" + json.dumps({"prompt": "Once"}))
+    server = Server(tmp_path, "--warm", str(file))
+    try:
+        server.wait_metric("kvasir:requests_finished_total", lambda n: n == 3)
+        client = openai.OpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
+        usage = client.chat.completions.create(model="default", messages=messages, temperature=0).usage
+        assert usage.prompt_tokens_details.cached_tokens == usage.prompt_tokens - 1
+    finally:
+        assert server.stop() == 0
