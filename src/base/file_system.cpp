@@ -200,9 +200,8 @@ class PosixFileSystem : public FileSystem {
     errno = 0;
     while (const dirent* entry = ::readdir(open_folder)) {
       struct stat info{};
-      std::string path = folder;
-      path.append("/").append(entry->d_name);
-      if (::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) names.emplace_back(entry->d_name);
+      if (::stat(path_in(folder, entry->d_name).c_str(), &info) == 0 && S_ISREG(info.st_mode))
+        names.emplace_back(entry->d_name);
       errno = 0;
     }
     const int error = errno;

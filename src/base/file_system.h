@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -75,5 +76,9 @@ class FileSystem {
 
 // The operating system's.
 FileSystem& system_files();
+
+inline std::string path_in(std::string folder, std::string_view name) {
+  return folder.append("/").append(name);
+}
 
 }  // namespace kvasir

@@ -96,7 +96,7 @@ Result<LoadedFolder> load_folder(FileSystem& files, const std::string& folder) {
   for (const std::string& name : names) {
     const auto id = parse_segment_name(name);
     if (!id) continue;
-    const auto file = files.open(folder + '/' + name, OpenMode::kRead);
+    const auto file = files.open(path_in(folder, name), OpenMode::kRead);
     if (file.ok()) {
       take_segment(loaded, **file, *id);
     } else {
@@ -116,7 +116,7 @@ Result<LoadedFolder> load_folder(FileSystem& files, const std::string& folder) {
 
 Result<std::vector<std::byte>> read_payload(FileSystem& files, const std::string& folder,
                                             const RecordPlace& place) {
-  const std::string path = folder + '/' + segment_name(place.segment);
+  const std::string path = path_in(folder, segment_name(place.segment));
   KVASIR_ASSIGN_OR_RETURN(const auto file, files.open(path, OpenMode::kRead));
   // The scan has seen that the file is this long, so a damaged length cannot ask for any amount of memory.
   std::vector<std::byte> payload(place.payload_bytes);

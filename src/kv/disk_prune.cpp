@@ -60,8 +60,8 @@ class Pruner {
     if (loaded_.segments.at(id).live == 0) return remove(id);
     if (!can_punch_) return {};
     KVASIR_ASSIGN_OR_RETURN(const auto file,
-                            files_.open(folder_ + '/' + segment_name(id), OpenMode::kReadWrite));
-    const Status punched = file->punch_hole(extent.offset, extent.bytes);
+                            files_.open(path_in(folder_, segment_name(id)), OpenMode::kReadWrite));
+    Status punched = file->punch_hole(extent.offset, extent.bytes);
     if (!punched.ok() && punched.error().code != ErrorCode::kUnsupported) return punched;
     can_punch_ = punched.ok();
     const auto allocated = file->allocated();
@@ -70,7 +70,7 @@ class Pruner {
   }
 
   Status remove(std::uint32_t id) {
-    KVASIR_RETURN_IF_ERROR(files_.remove(folder_ + '/' + segment_name(id)));
+    KVASIR_RETURN_IF_ERROR(files_.remove(path_in(folder_, segment_name(id))));
     recount(loaded_.segments.at(id), 0);
     loaded_.segments.erase(id);
     return {};
@@ -101,7 +101,7 @@ Result<std::uint64_t> prune_disk_folder(FileSystem& files, const std::string& fo
   KVASIR_ASSIGN_OR_RETURN(LoadedFolder loaded, load_folder(files, folder));
   for (const std::string& name : names) {
     // Without records their order means nothing.
-    if (keep_bytes == 0 && name.starts_with("recency-")) (void)files.remove(folder + '/' + name).ok();
+    if (keep_bytes == 0 && name.starts_with("recency-")) (void)files.remove(path_in(folder, name)).ok();
   }
   return Pruner(files, folder, std::move(loaded)).run(keep_bytes);
 }

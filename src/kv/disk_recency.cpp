@@ -55,7 +55,7 @@ std::string recency_name(std::string_view root_name) {
 
 Status save_recency(FileSystem& files, const std::string& folder, std::string_view root_name,
                     const DiskIndex& index) {
-  const std::string path = folder + '/' + recency_name(root_name);
+  const std::string path = path_in(folder, recency_name(root_name));
   const std::string fresh = path + ".new";
   (void)files.remove(fresh).ok();
   {
@@ -67,7 +67,7 @@ Status save_recency(FileSystem& files, const std::string& folder, std::string_vi
 
 void load_recency(FileSystem& files, const std::string& folder, std::string_view root_name,
                   DiskIndex& index) {
-  const auto file = files.open(folder + '/' + recency_name(root_name), OpenMode::kRead);
+  const auto file = files.open(path_in(folder, recency_name(root_name)), OpenMode::kRead);
   if (!file.ok()) return;
   const auto size = (*file)->size();
   if (!size.ok() || *size < kHeaderBytes + kSumBytes) return;

@@ -91,7 +91,7 @@ class DiskStore::Impl {
   std::uint64_t bytes() const;
   std::uint64_t segment_limit() const;
 
-  std::string path_of(std::uint32_t segment) const { return options_.folder + '/' + segment_name(segment); }
+  std::string path_of(std::uint32_t segment) const { return path_in(options_.folder, segment_name(segment)); }
 
   FileSystem& files_;
   const DiskStoreOptions options_;
