@@ -9,8 +9,8 @@ folder. A violation is any of these:
 
 - it does not start, or ends by itself
 - an answer that is not the script's, or an error that is not the kill's
-- of a conversation whose answer was there SETTLED seconds before the kill: a full block that is read again, or a
-  sampled turn that is not known any more
+- of a conversation whose answer was there 3 seconds before the kill, or that was found after an earlier one: a full
+  block that is read again, or a sampled turn that is not known any more
 - more space taken than --cache-disk
 - after the last restart and a clean stop, a folder that `kvasir cache verify` finds unsound
 
@@ -55,7 +55,12 @@ class Conversation:
     messages: list
     answered_at: float = 0.0
     known_tokens: int = 0  # of the last prompt and its answer, as far as their KV was computed
-    sampled: list = dataclasses.field(default_factory=list)  # tokens of each answer
+    replayed_tokens: int = 0  # of all answers that the server knows as it sampled them
+    settled: bool = False  # must be found
+
+
+def replayed_of(reply):
+    return int(re.search(r"replayed=(\d+)", reply.headers["x-kvasir-cache"]).group(1))
 
 
 class Violations:
@@ -89,7 +94,7 @@ class World:
         self.conversations = []
         self.process = None
         self.alive = False
-        self.counts = {"kills": 0, "kills_during_start": 0, "answers": 0, "cancelled": 0, "probes": 0, "whole": 0, "start_seconds": 0.0}
+        self.counts = {"kills": 0, "kills_during_start": 0, "answers": 0, "cancelled": 0, "probes": 0, "settled": 0, "whole": 0, "start_seconds": 0.0}
 
     def fail(self, what):
         self.violations.add(f"world {self.number}, kill {self.counts['kills']} ({self.home}): {what}")
@@ -137,8 +142,8 @@ class World:
         with self.lock:
             if self.conversations and rng.random() < 0.3:
                 one = rng.choice(self.conversations)
-                turns = rng.randint(0, len(one.sampled))
-                return Conversation(one.messages[: 1 + 2 * turns], sampled=one.sampled[:turns])
+                turns = rng.randint(0, (len(one.messages) - 1) // 2)
+                return Conversation(one.messages[: 1 + 2 * turns])
         return Conversation([{"role": "system", "content": rng.choice(SYSTEMS)}])
 
     def question(self, rng):
@@ -166,7 +171,8 @@ class World:
             self.fail(f"a wrong answer about {topic}: {answer}")
             return False
         conversation.messages = [*messages, {"role": "assistant", "content": answer["message"]["content"]}]
-        conversation.sampled = [*conversation.sampled, usage["completion_tokens"]]
+        conversation.replayed_tokens = replayed_of(reply) + usage["completion_tokens"]
+        conversation.settled = False
         # The token that ends an answer is sampled and not computed.
         conversation.known_tokens = usage["prompt_tokens"] + usage["completion_tokens"] - 1
         conversation.answered_at = time.monotonic()
@@ -211,23 +217,31 @@ class World:
         if self.options.may_evict:
             return
         cached = reply.json()["usage"]["prompt_tokens_details"]["cached_tokens"]
-        replayed = int(re.search(r"replayed=(\d+)", reply.headers["x-kvasir-cache"]).group(1))
-        full = conversation.known_tokens // BLOCK_TOKENS * BLOCK_TOKENS
+        replayed = replayed_of(reply)
+        if not conversation.settled:  # what the kill has left of it must stay
+            conversation.known_tokens = min(cached, conversation.known_tokens)
+            conversation.replayed_tokens = min(replayed, conversation.replayed_tokens)
+            conversation.settled = True
+            return
+        self.counts["settled"] += 1
         self.counts["whole"] += cached >= conversation.known_tokens
         age = f"answered {self.killed_at - conversation.answered_at:.2f} s before the kill"
-        if cached < full:
+        if cached < conversation.known_tokens // BLOCK_TOKENS * BLOCK_TOKENS:
             self.fail(f"{cached} of {conversation.known_tokens} tokens were found, {age}")
-        if replayed < sum(conversation.sampled):
-            self.fail(f"{replayed} of {sum(conversation.sampled)} sampled tokens were replayed, {age}")
+        if replayed < conversation.replayed_tokens:
+            self.fail(f"{replayed} of {conversation.replayed_tokens} sampled tokens were replayed, {age}")
 
     def check(self):
         self.check_space()
-        with self.lock:
-            settled = [c for c in self.conversations if c.answered_at < self.killed_at - SETTLED_SECONDS]
-        # What was lost shows most in what was written last.
-        wanted = settled[-PROBES_EACH // 2 :]
-        rest = settled[: -PROBES_EACH // 2]
-        wanted += self.random.sample(rest, min(len(rest), PROBES_EACH // 2))
+        # The kill's own conversations: those that it may have cost something come last, and are looked at once.
+        settled = [c for c in self.conversations if c.settled]
+        doubtful = [c for c in self.conversations if not c.settled]
+        for conversation in doubtful:
+            conversation.settled = conversation.answered_at < self.killed_at - SETTLED_SECONDS
+        fresh = [c for c in doubtful if c.settled]
+        doubtful = [c for c in doubtful if not c.settled][-2:]
+        wanted = fresh[-PROBES_EACH:] + self.random.sample(settled, min(len(settled), PROBES_EACH // 2)) + doubtful
+        self.conversations = settled + fresh + doubtful
         with httpx.Client(timeout=60) as client:
             for conversation in wanted:
                 self.probe(client, conversation)
@@ -320,8 +334,8 @@ def main():
     starts = max(1, total["kills"] - total["kills_during_start"])
     print(
         f"{total['kills']} kills ({total['kills_during_start']} during a start), {total['answers']} answers, "
-        f"{total['cancelled']} cancelled, {total['probes']} conversations looked for, {total['whole']} of them whole to the "
-        f"token, start {total['start_seconds'] / starts:.2f} s, {time.monotonic() - start:.0f} s in all: "
+        f"{total['cancelled']} cancelled, {total['probes']} conversations looked for, {total['whole']} of "
+        f"{total['settled']} settled ones whole to the token, start {total['start_seconds'] / starts:.2f} s, {time.monotonic() - start:.0f} s in all: "
         f"{len(violations.found)} violations"
     )
     return 1 if violations.found else 0

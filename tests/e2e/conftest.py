@@ -58,10 +58,11 @@ def free_port():
 class Server:
     """A running `kvasir serve`."""
 
-    def __init__(self, folder, *arguments, rules=None, ready=True, model=None, popen=None, **script):
-        """Plays `rules` on the scripted executor, or serves `model` for real. `popen`: more arguments for Popen."""
+    def __init__(self, folder, *arguments, rules=None, ready=True, model=None, tokenizer=QWEN, popen=None, **script):
+        """Plays `rules` on the scripted executor with the tokenizer of a model's file, or serves `model` for real.
+        `popen`: more arguments for Popen."""
         self.choose_port(folder)
-        command = [BINARY, "serve", "-m", str(model or QWEN)]
+        command = [BINARY, "serve", "-m", str(model or tokenizer)]
         if "--cache-folder" not in arguments:
             command += ["--cache-disk", "0"]
         if model is None:
