@@ -53,7 +53,7 @@ class Answer:
     def computed(self):
         """Tokens that have KV after the answer at least. An answer's last one may have been sampled and not computed;
         idle time may compute a few that the next turn begins with."""
-        return self.prompt + self.completion - 1
+        return self.prompt + self.completion
 
 
 IDLE_TOKENS_MOST = 16
