@@ -58,24 +58,29 @@ def free_port():
 class Server:
     """A running `kvasir serve`."""
 
-    def __init__(self, folder, *arguments, rules=None, ready=True, model=None, **script):
-        """Plays `rules` on the scripted executor, or serves `model` for real."""
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = folder / f"serve-{self.port}.log"
-        command = [BINARY, "serve", "-m", str(model or QWEN)]
+    def __init__(self, folder, *arguments, rules=None, ready=True, model=None, tokenizer=QWEN, popen=None, **script):
+        """Plays `rules` on the scripted executor with the tokenizer of a model's file, or serves `model` for real.
+        `popen`: more arguments for Popen."""
+        self.choose_port(folder)
+        command = [BINARY, "serve", "-m", str(model or tokenizer)]
         if "--cache-folder" not in arguments:
             command += ["--cache-disk", "0"]
         if model is None:
             path = folder / f"script-{self.port}.json"
             path.write_text(json.dumps({"rules": rules or RULES, **script}))
             command += ["--executor", "scripted", "--script", str(path), "--memory", "450MB"]
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*command, "-p", str(self.port), *arguments], stdout=log, stderr=subprocess.STDOUT
-            )
+        self.launch([*command, "-p", str(self.port), *arguments], popen)
         if ready:
             self.wait_ready()
+
+    def choose_port(self, folder):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"serve-{self.port}.log"
+
+    def launch(self, command, popen=None):
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, **(popen or {}))
 
     def wait_ready(self):
         end = time.monotonic() + 60
@@ -92,6 +97,10 @@ class Server:
     def stop(self):
         self.process.terminate()
         return self.process.wait(timeout=30)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=30)
 
     def metric(self, name):
         text = httpx.get(self.url + "/metrics", headers={"x-api-key": KEY}).text
