@@ -49,7 +49,8 @@ int list(const CacheCommand& command) {
   fmt::print("{:<16}  {:>8}  {:>9}  {:>9}  {}\n", "last written", "tokens", "own MB", "shared MB", "model");
   std::size_t shown = 0;
   for (const kv::DiskConversation& c : report->conversations) {
-    if (shown++ == command.most) break;
+    if (shown == command.most) break;
+    ++shown;
     fmt::print("{:<16}  {:>8}  {:>9.1f}  {:>9.1f}  {}{}\n", local_time(c.written_unix_seconds), c.tokens,
                static_cast<double>(c.bytes) / 1e6, static_cast<double>(c.shared_bytes) / 1e6, c.label,
                c.name_space.empty() ? "" : "  [" + c.name_space + "]");
