@@ -212,7 +212,7 @@ class HttpServer::Impl {
                                                  : ""));
     }
     port_ = acceptor_.local_endpoint().port();
-    asio::co_spawn(context_, accept(), asio::detached);
+    asio::co_spawn(acceptor_.get_executor(), accept(), asio::detached);
     for (std::size_t i = 0; i < std::max<std::size_t>(options_.threads, 1); ++i) {
       threads_.emplace_back([this] { context_.run(); });
     }
@@ -222,7 +222,7 @@ class HttpServer::Impl {
   std::uint16_t port() const { return port_; }
 
   bool drain(double seconds) {
-    asio::post(context_, [this] {
+    asio::post(acceptor_.get_executor(), [this] {
       error_code ignored;
       acceptor_.close(ignored);
     });
@@ -238,7 +238,7 @@ class HttpServer::Impl {
       if (error) {
         if (!acceptor_.is_open()) co_return;
         // Out of descriptors, most likely: wait a little rather than spin.
-        asio::steady_timer pause(context_, std::chrono::milliseconds(50));
+        asio::steady_timer pause(acceptor_.get_executor(), std::chrono::milliseconds(50));
         co_await pause.async_wait(kNoThrow);
         continue;
       }
@@ -496,7 +496,9 @@ class HttpServer::Impl {
   HttpOptions options_;
   Handler handler_;
   asio::io_context context_;
-  tcp::acceptor acceptor_{context_};
+  // On a strand of its own: drain() closes it while accept() may be between two connections on another
+  // thread.
+  tcp::acceptor acceptor_{asio::make_strand(context_)};
   std::uint16_t port_ = 0;
   std::atomic<std::size_t> connections_{0};
   std::atomic<bool> draining_{false};

@@ -232,5 +232,13 @@ TEST(HttpServer, DrainLetsAnswersInFlightFinish) {
   worker.join();
 }
 
+TEST(HttpServer, DrainMayComeWhileAClientConnects) {
+  for (int round = 0; round < 20; ++round) {
+    const auto server = start(echo);
+    const Client client(server->port());  // accepted on one thread while drain() closes the port from another
+    EXPECT_TRUE(server->drain(10));
+  }
+}
+
 }  // namespace
 }  // namespace kvasir::server
