@@ -103,7 +103,7 @@ bool DiskLink::save(BlockId block) {
     for (std::optional<BlockId> at = block; at;) {
       const auto view = tree_.view(*at);
       if (!view) return true;  // evicted meanwhile
-      if (tier_->knows({view->name_space, view->parent_key, view->key, view->tokens, {}, {}})) break;
+      if (tier_->knows(*view)) break;
       next = at;
       at = view->parent;
     }
@@ -117,12 +117,7 @@ bool DiskLink::save(BlockId block) {
       end = std::copy_backward(above->tokens.begin(), above->tokens.end(), end);
       at = above->parent;
     }
-    tier_->save({view->name_space,
-                 view->parent_key,
-                 view->key,
-                 view->tokens,
-                 {tree_.pool().bytes(*next), tree_.pool().block_bytes()},
-                 std::move(before)});
+    tier_->save(*view, {tree_.pool().bytes(*next), tree_.pool().block_bytes()}, std::move(before));
     if (!tier_->writes()) return true;
   }
 }

@@ -1,12 +1,9 @@
 #include "executor/native.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <vector>
 
+#include "base/content_hash.h"
 #include "models/model.h"
 
 namespace kvasir::executor {
@@ -19,19 +16,13 @@ constexpr std::uint32_t kRoundingVersion = 1;
 // Names the weights: a hash over every tensor's name, shape and bytes, and nothing that may differ between
 // two copies.
 std::string weights_id(const weights::GgufFile& file) {
-  XXH3_state_t* state = XXH3_createState();
-  XXH3_128bits_reset(state);
+  ContentHash hash;
   for (const weights::TensorInfo& t : file.tensors()) {
-    XXH3_128bits_update(state, t.name.data(), t.name.size());
-    XXH3_128bits_update(state, t.shape.data(), t.shape.size() * sizeof(t.shape[0]));
-    XXH3_128bits_update(state, t.data.data(), t.data.size());
+    hash.update(t.name.data(), t.name.size());
+    hash.update(t.shape.data(), t.shape.size() * sizeof(t.shape[0]));
+    hash.update(t.data.data(), t.data.size());
   }
-  const XXH128_hash_t hash = XXH3_128bits_digest(state);
-  XXH3_freeState(state);
-  std::array<char, 33> text{};
-  std::snprintf(text.data(), text.size(), "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return text.data();
+  return hash.hex();
 }
 
 // The parts of every head of every layer (kernels/kv_type.h), as regions.

@@ -5,16 +5,6 @@
 #include "base/check.h"
 
 namespace kvasir::kv {
-namespace {
-
-std::uint32_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
-  const auto limit = std::min(a.size(), b.size());
-  const auto end = a.begin() + static_cast<std::ptrdiff_t>(limit);
-  return static_cast<std::uint32_t>(std::mismatch(a.begin(), end, b.begin()).first - a.begin());
-}
-
-}  // namespace
-
 bool DiskIndex::Order::less(const Wanted& a, const Wanted& b) {
   if (a.parent != b.parent) return a.parent < b.parent;
   return std::ranges::lexicographical_compare(a.tokens, b.tokens);
@@ -142,7 +132,7 @@ std::optional<RecordHeader> DiskIndex::plan(std::string_view name_space, const B
     if (stored(name_space, parent, tokens) == tokens.size()) return std::nullopt;
     if ((*above & kRootBit) == 0) depth = entries_[*above].depth + 1;
   }
-  header.priority = clock_ + cost(static_cast<std::uint32_t>(tokens.size()) - first, depth);
+  header.priority = clock_ + recompute_cost(static_cast<std::uint32_t>(tokens.size()) - first, depth);
   return header;
 }
 
@@ -270,12 +260,8 @@ void DiskIndex::touch(Slot slot) {
   Entry& entry = entries_[slot];
   if (entry.children == 0) leaves_.erase(order(slot));
   entry.last_used = ++uses_;
-  entry.priority = clock_ + cost(entry.count - entry.first, entry.depth);
+  entry.priority = clock_ + recompute_cost(entry.count - entry.first, entry.depth);
   if (entry.children == 0) leaves_.insert(order(slot));
-}
-
-double DiskIndex::cost(std::uint32_t tokens, std::uint32_t depth) {
-  return static_cast<double>(tokens) / kBlockTokens * (1.0 + depth / kAttentionParityBlocks);
 }
 
 }  // namespace kvasir::kv

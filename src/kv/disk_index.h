@@ -175,7 +175,6 @@ class DiskIndex {
   void collect_below(Slot slot, std::vector<Slot>& out) const;
   void touch(Slot slot);
   void emit(Slot slot, std::uint32_t block, std::uint32_t upto, std::uint32_t from, DiskMatch& match);
-  static double cost(std::uint32_t tokens, std::uint32_t depth);
   LeafOrder order(Slot slot) const { return {entries_[slot].priority, entries_[slot].last_used, slot}; }
 
   std::string root_name_;

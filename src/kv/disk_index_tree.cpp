@@ -38,7 +38,7 @@ DiskIndex::Slot DiskIndex::link(RecordHeader&& header, std::uint32_t name_space,
   entry.written = header.written_unix_seconds;
   // What was written lately was written at a late clock.
   const std::uint32_t own_tokens = entry.count - entry.first;
-  clock_ = std::max(clock_, entry.priority - cost(own_tokens, entry.depth));
+  clock_ = std::max(clock_, entry.priority - recompute_cost(own_tokens, entry.depth));
   tokens_ += own_tokens;
 
   if (entry.above != kNoSlot && entries_[entry.above].children++ == 0) leaves_.erase(order(entry.above));

@@ -60,24 +60,25 @@ bool DiskTier::has_room() const {
   return queued_bytes_ == 0 || queued_bytes_ + block_bytes_ <= options_.queue_bytes;
 }
 
-bool DiskTier::knows(const SavedBlock& block) const {
+bool DiskTier::knows(const PrefixTree::BlockView& block) const {
   {
     const std::lock_guard lock(mutex_);
     if (queued_.contains(block.key)) return true;
   }
-  return store_->stored(block.name_space, block.parent, block.tokens) == block.tokens.size();
+  return store_->stored(block.name_space, block.parent_key, block.tokens) == block.tokens.size();
 }
 
-void DiskTier::save(SavedBlock block) {
+void DiskTier::save(const PrefixTree::BlockView& block, std::span<const std::byte> bytes,
+                    std::vector<TokenId> before) {
   Write write{std::string(block.name_space),
-              block.parent,
+              block.parent_key,
               block.key,
               {block.tokens.begin(), block.tokens.end()},
-              std::move(block.before),
+              std::move(before),
               {}};
   const auto count = static_cast<std::uint32_t>(block.tokens.size());
   write.packed.resize(packed_bytes(layout_, count));
-  pack_tokens(layout_, block.bytes, 0, count, write.packed);
+  pack_tokens(layout_, bytes, 0, count, write.packed);
   {
     const std::lock_guard lock(mutex_);
     if (stopped_writing_) return;

@@ -31,6 +31,7 @@
 #include "base/types.h"
 #include "kv/block_layout.h"
 #include "kv/disk_store.h"
+#include "kv/prefix_tree.h"
 
 namespace kvasir::kv {
 
@@ -39,16 +40,6 @@ struct DiskTierOptions {
   double sync_seconds = 1.0;
   std::function<void()> wake;
   std::function<void(const std::string&)> warn;  // once, when writing stops; on the writer's thread
-};
-
-// A block of the prefix tree, as it is saved.
-struct SavedBlock {
-  std::string_view name_space;
-  BlockKey parent;  // of the full block in front, or the root's
-  BlockKey key;
-  std::span<const TokenId> tokens;  // 1 .. kBlockTokens
-  std::span<const std::byte> bytes;
-  std::vector<TokenId> before;  // every token in front of the block; for save() only
 };
 
 class DiskLoad {
@@ -81,9 +72,10 @@ class DiskTier {
   bool writes() const;    // false when the store is read-only or has stopped writing
   bool has_room() const;  // save() may be called
   // It is on disk, or on its way there.
-  bool knows(const SavedBlock& block) const;
-  // Queues a block whose parent is known.
-  void save(SavedBlock block);
+  bool knows(const PrefixTree::BlockView& block) const;
+  // Queues a block whose parent is known: `bytes` of it, and every token in front of it.
+  void save(const PrefixTree::BlockView& block, std::span<const std::byte> bytes,
+            std::vector<TokenId> before);
 
   DiskMatch match(std::string_view name_space, std::span<const TokenId> tokens, std::uint32_t from);
   double load_seconds(std::uint64_t bytes) const;

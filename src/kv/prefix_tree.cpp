@@ -11,17 +11,21 @@
 namespace kvasir::kv {
 namespace {
 
+bool starts_with(std::span<const TokenId> whole, std::span<const TokenId> start) {
+  return whole.size() >= start.size() && std::equal(start.begin(), start.end(), whole.begin());
+}
+
+}  // namespace
+
 std::uint32_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
   const auto limit = std::min(a.size(), b.size());
   const auto end = a.begin() + static_cast<std::ptrdiff_t>(limit);
   return static_cast<std::uint32_t>(std::mismatch(a.begin(), end, b.begin()).first - a.begin());
 }
 
-bool starts_with(std::span<const TokenId> whole, std::span<const TokenId> start) {
-  return whole.size() >= start.size() && std::equal(start.begin(), start.end(), whole.begin());
+double recompute_cost(std::uint32_t tokens, std::uint32_t depth) {
+  return static_cast<double>(tokens) / kBlockTokens * (1.0 + depth / kAttentionParityBlocks);
 }
-
-}  // namespace
 
 BlockKey hash_block(const BlockKey& parent, std::span<const TokenId> tokens) {
   std::array<std::byte, sizeof(BlockKey) + kBlockTokens * sizeof(TokenId)> buffer;
@@ -250,10 +254,6 @@ bool PrefixTree::evict_one() {
     return true;
   }
   return false;
-}
-
-double PrefixTree::cost(const Node& node) {
-  return static_cast<double>(node.token_count) / kBlockTokens * (1.0 + node.depth / kAttentionParityBlocks);
 }
 
 void PrefixTree::check_invariants() const {

@@ -52,6 +52,12 @@ BlockKey hash_root(std::string_view root_name, std::string_view name_space);
 // Depth, in blocks, at which attention over the past costs as much as the rest of a forward pass: 8192
 // tokens, the middle of what 0.5B to 8B models show on CPUs. It only ranks blocks against each other.
 inline constexpr double kAttentionParityBlocks = 128.0;
+// What it takes to compute `tokens` tokens again behind `depth` full blocks, in blocks at the start of a
+// sequence.
+double recompute_cost(std::uint32_t tokens, std::uint32_t depth);
+
+// How many tokens both begin with.
+std::uint32_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b);
 
 struct MatchResult {
   std::vector<BlockId> blocks;     // full blocks, in order: to be shared
@@ -160,7 +166,7 @@ class PrefixTree {
             BlockId block);
   void unlink(BlockId block);
   bool evict_one();
-  static double cost(const Node& node);
+  static double cost(const Node& node) { return recompute_cost(node.token_count, node.depth); }
   static LeafOrder order(const Node& node, BlockId block) { return {node.priority, node.last_used, block}; }
 
   BlockPool& pool_;

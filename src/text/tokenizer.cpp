@@ -1,12 +1,9 @@
 #include "text/tokenizer.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <utility>
 
+#include "base/content_hash.h"
 #include "text/ffi.h"
 #include "text/tokenizer_impl.h"
 
@@ -54,17 +51,11 @@ std::size_t Tokenizer::vocab_size() const {
 
 std::string Tokenizer::fingerprint() const {
   const kvt_token_table& table = impl_->table;
-  XXH3_state_t* state = XXH3_createState();
-  XXH3_128bits_reset(state);
-  XXH3_128bits_update(state, table.offsets, (table.count + 1) * sizeof(*table.offsets));
-  XXH3_128bits_update(state, table.bytes, table.offsets[table.count]);
-  XXH3_128bits_update(state, table.kinds, table.count * sizeof(*table.kinds));
-  const XXH128_hash_t hash = XXH3_128bits_digest(state);
-  XXH3_freeState(state);
-  std::array<char, 33> text{};
-  std::snprintf(text.data(), text.size(), "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return text.data();
+  ContentHash hash;
+  hash.update(table.offsets, (table.count + 1) * sizeof(*table.offsets));
+  hash.update(table.bytes, table.offsets[table.count]);
+  hash.update(table.kinds, table.count * sizeof(*table.kinds));
+  return hash.hex();
 }
 
 bool Tokenizer::is_special(TokenId id) const {
