@@ -1,5 +1,6 @@
 #pragma once
-// A name for some bytes: 128 bits of XXH3, as 32 hexadecimal digits. Against accidents, not against an attacker.
+// A name for some bytes: 128 bits of XXH3, as 32 hexadecimal digits. Against accidents, not against an
+// attacker.
 
 #include <cstddef>
 #include <memory>
