@@ -11,7 +11,7 @@ namespace {
 
 // Bumped whenever the same tokens under the same weights would give other bits: KV written before is then not
 // served.
-constexpr std::uint32_t kRoundingVersion = 1;
+constexpr std::uint32_t kRoundingVersion = 2;
 
 // Names the weights: a hash over every tensor's name, shape and bytes, and nothing that may differ between
 // two copies.
