@@ -53,7 +53,7 @@ void Scheduler::preempt_youngest(std::vector<Slice>& plan) {
   std::unique_ptr<Sequence> victim = std::move(running_.back());
   running_.pop_back();
   std::erase_if(plan, [&](const Slice& slice) { return slice.sequence == victim.get(); });
-  if (victim->load) std::exchange(victim->load, nullptr)->cancel();
+  victim->drop_load();
   victim->table.close(victim->tokens, victim->computed);
   victim->computed = 0;
   victim->running = false;
@@ -81,7 +81,7 @@ std::vector<Slice> Scheduler::plan() {
   // Only sequences behind the current one are ever preempted, so the index stays good.
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    if (sequence.load == nullptr && sequence.decoding() && make_room(sequence, 1, plan))
+    if (sequence.decoding() && sequence.computable() == 1 && make_room(sequence, 1, plan))
       add(sequence, 1, plan);
   }
   std::uint32_t budget = plan.empty() ? options_.prefill_chunk : options_.prefill_chunk_busy;
@@ -91,7 +91,7 @@ std::vector<Slice> Scheduler::plan() {
     // Whoever comes meanwhile waits for no more than a short step.
     const std::uint32_t most =
         sequence->request.background ? std::min(budget, options_.prefill_chunk_busy) : budget;
-    const std::uint32_t tokens = std::min(most, sequence->remaining());
+    const std::uint32_t tokens = std::min(most, sequence->computable());
     if (!make_room(*sequence, tokens, plan)) continue;
     add(*sequence, tokens, plan);
     budget -= tokens;
@@ -105,9 +105,11 @@ std::vector<Slice> Scheduler::plan() {
 
 void Scheduler::adopt_what_others_read() {
   for (const auto& sequence : running_) {
-    if (sequence->load != nullptr || sequence->remaining() <= kBlockTokens) continue;
+    if (sequence->computable() < kBlockTokens) continue;
     const std::uint32_t before = sequence->computed;
-    sequence->computed = sequence->table.adopt(sequence->tokens, before);
+    // The last token is computed in any case; of those in front of what is loaded, none need be.
+    const std::uint32_t limit = sequence->from_disk() ? sequence->load_begin + 1 : sequence->length();
+    sequence->computed = sequence->table.adopt(std::span(sequence->tokens).first(limit), before);
     if (sequence->generated() == 0) sequence->cached_tokens += sequence->computed - before;
   }
 }
@@ -115,7 +117,7 @@ void Scheduler::adopt_what_others_read() {
 std::vector<Sequence*> Scheduler::prefilling_in_turn() const {
   std::vector<Sequence*> order;
   for (const auto& sequence : running_) {
-    if (sequence->load == nullptr && !sequence->decoding()) order.push_back(sequence.get());
+    if (sequence->computable() > 0 && !sequence->decoding()) order.push_back(sequence.get());
   }
   const auto next =
       std::ranges::upper_bound(order, last_prefilled_, {}, [](const Sequence* s) { return s->id; });
