@@ -40,6 +40,7 @@ class DiskLink {
   void observe_prefill(std::uint32_t tokens, double seconds);
 
   kv::DiskStats stats() const { return tier_->stats(); }
+  kv::DiskTier& tier() { return *tier_; }
 
  private:
   struct RunningLoad {

@@ -21,6 +21,7 @@
 #include "base/types.h"
 #include "engine/constraint.h"
 #include "kv/disk_store.h"
+#include "kv/name_space_filter.h"
 
 namespace kvasir::executor {
 class Executor;
@@ -28,6 +29,9 @@ struct Description;
 }  // namespace kvasir::executor
 namespace kvasir::text {
 class Tokenizer;
+}
+namespace kvasir::kv {
+class DiskTier;
 }
 
 namespace kvasir::engine {
@@ -154,6 +158,13 @@ struct EngineStats {
   std::uint64_t loaded_tokens = 0;        // prompt tokens whose KV came from disk
 };
 
+// A conversation whose KV is in memory.
+struct CachedConversation {
+  std::string name_space;
+  std::uint32_t tokens = 0;
+  bool in_use = false;  // a request reads it now
+};
+
 // Names everything that KV depends on besides the tokens: weights, tokenizer, KV type, kernels, rounding. The
 // root of the prefix tree and of the records on disk.
 std::string cache_root(const executor::Description& model, const text::Tokenizer& tokenizer);
@@ -179,6 +190,15 @@ class Engine {
 
   EngineStats stats() const;
   std::optional<kv::DiskStats> disk_stats() const;  // nullopt without a disk tier
+
+  // ---- The cache, for people ----
+  // These wait for the engine's thread, a step at most, and keep it for a moment at a time. Not for sinks.
+  std::vector<CachedConversation> cached_conversations(const kv::NameSpaceFilter& whose);  // used last first
+  // Lets go of what no running request uses, in memory and on its way to disk; returns the number of blocks.
+  std::uint64_t forget(const kv::NameSpaceFilter& whose);
+  // For kv/disk_admin.h; null without a disk tier.
+  kv::DiskTier* disk();
+
   const EngineOptions& options() const;
   std::uint32_t context_length() const;
 

@@ -10,6 +10,8 @@ namespace {
 
 // How long a full write queue is waited for before it is tried again.
 constexpr std::chrono::milliseconds kDiskPatience{50};
+// Some milliseconds' worth of blocks.
+constexpr std::uint32_t kForgottenASlice = 4096;
 
 double seconds(Clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -99,9 +101,61 @@ std::optional<kv::DiskStats> Engine::Loop::disk_stats() const {
   return disk_ ? std::optional(disk_->stats()) : std::nullopt;
 }
 
+std::vector<CachedConversation> Engine::Loop::cached_conversations(const kv::NameSpaceFilter& whose) {
+  std::vector<CachedConversation> all;
+  do_on_thread([&] {
+    for (const auto& c : tree_.conversations(whose)) {
+      all.push_back({std::string(c.name_space), c.tokens, c.in_use});
+    }
+    return true;
+  });
+  return all;
+}
+
+std::uint64_t Engine::Loop::forget(const kv::NameSpaceFilter& whose) {
+  std::uint64_t gone = 0;
+  do_on_thread([&] {
+    const std::uint32_t now = tree_.forget(whose, kForgottenASlice);
+    gone += now;
+    if (now > 0) return false;
+    // Nothing of it is left that could be queued again, but for what running requests use.
+    if (disk_) disk_->tier().drop_queued(whose);
+    return true;
+  });
+  return gone;
+}
+
+void Engine::Loop::do_on_thread(std::function<bool()> slice) {
+  Errand errand{std::move(slice), {}};
+  auto done = errand.done.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    errands_.push_back(&errand);
+  }
+  wake_.notify_one();
+  done.wait();
+}
+
+void Engine::Loop::run_errand() {
+  Errand* errand = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (errands_.empty()) return;
+    errand = errands_.front();
+  }
+  if (!errand->slice()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    errands_.pop_front();
+  }
+  publish();  // before whoever waits looks at the stats
+  errand->done.set_value();
+}
+
 void Engine::Loop::run() {
   bool stalled = false;
   while (take_inbox(stalled)) {
+    run_errand();
     if (disk_) {
       for (Sequence* sequence : disk_->finish_loads(scheduler_.running())) announce(*sequence);
     }
@@ -142,8 +196,9 @@ bool Engine::Loop::take_inbox(bool stalled) {
   {
     std::unique_lock lock(mutex_);
     if (scheduler_.idle() || stalled) {
-      wake_.wait(lock,
-                 [this] { return stopping_ || disk_woke_ || !inbox_.empty() || !cancellations_.empty(); });
+      wake_.wait(lock, [this] {
+        return stopping_ || disk_woke_ || !inbox_.empty() || !cancellations_.empty() || !errands_.empty();
+      });
     }
     disk_woke_ = false;
     arrived.swap(inbox_);

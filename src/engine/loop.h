@@ -1,11 +1,14 @@
 #pragma once
 // The engine's one thread: take what came in, admit, plan, forward, sample, emit.
 //
-// mutex_ guards what other threads share with it: the inbox, cancellations, the ids of requests that were
-// never admitted, the published stats. It is never held while a sink or the executor runs. Everything else
-// belongs to the thread.
+// mutex_ guards what other threads share with it: the inbox, cancellations, errands, the ids of requests that
+// were never admitted, the published stats. It is never held while a sink or the executor runs. Everything
+// else belongs to the thread.
 
 #include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -36,8 +39,19 @@ class Engine::Loop {
   EngineStats stats() const;
   std::optional<kv::DiskStats> disk_stats() const;
   const EngineOptions& options() const { return options_; }
+  std::vector<CachedConversation> cached_conversations(const kv::NameSpaceFilter& whose);
+  std::uint64_t forget(const kv::NameSpaceFilter& whose);
+  kv::DiskTier* disk() { return disk_ ? &disk_->tier() : nullptr; }
 
  private:
+  // Something that another thread has the engine's do between two steps: `slice` is called, once a step,
+  // until it returns true.
+  struct Errand {
+    std::function<bool()> slice;
+    std::promise<void> done;
+  };
+  void do_on_thread(std::function<bool()> slice);
+  void run_errand();
   void run();
   // Sleeps while there is nothing to do, or, `stalled`, nothing until the disk moves; false when the engine
   // stops.
@@ -75,6 +89,7 @@ class Engine::Loop {
   std::condition_variable wake_;
   std::vector<std::unique_ptr<Sequence>> inbox_;
   std::vector<RequestId> cancellations_;
+  std::deque<Errand*> errands_;
   std::unordered_set<std::uint64_t> queued_;  // submitted, neither admitted nor cancelled
   EngineStats published_;
   std::uint64_t last_id_ = 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
@@ -254,6 +255,41 @@ bool PrefixTree::evict_one() {
     return true;
   }
   return false;
+}
+
+std::vector<PrefixTree::Conversation> PrefixTree::conversations(const NameSpaceFilter& whose) const {
+  std::vector<Conversation> all;
+  for (const LeafOrder& leaf : leaves_) {
+    const BlockId block = std::get<BlockId>(leaf);
+    const Node& n = node(block);
+    if (!admits(whose, n.root->name)) continue;
+    all.push_back({n.root->name, block, n.depth * kBlockTokens + n.token_count, pool_.users(block) > 0});
+  }
+  std::ranges::sort(all, std::greater{}, [this](const Conversation& c) { return node(c.leaf).last_used; });
+  return all;
+}
+
+std::uint32_t PrefixTree::forget(const NameSpaceFilter& whose, std::uint32_t most) {
+  std::vector<BlockId> found;
+  for (const LeafOrder& leaf : leaves_) {
+    const BlockId block = std::get<BlockId>(leaf);
+    if (pool_.users(block) == 0 && admits(whose, node(block).root->name)) found.push_back(block);
+  }
+  std::uint32_t gone = 0;
+  for (const BlockId leaf : found) {
+    // Up the path as far as nothing else hangs on it.
+    std::optional<BlockId> next = leaf;
+    while (next && gone < most && node(*next).children.empty() && pool_.users(*next) == 0) {
+      const BlockId block = *next;
+      Root& root = *node(block).root;
+      next = node(block).parent;
+      unlink(block);
+      drop_root_if_empty(root);
+      ++gone;
+    }
+    if (gone >= most) break;
+  }
+  return gone;
 }
 
 void PrefixTree::check_invariants() const {

@@ -34,6 +34,7 @@
 
 #include "base/types.h"
 #include "kv/block_pool.h"
+#include "kv/name_space_filter.h"
 
 namespace kvasir::kv {
 
@@ -116,6 +117,18 @@ class PrefixTree {
   std::optional<BlockView> view(BlockId block) const;  // nullopt: not in the tree (any more)
   // The blocks that came into the tree since the last call, ancestors first. Some may have left it again.
   std::vector<BlockId> take_new();
+
+  // One conversation in memory: a leaf and the path to it.
+  struct Conversation {
+    std::string_view name_space;  // lives as long as the block stays in the tree
+    BlockId leaf{};
+    std::uint32_t tokens = 0;
+    bool in_use = false;
+  };
+  std::vector<Conversation> conversations(const NameSpaceFilter& whose) const;  // used last first
+  // Lets go of blocks that nobody uses, leaves first, at most about `most`; returns how many. 0: those of
+  // `whose` that are left are in use.
+  std::uint32_t forget(const NameSpaceFilter& whose, std::uint32_t most);
 
   // A block with one user: a free one, or one that is evicted for it; nullopt when every block is in use.
   std::optional<BlockId> allocate();

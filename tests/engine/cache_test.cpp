@@ -4,6 +4,7 @@
 
 #include <map>
 #include <random>
+#include <thread>
 
 #include "engine/engine_fixture.h"
 
@@ -80,6 +81,50 @@ TEST(EngineCache, WithoutCacheNothingIsReadButEverythingIsKept) {
     EXPECT_EQ(run(*engine, std::move(request)).finished->usage.cached_tokens, 0U);
   }
   EXPECT_EQ(run(*engine, request_of(prompt)).started.cached_tokens, 199U);
+}
+
+TEST(EngineCache, ForgettingTakesItsNamespaceAndLeavesRunningRequestsAlone) {
+  Client running;
+  Engine* engine = nullptr;
+  bool forgot = false;
+  std::thread forgetter;
+  const auto prompt = chat_of(1000);
+  const auto of = [&](const char* name_space) {
+    Request request = request_of(prompt);
+    request.cache_namespace = name_space;
+    return request;
+  };
+  const auto everything_of_mine = [](std::string_view name) { return name == "mine"; };
+  EngineOptions options = small_options();
+  options.prefill_chunk = 100;
+  auto owner = make_engine(options, [&](std::span<const executor::SequenceSpan> batch) -> Status {
+    if (!forgot && batch[0].start >= 500 && engine->stats().requests_finished >= 2) {
+      forgot = true;
+      forgetter = std::thread([&] { engine->forget(everything_of_mine); });
+    }
+    return {};
+  });
+  engine = owner.get();
+  run(*engine, of("theirs"));
+  Request other = request_of(chat_of(700, 'o'));
+  other.cache_namespace = "mine";
+  run(*engine, std::move(other));
+  const auto listed = engine->cached_conversations(everything_of_mine);
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed[0].name_space, "mine");
+  EXPECT_EQ(engine->cached_conversations({}).size(), 2U);
+  submit(*engine, running, of("mine"));
+  EXPECT_EQ(running.wait().text, "the answer is on the line");
+  forgetter.join();
+  EXPECT_EQ(run(*engine, of("mine")).started.cached_tokens, 999U) << "what was running is kept";
+  Request again = request_of(chat_of(700, 'o'));
+  again.cache_namespace = "mine";
+  EXPECT_LT(run(*engine, std::move(again)).started.cached_tokens, 64U);
+  EXPECT_GT(engine->forget(everything_of_mine), 0U);
+  EXPECT_EQ(run(*engine, of("theirs")).started.cached_tokens, 999U);
+  const std::uint64_t held = engine->stats().blocks_cached;
+  EXPECT_EQ(engine->forget({}), held);
+  EXPECT_EQ(engine->stats().blocks_free, engine->stats().blocks_total);
 }
 
 TEST(EngineCache, ThePromptOfACancelledRequestStays) {
