@@ -18,6 +18,7 @@
 #include "base/version.h"
 #include "chat/tool_constraint.h"
 #include "server/answer.h"
+#include "server/cache_admin.h"
 #include "server/cache_namespace.h"
 #include "server/server_metrics.h"
 
@@ -128,6 +129,7 @@ class Server::Impl {
 
   bool stop(double seconds) {
     if (!http_ || !ticker_.joinable()) return true;
+    cache_admin_.stop();
     const bool finished = http_->drain(seconds);
     slot_.clear();  // what still runs fails with kUnavailable, and its clients are told
     if (!finished) http_->drain(1);
@@ -166,9 +168,9 @@ class Server::Impl {
     return found;
   }
 
-  std::string cache_namespace_for(const HttpRequest& request, const api::GenerationOptions& options) const {
+  std::string cache_namespace_for(const HttpRequest& request, std::string_view salt) const {
     const std::string* key = options_.share_cache ? nullptr : key_of(request);
-    return cache_namespace(key != nullptr ? *key : std::string(), options.cache_salt);
+    return cache_namespace(key != nullptr ? *key : std::string(), salt);
   }
 
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -196,6 +198,13 @@ class Server::Impl {
         {"GET", "/health", &Impl::health},
         {"GET", "/metrics", &Impl::metrics},
         {"GET", "/", &Impl::root},
+        {"GET", "/admin/cache", &Impl::admin_cache},
+        {"GET", "/admin/cache/conversations", &Impl::admin_cache},
+        {"POST", "/admin/cache/verify", &Impl::admin_cache},
+        {"POST", "/admin/cache/prune", &Impl::admin_cache},
+        {"POST", "/admin/cache/clear", &Impl::admin_cache},
+        {"POST", "/admin/cache/export", &Impl::admin_cache},
+        {"POST", "/admin/cache/import", &Impl::admin_cache},
     };
     const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
     std::string_view allowed;
@@ -212,6 +221,10 @@ class Server::Impl {
         shaped_error(405, what + ": this method is not allowed here; use " + std::string(allowed), request);
     refusal.headers.emplace_back("Allow", allowed);
     exchange->respond(std::move(refusal));
+  }
+
+  void admin_cache(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    cache_admin_.handle(request, cache_namespace_for(request, {}), exchange);
   }
 
   void root(const HttpRequest& /*request*/, const std::shared_ptr<Exchange>& exchange) {
@@ -284,14 +297,14 @@ class Server::Impl {
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_openai_chat(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
-    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options);
+    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options.cache_salt);
     answer_chat(std::move(*parsed), Dialect::kOpenAi, request.path, exchange);
   }
 
   void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_anthropic_messages(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
-    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options);
+    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options.cache_salt);
     answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange);
   }
 
@@ -300,7 +313,7 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
     const auto model = model_for(parsed->options.model, Dialect::kAnthropic, exchange);
     if (!model) return;
-    const std::string name_space = cache_namespace_for(request, parsed->options);
+    const std::string name_space = cache_namespace_for(request, parsed->options.cache_salt);
     const auto prompt = model->renderer->render(parsed->conversation, {model->replay.get(), name_space});
     if (!prompt.ok()) return exchange->respond(error_response(Dialect::kAnthropic, prompt.error()));
     exchange->respond(json_response(200, api::anthropic_count_body(prompt->tokens.size())));
@@ -394,7 +407,7 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(dialect, parsed.error()));
     const auto model = model_for(parsed->options.model, dialect, exchange);
     if (!model) return;
-    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options);
+    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options.cache_salt);
     std::vector<engine::Request> requests;
     std::vector<std::string> echoes;
     for (const auto& prompt : parsed->prompts) {
@@ -524,6 +537,7 @@ class Server::Impl {
   ServerOptions options_;
   ModelSlot& slot_;
   ServerMetrics metrics_;
+  CacheAdmin cache_admin_{slot_};
   std::unique_ptr<HttpServer> http_;
   std::thread ticker_;
   std::mutex mutex_;
