@@ -82,8 +82,8 @@ class MessagesParser {
     const json::array* list = body.array("messages");
     if (list == nullptr) field_error("messages", "is required: a list of at least one message");
     if (list->empty()) field_error("messages", "must hold at least one message");
-    for (std::size_t i = 0; i < list->size(); ++i)
-      parse_message(Fields((*list)[i], element_path("messages", i)));
+    for (at_ = 0; at_ < list->size(); ++at_)
+      parse_message(Fields((*list)[at_], element_path("messages", at_)));
     return std::move(messages_);
   }
 
@@ -165,9 +165,11 @@ class MessagesParser {
 
   chat::Message& add(chat::Role role) {
     messages_.emplace_back().role = role;
+    messages_.back().client_index = at_;  // results, and a system prompt, are messages of their own here
     return messages_.back();
   }
 
+  std::size_t at_ = 0;
   std::vector<chat::Message> messages_;
   std::unordered_map<std::string, std::string> called_;  // id -> tool
 };

@@ -359,7 +359,8 @@ class Server::Impl {
       };
     }
     options.replayed_tokens = prompt->replayed_tokens;
-    if (request.options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
+    options.explain_cache = request.options.explain_cache;
+    if (options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
     options.builder =
         dialect == Dialect::kAnthropic
             ? api::make_anthropic_response(response_options(request.options, *model, requests.size()))
@@ -430,6 +431,8 @@ class Server::Impl {
       }
     }
     AnswerOptions options;
+    options.explain_cache = parsed->options.explain_cache;
+    if (options.explain_cache) options.parts.push_back({"prompt", 0, "prompt"});
     options.builder = api::make_openai_completions_response(
         response_options(parsed->options, *model, requests.size()), std::move(echoes));
     options.dialect = dialect;
