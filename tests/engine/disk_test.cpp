@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "engine/engine_fixture.h"
+#include "kv/disk_tier.h"
 
 namespace kvasir::engine {
 namespace {
@@ -22,7 +24,8 @@ class EngineDisk : public testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   // An engine on the folder, as after a start of the program.
-  std::unique_ptr<Engine> start(std::size_t blocks = 1000, std::uint64_t capacity = std::uint64_t{1} << 30) {
+  std::unique_ptr<Engine> start(std::size_t blocks = 1000, std::uint64_t capacity = std::uint64_t{1} << 30,
+                                StepHook hook = {}) {
     auto scripted =
         executor::ScriptedExecutor::create(tokenizer(), executor::parse_script(kDefaultScript).value());
     EXPECT_TRUE(scripted.ok());
@@ -36,7 +39,8 @@ class EngineDisk : public testing::Test {
     EXPECT_TRUE(store.ok()) << store.error().message;
     EngineOptions engine_options = small_options(blocks);
     engine_options.disk_loads = DiskLoads::kAlways;
-    auto engine = Engine::create(std::move(*scripted), tokenizer(), engine_options, std::move(*store));
+    auto engine = Engine::create(std::make_unique<HookedExecutor>(std::move(*scripted), std::move(hook)),
+                                 tokenizer(), engine_options, std::move(*store));
     EXPECT_TRUE(engine.ok()) << engine.error().message;
     return std::move(*engine);
   }
@@ -73,12 +77,41 @@ TEST_F(EngineDisk, WhatMemoryLetGoComesBackFromDisk) {
   std::vector<Outcome> first;
   for (char c = 'a'; c < 'h'; ++c) first.push_back(run(*engine, request_of(chat_of(600, c))));
   EXPECT_GT(engine->stats().evicted_blocks, 40U);
+  // Writing is behind; what still waits to be written is found in neither tier.
+  while (engine->disk_stats()->tokens < 7U * 600U) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   for (char c = 'a'; c < 'h'; ++c) {
     const Outcome again = run(*engine, request_of(chat_of(600, c)));
     EXPECT_EQ(again.text, first[static_cast<std::size_t>(c - 'a')].text);
     EXPECT_EQ(again.started.cached_tokens, 599U) << c;
   }
   expect_conserved(*engine);
+}
+
+// A server that is never idle still keeps the ends of conversations that are over.
+TEST_F(EngineDisk, TailsAreSavedUnderUnbrokenLoad) {
+  const auto engine = start(1000, std::uint64_t{1} << 30, [](auto) -> Status {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return {};
+  });
+  Client busy;
+  Request endless = request_of(chat_of(100, 'b'), 30'000);
+  endless.ignore_eos = true;
+  submit(*engine, busy, std::move(endless));
+  busy.wait_until([](const Outcome& o) { return !o.pieces.empty(); });
+  run(*engine, request_of(chat_of(100, 't')));
+  const auto is_saved = [&] {
+    return std::ranges::any_of(engine->disk()->store().conversations({}),
+                               [](const auto& c) { return c.tokens >= 100 && c.tokens < 128; });
+  };
+  EXPECT_FALSE(is_saved()) << "an agent may be back at once";
+  const auto most = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!is_saved() && std::chrono::steady_clock::now() < most) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(is_saved());
+  EXPECT_EQ(engine->stats().running, 1U) << "or the engine was idle";
+  engine->cancel(busy.id());
+  busy.wait();
 }
 
 TEST_F(EngineDisk, NamespacesStayApartOnDisk) {
