@@ -238,6 +238,7 @@ GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   options.use_cache = body.boolean("cache_prompt").value_or(true);
   options.explain_cache = body.boolean("explain_cache").value_or(false);
   options.cache_salt = body.string("cache_salt").value_or("");
+  options.cache_family = body.string("prompt_cache_key").value_or("");
   options.stream = body.boolean("stream").value_or(false);
   if (const auto tokens = body.integer("max_tokens", 1, kMost)) {
     options.max_tokens = static_cast<std::uint32_t>(*tokens);

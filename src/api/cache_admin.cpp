@@ -52,7 +52,12 @@ bool is_salted(std::string_view name_space) {
 }
 
 json::object memory_json(const engine::CachedConversation& c) {
-  return {{"tokens", c.tokens}, {"in_use", c.in_use}, {"salted", is_salted(c.name_space)}};
+  json::value key = nullptr;
+  if (!c.family.empty()) key = json::string(c.family);
+  return {{"tokens", c.tokens},
+          {"in_use", c.in_use},
+          {"salted", is_salted(c.name_space)},
+          {"prompt_cache_key", std::move(key)}};
 }
 
 json::object disk_json(const kv::DiskConversation& c) {

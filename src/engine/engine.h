@@ -59,7 +59,9 @@ struct Request {
   // Reads the prompt for a later request and answers nothing: done only while nothing else is, given up
   // (kCancelled) as soon as anything else comes, and left out of every count but idle_prefill_tokens.
   bool background = false;
-  std::string cache_namespace;             // requests of different namespaces never share KV
+  std::string cache_namespace;  // requests of different namespaces never share KV
+  // Requests of one family (an agent's session) keep each other's KV in memory; nothing else. May be empty.
+  std::string cache_family;
   std::unique_ptr<Constraint> constraint;  // may be null
 };
 
@@ -163,6 +165,7 @@ struct CachedConversation {
   std::string name_space;
   std::uint32_t tokens = 0;
   bool in_use = false;  // a request reads it now
+  std::string family;   // Request::cache_family, where it is known
 };
 
 // Names everything that KV depends on besides the tokens: weights, tokenizer, KV type, kernels, rounding. The

@@ -28,6 +28,7 @@ Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
       vocab_size_(std::min(executor_->describe().vocab_size, tokenizer_->vocab_size())),
       pool_(std::move(pool)),
       tree_(*pool_, cache_root(executor_->describe(), *tokenizer_), kv::hash_block, disk != nullptr),
+      families_(tree_),
       scheduler_(tree_, options_) {
   for (const TokenId token : tokenizer_->end_tokens()) {
     if (static_cast<std::size_t>(token) < vocab_size_) end_tokens_.push_back(token);
@@ -105,7 +106,7 @@ std::vector<CachedConversation> Engine::Loop::cached_conversations(const kv::Nam
   std::vector<CachedConversation> all;
   do_on_thread([&] {
     for (const auto& c : tree_.conversations(whose)) {
-      all.push_back({std::string(c.name_space), c.tokens, c.in_use});
+      all.push_back({std::string(c.name_space), c.tokens, c.in_use, std::string(families_.key_of(c.leaf))});
     }
     return true;
   });
@@ -247,6 +248,7 @@ void Engine::Loop::admit() {
   }
   publish();
   for (Sequence* sequence : admitted) {
+    families_.touch(sequence->request.cache_namespace, sequence->request.cache_family);
     if (disk_ && disk_->start_load(*sequence)) continue;  // announced when it is there
     announce(*sequence);
   }
@@ -402,6 +404,8 @@ void Engine::Loop::fail(std::unique_ptr<Sequence> sequence, Error error) {
 // waits for that event sees both.
 void Engine::Loop::retire(Sequence& sequence) {
   sequence.table.close(sequence.tokens, sequence.computed);
+  families_.remember(sequence.request.cache_namespace, sequence.request.cache_family,
+                     std::span<const TokenId>(sequence.tokens).first(sequence.computed));
   if (sequence.started && !sequence.request.background) {
     counted_.prompt_tokens += sequence.prompt_tokens;
     counted_.cached_tokens += sequence.cached_tokens;

@@ -17,6 +17,7 @@
 
 #include "engine/disk_link.h"
 #include "engine/engine.h"
+#include "engine/families.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "executor/executor.h"
@@ -79,6 +80,7 @@ class Engine::Loop {
   std::vector<TokenId> end_tokens_;
   std::unique_ptr<kv::BlockPool> pool_;
   kv::PrefixTree tree_;
+  Families families_;
   Scheduler scheduler_;
   Sampler sampler_;
   std::unique_ptr<DiskLink> disk_;  // null without a disk tier

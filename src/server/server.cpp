@@ -28,6 +28,8 @@ namespace {
 namespace json = boost::json;
 using api::Dialect;
 
+constexpr std::size_t kFamilyBytesMost = 256;
+
 Dialect dialect_of(const HttpRequest& request) {
   const bool anthropic =
       request.path.starts_with("/v1/messages") || !request.header("anthropic-version").empty();
@@ -173,6 +175,13 @@ class Server::Impl {
     return cache_namespace(key != nullptr ? *key : std::string(), salt);
   }
 
+  void place_in_cache(const HttpRequest& request, api::GenerationOptions& options) const {
+    options.cache_namespace = cache_namespace_for(request, options.cache_salt);
+    // Claude Code names its session in a header.
+    if (options.cache_family.empty()) options.cache_family = request.header("x-claude-code-session-id");
+    options.cache_family.resize(std::min(options.cache_family.size(), kFamilyBytesMost));
+  }
+
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
     ++metrics_.http_requests;
     try {
@@ -297,14 +306,14 @@ class Server::Impl {
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_openai_chat(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
-    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options.cache_salt);
+    place_in_cache(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kOpenAi, request.path, exchange);
   }
 
   void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_anthropic_messages(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
-    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options.cache_salt);
+    place_in_cache(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange);
   }
 
@@ -350,11 +359,11 @@ class Server::Impl {
     }
     if (options_.idle_prefill && request.options.use_cache && request.options.n == 1 && prompt->recordable) {
       // Weak: the engine holds the answer, and must end when the slot lets go of the model.
-      options.on_turn = [this, weak = std::weak_ptr(model), conversation = request.conversation,
-                         name_space](chat::Message turn) {
+      options.on_turn = [this, weak = std::weak_ptr(model), conversation = request.conversation, name_space,
+                         family = request.options.cache_family](chat::Message turn) {
         const std::lock_guard lock(mutex_);
         // Of several, the newest is the likeliest to go on; the older ones have what they have.
-        follow_up_ = FollowUp{weak, conversation, name_space, std::move(turn)};
+        follow_up_ = FollowUp{weak, conversation, name_space, family, std::move(turn)};
         wake_.notify_all();
       };
     }
@@ -408,7 +417,7 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(dialect, parsed.error()));
     const auto model = model_for(parsed->options.model, dialect, exchange);
     if (!model) return;
-    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options.cache_salt);
+    place_in_cache(request, parsed->options);
     std::vector<engine::Request> requests;
     std::vector<std::string> echoes;
     for (const auto& prompt : parsed->prompts) {
@@ -461,6 +470,7 @@ class Server::Impl {
     request.ignore_eos = options.ignore_eos;
     request.use_cache = options.use_cache;
     request.cache_namespace = options.cache_namespace;
+    request.cache_family = options.cache_family;
     return request;
   }
 
@@ -496,6 +506,7 @@ class Server::Impl {
     std::weak_ptr<const LoadedModel> model;
     chat::Conversation conversation;
     std::string cache_namespace;
+    std::string cache_family;
     chat::Message turn;
   };
 
@@ -508,6 +519,7 @@ class Server::Impl {
     request.background = true;
     request.max_tokens = 1;
     request.cache_namespace = std::move(next.cache_namespace);
+    request.cache_family = std::move(next.cache_family);
     if (request.prompt.empty() || request.prompt.size() >= model->engine->context_length()) return;
     // Refused or given up: then it is read when it is asked for.
     (void)model->engine->submit(std::move(request), [](const engine::Event&) {});

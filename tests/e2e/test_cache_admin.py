@@ -57,6 +57,16 @@ def test_stats_and_conversations_tell_what_is_in_memory_and_on_disk(serve):
     assert [c["tokens"] for c in one["disk"]["data"]] == [listing["disk"]["data"][0]["tokens"]]
 
 
+def test_the_session_of_a_conversation_is_shown(serve):
+    server = serve()
+    chat(server, ask(prompt("keyed")), extra_body={"prompt_cache_key": "session-1"})
+    body = {"model": "default", "max_tokens": 3, "messages": ask(prompt("claude"))}
+    assert server.post("/v1/messages", body, headers={"x-claude-code-session-id": "session-2"}).status_code == 200
+    chat(server, ask(prompt("keyless")))
+    shown = [c["prompt_cache_key"] for c in Admin(server).get("/conversations")["memory"]["data"]]
+    assert shown == [None, "session-2", "session-1"]
+
+
 def test_clear_empties_both_tiers_and_new_work_is_kept(serve, folder):
     server = serve()
     messages = ask(prompt("cleared"))

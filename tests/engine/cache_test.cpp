@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <random>
 #include <thread>
@@ -85,9 +87,7 @@ TEST(EngineCache, WithoutCacheNothingIsReadButEverythingIsKept) {
 
 TEST(EngineCache, ForgettingTakesItsNamespaceAndLeavesRunningRequestsAlone) {
   Client running;
-  Engine* engine = nullptr;
-  bool forgot = false;
-  std::thread forgetter;
+  std::atomic<bool> slowly{false};
   const auto prompt = chat_of(1000);
   const auto of = [&](const char* name_space) {
     Request request = request_of(prompt);
@@ -97,14 +97,11 @@ TEST(EngineCache, ForgettingTakesItsNamespaceAndLeavesRunningRequestsAlone) {
   const auto everything_of_mine = [](std::string_view name) { return name == "mine"; };
   EngineOptions options = small_options();
   options.prefill_chunk = 100;
-  auto owner = make_engine(options, [&](std::span<const executor::SequenceSpan> batch) -> Status {
-    if (!forgot && batch[0].start >= 500 && engine->stats().requests_finished >= 2) {
-      forgot = true;
-      forgetter = std::thread([&] { engine->forget(everything_of_mine); });
-    }
+  // Slow enough to be still running when it is forgotten.
+  auto engine = make_engine(options, [&](auto) -> Status {
+    if (slowly) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return {};
   });
-  engine = owner.get();
   run(*engine, of("theirs"));
   Request other = request_of(chat_of(700, 'o'));
   other.cache_namespace = "mine";
@@ -113,9 +110,15 @@ TEST(EngineCache, ForgettingTakesItsNamespaceAndLeavesRunningRequestsAlone) {
   ASSERT_EQ(listed.size(), 1U);
   EXPECT_EQ(listed[0].name_space, "mine");
   EXPECT_EQ(engine->cached_conversations({}).size(), 2U);
-  submit(*engine, running, of("mine"));
-  EXPECT_EQ(running.wait().text, "the answer is on the line");
-  forgetter.join();
+  slowly = true;
+  Request long_one = of("mine");
+  long_one.max_tokens = 4000;
+  long_one.ignore_eos = true;
+  submit(*engine, running, std::move(long_one));
+  running.wait_until([](const Outcome& o) { return !o.progress.empty(); });
+  EXPECT_GT(engine->forget(everything_of_mine), 0U);
+  slowly = false;
+  EXPECT_EQ(running.wait().text.substr(0, 25), "the answer is on the line");
   EXPECT_EQ(run(*engine, of("mine")).started.cached_tokens, 999U) << "what was running is kept";
   Request again = request_of(chat_of(700, 'o'));
   again.cache_namespace = "mine";
@@ -125,6 +128,46 @@ TEST(EngineCache, ForgettingTakesItsNamespaceAndLeavesRunningRequestsAlone) {
   const std::uint64_t held = engine->stats().blocks_cached;
   EXPECT_EQ(engine->forget({}), held);
   EXPECT_EQ(engine->stats().blocks_free, engine->stats().blocks_total);
+}
+
+// A parent waits while its sub-agent works and others come and go.
+std::uint32_t found_of_a_waiting_parent(const std::string& parent_key, const std::string& child_key,
+                                        const std::string& child_namespace = {}) {
+  auto engine = make_engine(small_options(40));
+  const auto ask = [&](std::vector<TokenId> prompt, const std::string& key, const std::string& name_space) {
+    Request request = request_of(std::move(prompt));
+    request.cache_family = key;
+    request.cache_namespace = name_space;
+    return run(*engine, std::move(request)).started.cached_tokens;
+  };
+  ask(chat_of(600, 'p'), parent_key, {});
+  for (char c = 'a'; c < 'n'; ++c) {
+    ask(chat_of(400, c), {}, {});
+    ask(chat_of(100, 's'), child_key, child_namespace);
+  }
+  const std::uint32_t found = ask(chat_of(600, 'p'), parent_key, {});
+  expect_conserved(*engine);
+  return found;
+}
+
+TEST(EngineCache, ASessionKeepsItsConversationsInMemory) {
+  EXPECT_EQ(found_of_a_waiting_parent("session", "session"), 599U);
+  EXPECT_LT(found_of_a_waiting_parent("", ""), 599U) << "or the test shows nothing";
+  EXPECT_LT(found_of_a_waiting_parent("session", "another"), 599U);
+  EXPECT_LT(found_of_a_waiting_parent("session", "session", "of another key"), 599U);
+}
+
+TEST(EngineCache, ASessionSharesNothingMore) {
+  auto engine = make_engine();
+  for (const char* name_space : {"alice", "bob"}) {
+    Request request = request_of(chat_of(200));
+    request.cache_namespace = name_space;
+    request.cache_family = "session";
+    EXPECT_EQ(run(*engine, std::move(request)).started.cached_tokens, 0U);
+  }
+  const auto listed = engine->cached_conversations([](std::string_view name) { return name == "bob"; });
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed[0].family, "session");
 }
 
 TEST(EngineCache, ThePromptOfACancelledRequestStays) {
