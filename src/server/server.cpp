@@ -21,6 +21,7 @@
 #include "server/cache_admin.h"
 #include "server/cache_namespace.h"
 #include "server/server_metrics.h"
+#include "server/turn_recording.h"
 
 namespace kvasir::server {
 namespace {
@@ -351,8 +352,8 @@ class Server::Impl {
       options.parsers.push_back(parser_for(request.conversation, traits, prompt->opens_reasoning, dialect));
     }
     if (prompt->recordable) {
-      const chat::TurnRecorderOptions recording =
-          recorder_options(request.conversation, *model, name_space, dialect);
+      chat::TurnRecorderOptions recording = recorder_options(request.conversation, *model, name_space);
+      recording.text_in_blocks = dialect == Dialect::kAnthropic;
       for (std::size_t i = 0; i < requests.size(); ++i) {
         options.recorders.push_back(std::make_unique<chat::TurnRecorder>(recording));
       }
@@ -378,21 +379,6 @@ class Server::Impl {
     options.stream = request.options.stream;
     options.label = label;
     launch(std::move(options), std::move(requests), *model, exchange);
-  }
-
-  static chat::TurnRecorderOptions recorder_options(const chat::Conversation& conversation,
-                                                    const LoadedModel& model,
-                                                    const std::string& cache_namespace, Dialect dialect) {
-    chat::TurnRecorderOptions options;
-    options.table = model.replay;
-    options.tokenizer = model.tokenizer;
-    options.cache_namespace = cache_namespace;
-    options.before = chat::context_of(conversation);
-    options.reasoning = model.renderer->traits().reasoning;
-    options.opening = model.renderer->joiner().boundaries().opening;
-    options.end = model.renderer->joiner().boundaries().end;
-    options.text_in_blocks = dialect == Dialect::kAnthropic;
-    return options;
   }
 
   static std::unique_ptr<chat::OutputParser> parser_for(const chat::Conversation& conversation,
