@@ -82,8 +82,8 @@ class MessagesParser {
     const json::array* list = body.array("messages");
     if (list == nullptr) field_error("messages", "is required: a list of at least one message");
     if (list->empty()) field_error("messages", "must hold at least one message");
-    for (std::size_t i = 0; i < list->size(); ++i)
-      parse_message(Fields((*list)[i], element_path("messages", i)));
+    for (at_ = 0; at_ < list->size(); ++at_)
+      parse_message(Fields((*list)[at_], element_path("messages", at_)));
     return std::move(messages_);
   }
 
@@ -165,9 +165,11 @@ class MessagesParser {
 
   chat::Message& add(chat::Role role) {
     messages_.emplace_back().role = role;
+    messages_.back().client_index = at_;  // results, and a system prompt, are messages of their own here
     return messages_.back();
   }
 
+  std::size_t at_ = 0;
   std::vector<chat::Message> messages_;
   std::unordered_map<std::string, std::string> called_;  // id -> tool
 };
@@ -236,6 +238,7 @@ GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   options.use_cache = body.boolean("cache_prompt").value_or(true);
   options.explain_cache = body.boolean("explain_cache").value_or(false);
   options.cache_salt = body.string("cache_salt").value_or("");
+  options.cache_family = body.string("prompt_cache_key").value_or("");
   options.stream = body.boolean("stream").value_or(false);
   if (const auto tokens = body.integer("max_tokens", 1, kMost)) {
     options.max_tokens = static_cast<std::uint32_t>(*tokens);

@@ -21,6 +21,8 @@ class AnthropicResponse : public ResponseBuilder {
   // The first event has the prompt's usage in it: it waits for started(), or for the first keepalive.
   std::string opened() override { return {}; }
 
+  void explain(const CacheExplanation& explanation) override { explanation_ = explanation; }
+
   std::string started(std::size_t, const engine::Started& started) override {
     usage_.prompt_tokens = started.prompt_tokens;
     usage_.cached_tokens = started.cached_tokens;
@@ -53,7 +55,9 @@ class AnthropicResponse : public ResponseBuilder {
       stop_reason_ = "tool_use";
     }
     json::object delta{{"stop_reason", stop_reason_}, {"stop_sequence", stop_sequence_}};
-    out += event("message_delta", {{"delta", std::move(delta)}, {"usage", usage_json()}});
+    json::object end{{"delta", std::move(delta)}, {"usage", usage_json()}};
+    if (explanation_) end["kvasir_cache"] = cache_json(*explanation_);
+    out += event("message_delta", std::move(end));
     return options_.stream ? out : std::string();
   }
 
@@ -88,9 +92,12 @@ class AnthropicResponse : public ResponseBuilder {
   }
 
   json::object message_json() const {
-    return {{"id", "msg_" + options_.id},      {"type", "message"},        {"role", "assistant"},
-            {"model", options_.model},         {"content", json::array()}, {"stop_reason", stop_reason_},
-            {"stop_sequence", stop_sequence_}, {"usage", usage_json()}};
+    json::object message{
+        {"id", "msg_" + options_.id},      {"type", "message"},        {"role", "assistant"},
+        {"model", options_.model},         {"content", json::array()}, {"stop_reason", stop_reason_},
+        {"stop_sequence", stop_sequence_}, {"usage", usage_json()}};
+    if (explanation_) message["kvasir_cache"] = cache_json(*explanation_);
+    return message;
   }
 
   std::string begin() {
@@ -178,6 +185,7 @@ class AnthropicResponse : public ResponseBuilder {
 
   ResponseOptions options_;
   engine::Usage usage_;
+  std::optional<CacheExplanation> explanation_;
   bool begun_ = false;
   Block block_ = Block::kNone;
   json::array blocks_;

@@ -27,6 +27,7 @@ struct GenerationOptions {
   bool use_cache = true;
   std::string cache_salt;       // requests of different salts share nothing (vLLM's name)
   std::string cache_namespace;  // the server's, from key and salt
+  std::string cache_family;     // prompt_cache_key: requests of one session
   bool explain_cache = false;   // the response names what was not found in the cache
   bool ignore_eos = false;
 };

@@ -32,6 +32,7 @@ class OpenAiChatResponse : public ResponseBuilder {
     return out;
   }
 
+  void explain(const CacheExplanation& explanation) override { explanation_ = explanation; }
   std::string started(std::size_t, const engine::Started&) override { return {}; }
 
   std::string output(std::size_t choice, std::span<const chat::OutputEvent> events,
@@ -66,7 +67,7 @@ class OpenAiChatResponse : public ResponseBuilder {
 
   std::string ended() override {
     if (!options_.stream) return {};
-    return stream_end(options_, head("chat.completion.chunk"), usage_);
+    return stream_end(options_, head("chat.completion.chunk"), usage_, explanation_);
   }
 
   std::string keepalive() override { return options_.stream ? ": ping\n\n" : ""; }
@@ -94,6 +95,7 @@ class OpenAiChatResponse : public ResponseBuilder {
     json::object whole = head("chat.completion");
     whole["choices"] = std::move(list);
     whole["usage"] = usage_.json();
+    add_explanation(whole, explanation_);
     return json::serialize(whole);
   }
 
@@ -148,6 +150,7 @@ class OpenAiChatResponse : public ResponseBuilder {
   std::string chunk(std::size_t choice, json::object delta, json::value finish_reason,
                     json::value logprobs = nullptr) const {
     json::object whole = head("chat.completion.chunk");
+    if (!finish_reason.is_null() && !options_.include_usage) add_explanation(whole, explanation_);
     json::object entry{{"index", choice}, {"delta", std::move(delta)}};
     if (options_.logprobs) entry["logprobs"] = std::move(logprobs);
     entry["finish_reason"] = std::move(finish_reason);
@@ -180,6 +183,7 @@ class OpenAiChatResponse : public ResponseBuilder {
   ResponseOptions options_;
   std::vector<Choice> choices_;
   UsageSum usage_;
+  std::optional<CacheExplanation> explanation_;
 };
 
 }  // namespace

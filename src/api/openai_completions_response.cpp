@@ -39,6 +39,7 @@ class OpenAiCompletionsResponse : public ResponseBuilder {
     return out;
   }
 
+  void explain(const CacheExplanation& explanation) override { explanation_ = explanation; }
   std::string started(std::size_t, const engine::Started&) override { return {}; }
 
   std::string output(std::size_t choice, std::span<const chat::OutputEvent> events,
@@ -65,7 +66,7 @@ class OpenAiCompletionsResponse : public ResponseBuilder {
 
   std::string ended() override {
     if (!options_.stream) return {};
-    return stream_end(options_, head(), usage_);
+    return stream_end(options_, head(), usage_, explanation_);
   }
 
   std::string keepalive() override { return options_.stream ? ": ping\n\n" : ""; }
@@ -86,6 +87,7 @@ class OpenAiCompletionsResponse : public ResponseBuilder {
     json::object whole = head();
     whole["choices"] = std::move(list);
     whole["usage"] = usage_.json();
+    add_explanation(whole, explanation_);
     return json::serialize(whole);
   }
 
@@ -100,6 +102,7 @@ class OpenAiCompletionsResponse : public ResponseBuilder {
 
   std::string chunk(std::size_t choice, const std::string& text, json::value finish_reason) {
     json::object whole = head();
+    if (!finish_reason.is_null() && !options_.include_usage) add_explanation(whole, explanation_);
     whole["choices"] = json::array{json::object{{"index", choice},
                                                 {"text", text},
                                                 {"logprobs", take_logprobs(choices_[choice])},
@@ -135,6 +138,7 @@ class OpenAiCompletionsResponse : public ResponseBuilder {
   std::vector<std::string> echoes_;
   std::vector<Choice> choices_;
   UsageSum usage_;
+  std::optional<CacheExplanation> explanation_;
 };
 
 }  // namespace

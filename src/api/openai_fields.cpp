@@ -91,6 +91,7 @@ GenerationOptions parse_openai_options(const Fields& body) {
   options.use_cache = body.boolean("cache_prompt").value_or(true);
   options.explain_cache = body.boolean("explain_cache").value_or(false);
   options.cache_salt = body.string("cache_salt").value_or("");
+  options.cache_family = body.string("prompt_cache_key").value_or("");
   options.ignore_eos = body.boolean("ignore_eos").value_or(false);
   return options;
 }

@@ -47,11 +47,17 @@ std::string sse_data(const json::value& value) {
   return "data: " + json::serialize(value) + "\n\n";
 }
 
-std::string stream_end(const ResponseOptions& options, boost::json::object head, const UsageSum& usage) {
+void add_explanation(json::object& whole, const std::optional<CacheExplanation>& explanation) {
+  if (explanation) whole["kvasir_cache"] = cache_json(*explanation);
+}
+
+std::string stream_end(const ResponseOptions& options, boost::json::object head, const UsageSum& usage,
+                       const std::optional<CacheExplanation>& explanation) {
   std::string out;
   if (options.include_usage) {
     head["choices"] = boost::json::array();
     head["usage"] = usage.json();
+    add_explanation(head, explanation);
     out = sse_data(head);
   }
   return out + "data: [DONE]\n\n";

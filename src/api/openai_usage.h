@@ -2,6 +2,7 @@
 // What OpenAI's two answers share: usage, log-probabilities, framing.
 
 #include <boost/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,7 +35,10 @@ std::string token_text(const ResponseOptions& options, TokenId token);
 double finite_logprob(float logprob);
 std::string sse_data(const boost::json::value& value);
 // What ends a stream: the usage in a chunk without choices, built on `head`, where it was asked for; then
-// [DONE].
-std::string stream_end(const ResponseOptions& options, boost::json::object head, const UsageSum& usage);
+// [DONE]. The chunk has what was found in the cache too, where that was asked for.
+std::string stream_end(const ResponseOptions& options, boost::json::object head, const UsageSum& usage,
+                       const std::optional<CacheExplanation>& explanation);
+// Puts it into a body, or into the chunk that ends a choice where no chunk with the usage follows.
+void add_explanation(boost::json::object& whole, const std::optional<CacheExplanation>& explanation);
 
 }  // namespace kvasir::api

@@ -3,8 +3,9 @@
 // and answers (`choice` counts through them). Streamed and whole answers come from the same events: a
 // streaming builder returns SSE bytes to send at once, the other returns nothing until body().
 //
-// Order of calls: opened; then for each choice started, output..., finished; then ended and body. failed may
-// come at any time after opened and ends the answer. One builder a request; not thread-safe.
+// Order of calls: opened; explain, where the client asks for it; then for each choice started, output...,
+// finished; then ended and body. failed may come at any time after opened and ends the answer. One builder a
+// request; not thread-safe.
 
 #include <cstdint>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/cache_explanation.h"
 #include "api/errors.h"
 #include "chat/conversation.h"
 #include "engine/engine.h"
@@ -40,6 +42,7 @@ class ResponseBuilder {
   virtual ~ResponseBuilder() = default;
   // The headers have been sent.
   virtual std::string opened() = 0;
+  virtual void explain(const CacheExplanation& explanation) = 0;
   virtual std::string started(std::size_t choice, const engine::Started& started) = 0;
   virtual std::string output(std::size_t choice, std::span<const chat::OutputEvent> events,
                              std::span<const engine::SampledToken> tokens) = 0;

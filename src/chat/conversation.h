@@ -26,6 +26,8 @@ struct Message {
   std::string tool_call_id;          // tool only
   std::string name;                  // tool: the function's name, where known
   bool is_error = false;             // tool: the call failed
+  // Where the client's own list has it, if not at the same index as this one.
+  std::optional<std::size_t> client_index;
 };
 
 struct Tool {

@@ -36,11 +36,12 @@ struct RenderedPrompt {
   std::uint32_t replayed_tokens = 0;  // of `tokens`
 };
 
-// Where in a prompt's tokens something begins. Names are "tools", "system" (a system turn at the front) and
-// "messages[I]", by index in Conversation::messages.
+// Where in a prompt's tokens something begins. Names are "tools" (what the template says before the first),
+// "tools[I]", "system" (a system turn at the front) and "messages[I]", by index in the client's list.
 struct PromptPart {
   std::string name;
   std::uint32_t first_token = 0;
+  std::string what;  // "user message", "tool get_weather", ...
 };
 
 // Where to look turns up. A null table: nowhere.

@@ -67,6 +67,32 @@ Conversation with_end_marks(Conversation conversation, const TurnJoiner& joiner)
   return conversation;
 }
 
+const char* what_is(const Message& message) {
+  switch (message.role) {
+    case Role::kSystem:
+      return "system message";
+    case Role::kUser:
+      return "user message";
+    case Role::kAssistant:
+      return "assistant message";
+    case Role::kTool:
+      return "tool result";
+  }
+  return "message";
+}
+
+// Where each tool's name stands in `text` behind `from`, in order, as JSON has it; as far as they are found.
+std::vector<std::size_t> find_tools(std::string_view text, std::size_t from, const std::vector<Tool>& tools) {
+  std::vector<std::size_t> places;
+  for (const Tool& tool : tools) {
+    const std::size_t at = text.find('"' + tool.name + '"', from);
+    if (at == std::string_view::npos) break;
+    places.push_back(at);
+    from = at + 1;
+  }
+  return places;
+}
+
 // Takes the marks out of `text`; begins[i] is where message i's words begin in what is left, where that is
 // certain.
 std::vector<std::optional<std::size_t>> take_marks(std::string& text, const Conversation& conversation,
@@ -106,8 +132,8 @@ std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
   if (map.tokens() != prompt.tokens.size()) return {};
 
   std::vector<PromptPart> found;
-  const auto add = [&found](std::string name, std::optional<std::size_t> token) {
-    if (token) found.push_back({std::move(name), static_cast<std::uint32_t>(*token)});
+  const auto add = [&found](std::string name, std::optional<std::size_t> token, std::string what) {
+    if (token) found.push_back({std::move(name), static_cast<std::uint32_t>(*token), std::move(what)});
   };
   const Conversation turns_marked = with_marks(conversation, prompt.replayed, joiner_);
   if (!conversation.tools.empty()) {
@@ -116,7 +142,12 @@ std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
     without.tools.clear();
     if (const auto text = render_text(without, true)) {
       const auto differs = std::ranges::mismatch(cut.marked, *text);
-      add("tools", map.at(static_cast<std::size_t>(differs.in1 - cut.marked.begin())));
+      const auto begin = static_cast<std::size_t>(differs.in1 - cut.marked.begin());
+      add("tools", map.at(begin), "tools");
+      const auto places = find_tools(cut.marked, begin, conversation.tools);
+      for (std::size_t i = 0; i < places.size(); ++i) {
+        add("tools[" + std::to_string(i) + "]", map.at(places[i]), "tool " + conversation.tools[i].name);
+      }
     }
   }
   Result<std::string> text = render_text(with_end_marks(turns_marked, joiner_), true);
@@ -126,12 +157,14 @@ std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
   if (begins.empty() || *text != cut.marked) return found;
   std::size_t replayed = 0;
   for (std::size_t i = 0; i < begins.size(); ++i) {
-    const bool system = i == 0 && conversation.messages[i].role == Role::kSystem;
-    const std::string name = system ? "system" : "messages[" + std::to_string(i) + "]";
+    const Message& message = conversation.messages[i];
+    const bool system = i == 0 && message.role == Role::kSystem;
+    const std::string name =
+        system ? "system" : "messages[" + std::to_string(message.client_index.value_or(i)) + "]";
     if (replayed < cut.turns.size() && cut.turns[replayed].turn.message == i) {
-      add(name, map.turn(replayed++));
+      add(name, map.turn(replayed++), "answer of this server");
     } else if (begins[i]) {
-      add(name, map.at(*begins[i]));
+      add(name, map.at(*begins[i]), what_is(message));
     }
   }
   return found;

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "chat/json_text.h"
 
@@ -39,6 +40,15 @@ void ReplayContext::add(const Message& message) {
   seen.append(reinterpret_cast<const char*>(digest_.data()), sizeof(digest_));
   const XXH128_hash_t hash = XXH3_128bits(seen.data(), seen.size());
   digest_ = {hash.low64, hash.high64};
+}
+
+std::string_view namespace_of(const ReplayKey& key) {
+  // As put() wrote it: the length, a colon, the bytes.
+  std::size_t length = 0;
+  const auto [end, failed] = std::from_chars(key.data(), key.data() + key.size(), length);
+  const auto begin = static_cast<std::size_t>(end - key.data()) + 1;
+  if (failed != std::errc() || begin > key.size() || length > key.size() - begin) return {};
+  return std::string_view(key).substr(begin, length);
 }
 
 ReplayKey replay_key(std::string_view cache_namespace, const ReplayContext& before, const Message& turn) {

@@ -33,6 +33,9 @@ class ReplayContext {
 // Compared as a whole; the table hashes it only to find it.
 using ReplayKey = std::string;
 
+// The namespace that a key was made with.
+std::string_view namespace_of(const ReplayKey& key);
+
 ReplayKey replay_key(std::string_view cache_namespace, const ReplayContext& before, const Message& turn);
 
 }  // namespace kvasir::chat

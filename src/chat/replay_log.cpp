@@ -169,6 +169,7 @@ Status ReplayLog::create(const std::string& path) {
   file_ = std::move(file);
   salt_ = header.salt;
   end_ = sizeof(header);
+  new_name_ = true;
   return {};
 }
 
@@ -252,11 +253,18 @@ Status ReplayLog::compact(std::span<const std::shared_ptr<const ReplayEntry>> en
     return written;
   }
   // The new file is in place; at worst a loss of power brings the old one back.
-  return files_.sync_folder(folder_of(path_));
+  const Status named = files_.sync_folder(folder_of(path_));
+  new_name_ = !named.ok();
+  return named;
 }
 
 Status ReplayLog::sync() {
-  return read_only() || file_ == nullptr ? Status() : file_->sync();
+  if (read_only() || file_ == nullptr) return {};
+  KVASIR_RETURN_IF_ERROR(file_->sync());
+  if (!new_name_) return {};
+  KVASIR_RETURN_IF_ERROR(files_.sync_folder(folder_of(path_)));
+  new_name_ = false;
+  return {};
 }
 
 }  // namespace kvasir::chat

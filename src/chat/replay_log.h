@@ -35,6 +35,7 @@ class ReplayLog {
   Status append(const ReplayEntry& entry);
   // Replaces the file by one that holds these entries, in this order. On failure the old one stays.
   Status compact(std::span<const std::shared_ptr<const ReplayEntry>> entries);
+  // What was appended, and the name of a new file, survive a loss of power from here on.
   Status sync();
 
   std::uint64_t bytes() const { return end_; }
@@ -53,6 +54,7 @@ class ReplayLog {
   std::unique_ptr<File> file_;
   std::uint64_t salt_ = 0;
   std::uint64_t end_ = 0;  // where the next record goes
+  bool new_name_ = false;  // the folder has not been synced since the file was made
   Counts counts_;
 };
 

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "chat/replay_log.h"
@@ -97,7 +98,7 @@ ReplayStats ReplayTable::stats() const {
 
 void ReplayTable::flush() {
   std::unique_lock lock(mutex_);
-  written_.wait(lock, [this] { return pending_.empty() && !writing_; });
+  written_.wait(lock, [this] { return pending_.empty() && !forgotten_ && !writing_; });
 }
 
 void ReplayTable::insert(Entry entry) {
@@ -127,38 +128,86 @@ std::vector<ReplayTable::Entry> ReplayTable::snapshot() const {
   return {order_.rbegin(), order_.rend()};
 }
 
-void ReplayTable::write_pending() {
-  std::uint64_t compact_at = 0;  // after a failed attempt: not before the file has grown to this
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || !pending_.empty(); });
-    if (pending_.empty()) break;
-    std::deque<Entry> batch = std::exchange(pending_, {});
-    writing_ = true;
-    lock.unlock();
-    std::uint64_t failed = 0;
-    for (const Entry& entry : batch) failed += log_->append(*entry).ok() ? 0 : 1;
-    lock.lock();
-
-    std::vector<Entry> living;
-    if (log_->bytes() >= std::max(kCompactBytesMin, compact_at)) {
-      if (log_->bytes() >= 2 * record_bytes_) living = snapshot();
+std::uint64_t ReplayTable::forget(const std::function<bool(std::string_view)>& whose) {
+  std::uint64_t gone = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto entry = order_.begin(); entry != order_.end();) {
+      const auto next = std::next(entry);
+      if (whose(namespace_of((*entry)->key))) {
+        remove(entry);
+        ++gone;
+      }
+      entry = next;
     }
-    if (!living.empty()) {
-      lock.unlock();
-      const bool compacted = log_->compact(living).ok();
-      if (!compacted) compact_at = 2 * log_->bytes();
-      living.clear();
-      lock.lock();
-      ++(compacted ? stats_.compactions : stats_.write_errors);
-    }
-    stats_.write_errors += failed;
-    stats_.log_bytes = log_->bytes();
-    writing_ = false;
-    written_.notify_all();
+    std::erase_if(pending_, [&](const Entry& entry) { return whose(namespace_of(entry->key)); });
+    if (gone > 0) forgotten_ = writer_.joinable();
   }
-  lock.unlock();
-  (void)log_->sync();
+  wake_.notify_one();
+  return gone;
+}
+
+// On the writer's thread, without the mutex; returns how many failed.
+std::uint64_t ReplayTable::append_all(const std::deque<Entry>& batch) {
+  std::uint64_t failed = 0;
+  for (const Entry& entry : batch) failed += log_->append(*entry).ok() ? 0 : 1;
+  return failed;
+}
+
+// The mutex is held. `compact_at`: after a failed attempt, not before the file has grown to this.
+bool ReplayTable::wants_compaction(std::uint64_t compact_at) const {
+  if (forgotten_) return true;
+  return log_->bytes() >= std::max(kCompactBytesMin, compact_at) && log_->bytes() >= 2 * record_bytes_;
+}
+
+void ReplayTable::write_pending() {
+  using Clock = std::chrono::steady_clock;
+  const auto sync_after =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limits_.sync_seconds));
+  auto last_sync = Clock::now();
+  bool unsynced = true;  // a new file's name is
+  std::uint64_t compact_at = 0;
+  std::unique_lock lock(mutex_);
+  const auto has_work = [this] { return stopping_ || forgotten_ || !pending_.empty(); };
+  for (;;) {
+    if (unsynced) {
+      (void)wake_.wait_until(lock, last_sync + sync_after, has_work);
+    } else {
+      wake_.wait(lock, has_work);
+    }
+    if (!pending_.empty() || forgotten_) {
+      writing_ = true;
+      const std::deque<Entry> batch = std::exchange(pending_, {});
+      lock.unlock();
+      const std::uint64_t failed = append_all(batch);
+      lock.lock();
+      unsynced = unsynced || !batch.empty();
+      if (wants_compaction(compact_at)) {
+        std::vector<Entry> living = snapshot();
+        forgotten_ = false;
+        lock.unlock();
+        const bool compacted = log_->compact(living).ok();
+        if (!compacted) compact_at = 2 * log_->bytes();
+        living.clear();
+        lock.lock();
+        ++(compacted ? stats_.compactions : stats_.write_errors);
+      }
+      stats_.write_errors += failed;
+      stats_.log_bytes = log_->bytes();
+      writing_ = false;
+      written_.notify_all();
+    }
+    const bool last = stopping_ && pending_.empty();
+    if (unsynced && (last || Clock::now() - last_sync >= sync_after)) {
+      lock.unlock();
+      const bool synced = log_->sync().ok();
+      last_sync = Clock::now();
+      lock.lock();
+      unsynced = false;  // one that failed is not asked again: the system may have dropped what it covered
+      ++(synced ? stats_.syncs : stats_.write_errors);
+    }
+    if (last) return;
+  }
 }
 
 }  // namespace kvasir::chat

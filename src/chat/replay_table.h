@@ -7,7 +7,8 @@
 // conversation that already goes on from them must not change.
 //
 // With a file (docs/formats/replay-log.md) the table outlives the process. A thread of its own writes, so
-// that record() never waits for a disk; a failed write costs the memory of one turn after a restart and
+// that record() never waits for a disk, and syncs every sync_seconds while there is something new: a turn
+// survives a loss of power as its KV does. A failed write costs the memory of one turn after a restart and
 // nothing else, and is counted.
 //
 // Threads: every member may be called from any thread.
@@ -15,11 +16,13 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -36,6 +39,7 @@ class ReplayLog;
 struct ReplayLimits {
   std::size_t entries = 65'536;
   std::size_t bytes = std::size_t{64} << 20;  // keys and tokens
+  double sync_seconds = 1.0;
 };
 
 struct ReplayEntry {
@@ -53,6 +57,7 @@ struct ReplayStats {
   std::uint64_t skipped_foreign = 0;  // records of another model
   std::uint64_t write_errors = 0;
   std::uint64_t compactions = 0;
+  std::uint64_t syncs = 0;
   std::uint64_t log_bytes = 0;
   bool read_only = false;  // another process writes the file
 };
@@ -76,6 +81,10 @@ class ReplayTable {
   // Null where the turn is not known.
   std::shared_ptr<const ReplayEntry> find(const ReplayKey& key);
 
+  // Lets go of the turns of some namespaces, in the file too (its old content is replaced behind this call);
+  // returns how many.
+  std::uint64_t forget(const std::function<bool(std::string_view name_space)>& whose);
+
   ReplayStats stats() const;
   // Waits until everything recorded so far is in the file (or has failed).
   void flush();
@@ -91,6 +100,8 @@ class ReplayTable {
   void evict();
   void remove(Order::iterator entry);
   void write_pending();
+  std::uint64_t append_all(const std::deque<Entry>& batch);
+  bool wants_compaction(std::uint64_t compact_at) const;
   std::vector<Entry> snapshot() const;
 
   const ReplayLimits limits_;
@@ -104,6 +115,7 @@ class ReplayTable {
   std::unique_ptr<ReplayLog> log_;
   std::deque<Entry> pending_;
   bool writing_ = false;
+  bool forgotten_ = false;  // the file still has what forget() let go of
   bool stopping_ = false;
   std::condition_variable wake_;
   std::condition_variable written_;

@@ -46,6 +46,10 @@ Result<kv::DiskFolderReport> inspect(const CacheCommand& command, bool verify) {
 int list(const CacheCommand& command) {
   const auto report = inspect(command, false);
   if (!report.ok()) return fail(report.error());
+  if (report->conversations.empty()) {
+    fmt::print("nothing is kept in {}\n", command.place());
+    return 0;
+  }
   fmt::print("{:<16}  {:>8}  {:>9}  {:>9}  {}\n", "last written", "tokens", "own MB", "shared MB", "model");
   std::size_t shown = 0;
   for (const kv::DiskConversation& c : report->conversations) {
@@ -58,7 +62,6 @@ int list(const CacheCommand& command) {
   if (report->conversations.size() > shown) {
     fmt::print("and {} more (--most N shows more)\n", report->conversations.size() - shown);
   }
-  if (report->conversations.empty()) fmt::print("nothing is kept in {}\n", command.place());
   return 0;
 }
 
@@ -101,6 +104,14 @@ int prune(const CacheCommand& command) {
   return 0;
 }
 
+int clear(const CacheCommand& command) {
+  CacheCommand all = command;
+  all.keep = 0;
+  if (const int failed = prune(all); failed != 0) return failed;
+  const Status forgotten = remove_replay_logs(all.place());
+  return forgotten.ok() ? 0 : fail(forgotten.error());
+}
+
 int move_records(const CacheCommand& command, bool out) {
   const auto records = out ? kv::export_disk_folder(system_files(), command.place(), command.file)
                            : kv::import_disk_folder(system_files(), command.place(), command.file);
@@ -131,11 +142,7 @@ void add_cache(CLI::App& app, int& exit_code) {
       ->required()
       ->transform(CLI::AsSizeValue(false))
       ->type_name("SIZE, like 5GB");
-  add("clear", "Remove everything", [](const CacheCommand& command) {
-    CacheCommand all = command;
-    all.keep = 0;
-    return prune(all);
-  });
+  add("clear", "Remove everything", clear);
   add("export", "Write every sound record into one file",
       [](const CacheCommand& c) { return move_records(c, true); })
       ->add_option("file", options->file, "The file to make")

@@ -25,7 +25,9 @@ std::string folder_of(const CacheOptions& options) {
 std::uint64_t default_disk_bytes(const std::string& folder) {
   std::error_code ignored;
   std::uint64_t ours = 0;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) ours += entry.file_size(ignored);
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.is_regular_file(ignored)) ours += entry.file_size(ignored);
+  }
   const auto free = system_files().free_bytes(folder);
   return std::min(kDefaultMost, ((free.ok() ? *free : 0) + ours) / kDefaultShare);
 }
@@ -110,6 +112,21 @@ std::shared_ptr<chat::ReplayTable> open_replay_table(const CacheOptions& options
     spdlog::warn("generated turns are not kept over a restart: {}", opened.error().message);
   }
   return std::make_shared<chat::ReplayTable>();
+}
+
+Status remove_replay_logs(const std::string& folder) {
+  FileSystem& files = system_files();
+  KVASIR_ASSIGN_OR_RETURN(const auto names, files.list(folder));
+  for (const std::string& name : names) {
+    if (!name.starts_with("replay-") || !name.ends_with(".log")) continue;
+    const std::string path = path_in(folder, name);
+    KVASIR_ASSIGN_OR_RETURN(const auto lock, files.try_lock(path + ".lock"));
+    if (lock == nullptr) {
+      return make_error(ErrorCode::kUnavailable, "another process writes " + path, path);
+    }
+    KVASIR_RETURN_IF_ERROR(files.remove(path));
+  }
+  return {};
 }
 
 }  // namespace kvasir::cli

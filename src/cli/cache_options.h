@@ -34,6 +34,8 @@ void add_cache_folder_option(CLI::App& app, std::string& folder);
 std::unique_ptr<kv::DiskStore> open_disk_store(const CacheOptions& options,
                                                const executor::Description& model,
                                                const std::string& root_name, const std::string& label);
+// Removes the replayed turns of all models. kUnavailable while a process writes them.
+Status remove_replay_logs(const std::string& folder);
 // The model's replayed turns, with a file where there is a cache on disk. Never null.
 std::shared_ptr<chat::ReplayTable> open_replay_table(const CacheOptions& options,
                                                      const std::string& root_name);

@@ -85,7 +85,7 @@ Result<LocalAnswer> turn(const server::LoadedModel& model, chat::Conversation& c
   assistant.role = chat::Role::kAssistant;
   assistant.content = result->text;
   conversation.messages.push_back(std::move(assistant));
-  if (!options.quiet) std::fprintf(stderr, "[%s]\n", summary(result->finished).c_str());
+  if (!options.quiet) std::fprintf(stderr, "[%s]\n", summary(*result).c_str());
   return result;
 }
 

@@ -1,12 +1,15 @@
 #include "engine/disk_link.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace kvasir::engine {
 namespace {
 
 constexpr double kNewestWeight = 0.2;
+// By then an agent has come back with its next turn, or thinks.
+constexpr std::chrono::seconds kTailPatience{2};
 // Steps of fewer tokens say more of what else was in the batch.
 constexpr std::uint32_t kTimedTokens = 32;
 
@@ -44,10 +47,14 @@ bool DiskLink::start_load(Sequence& sequence) {
   if (policy_ == DiskLoads::kMeasured) {
     const std::uint32_t meanwhile =
         compute_while_loading(match.tokens - from, tier_->load_seconds(match.bytes), prefill_rate());
-    if (meanwhile > 0) sequence.load_begin = from + meanwhile;
-    std::erase_if(match.reads, [&](const kv::DiskRead& read) {
-      return meanwhile > 0 && read.block_index < sequence.load_begin / kBlockTokens;
-    });
+    if (meanwhile > 0) {
+      sequence.load_begin = from + meanwhile;
+      const std::size_t all = match.reads.size();
+      std::erase_if(match.reads, [&](const kv::DiskRead& read) {
+        return read.block_index < sequence.load_begin / kBlockTokens;
+      });
+      match.bytes = match.bytes * match.reads.size() / all;
+    }
   }
   RunningLoad running;
   std::vector<std::byte*> memory;
@@ -102,19 +109,19 @@ void DiskLink::save_new(bool tails) {
     if (view->tokens.size() == kBlockTokens) {
       unsaved_.push_back(block);
     } else {
-      tails_.push_back(block);
+      tails_.push_back({block, Clock::now()});
     }
   }
-  if (tails) {
-    unsaved_.insert(unsaved_.end(), tails_.begin(), tails_.end());
-    tails_.clear();
+  const auto due = Clock::now() - kTailPatience;
+  for (; !tails_.empty() && (tails || tails_.front().since <= due); tails_.pop_front()) {
+    unsaved_.push_back(tails_.front().block);
   }
   if (!tier_->writes()) unsaved_.clear();
   // Blocks that come faster than the disk takes them stay listed, evicted ones drop out when their turn
   // comes; a list longer than the pool names some of them twice.
   const std::size_t most = tree_.pool().counts().total;
   while (unsaved_.size() > most) unsaved_.pop_front();
-  if (tails_.size() > most) tails_.erase(tails_.begin(), tails_.end() - static_cast<std::ptrdiff_t>(most));
+  while (tails_.size() > most) tails_.pop_front();
   while (!unsaved_.empty() && save(unsaved_.front())) unsaved_.pop_front();
 }
 

@@ -2,8 +2,10 @@
 // Between the engine's loop and the disk tier: which blocks are saved when, and which loads are on their way.
 //
 // Full blocks are saved as soon as they are in the tree, tails (partial blocks, which more tokens would make
-// obsolete) when the engine is idle or ends. A load fills blocks of a sequence's own table; they stay pinned
-// here until the reader has let go of them, whatever becomes of the sequence.
+// obsolete) when the engine is idle or ends, or, while it is never idle, when nothing has come of them for a
+// while. What is saved of a tail is not written again when it grows: it costs a record's header, once. A load
+// fills blocks of a sequence's own table; they stay pinned here until the reader has let go of them, whatever
+// becomes of the sequence.
 //
 // Where loading takes long enough, the front of what is on disk is computed while the rest of it loads, so
 // that both end at about the same time ("compute or load", Jin et al. 2024).
@@ -43,7 +45,8 @@ class DiskLink {
   std::vector<Sequence*> finish_loads(const std::vector<std::unique_ptr<Sequence>>& running);
   bool loading() const { return !loads_.empty(); }
 
-  // Saves what is new in the tree as far as the queue has room; `tails`: partial blocks too.
+  // Saves what is new in the tree as far as the queue has room; `tails`: all partial blocks too, else those
+  // that have waited.
   void save_new(bool tails);
   bool all_saved() const { return unsaved_.empty(); }
 
@@ -51,8 +54,13 @@ class DiskLink {
   void observe_prefill(std::uint32_t tokens, double seconds);
 
   kv::DiskStats stats() const { return tier_->stats(); }
+  kv::DiskTier& tier() { return *tier_; }
 
  private:
+  struct Tail {
+    BlockId block{};
+    Clock::time_point since;
+  };
   struct RunningLoad {
     std::shared_ptr<kv::DiskLoad> load;
     std::vector<BlockId> pins;
@@ -68,7 +76,7 @@ class DiskLink {
   const double assumed_rate_;  // 0: what has been measured
   std::vector<RunningLoad> loads_;
   std::deque<BlockId> unsaved_;
-  std::vector<BlockId> tails_;
+  std::deque<Tail> tails_;                // oldest first
   double prefill_tokens_per_second_ = 0;  // 0: nothing has been read yet
 };
 

@@ -117,6 +117,15 @@ EngineStats Engine::stats() const {
 std::optional<kv::DiskStats> Engine::disk_stats() const {
   return loop_->disk_stats();
 }
+std::vector<CachedConversation> Engine::cached_conversations(const kv::NameSpaceFilter& whose) {
+  return loop_->cached_conversations(whose);
+}
+std::uint64_t Engine::forget(const kv::NameSpaceFilter& whose) {
+  return loop_->forget(whose);
+}
+kv::DiskTier* Engine::disk() {
+  return loop_->disk();
+}
 const EngineOptions& Engine::options() const {
   return loop_->options();
 }

@@ -21,6 +21,7 @@
 #include "base/types.h"
 #include "engine/constraint.h"
 #include "kv/disk_store.h"
+#include "kv/name_space_filter.h"
 
 namespace kvasir::executor {
 class Executor;
@@ -28,6 +29,9 @@ struct Description;
 }  // namespace kvasir::executor
 namespace kvasir::text {
 class Tokenizer;
+}
+namespace kvasir::kv {
+class DiskTier;
 }
 
 namespace kvasir::engine {
@@ -55,7 +59,9 @@ struct Request {
   // Reads the prompt for a later request and answers nothing: done only while nothing else is, given up
   // (kCancelled) as soon as anything else comes, and left out of every count but idle_prefill_tokens.
   bool background = false;
-  std::string cache_namespace;             // requests of different namespaces never share KV
+  std::string cache_namespace;  // requests of different namespaces never share KV
+  // Requests of one family (an agent's session) keep each other's KV in memory; nothing else. May be empty.
+  std::string cache_family;
   std::unique_ptr<Constraint> constraint;  // may be null
 };
 
@@ -155,6 +161,14 @@ struct EngineStats {
   std::uint64_t loaded_tokens = 0;        // prompt tokens whose KV came from disk
 };
 
+// A conversation whose KV is in memory.
+struct CachedConversation {
+  std::string name_space;
+  std::uint32_t tokens = 0;
+  bool in_use = false;  // a request reads it now
+  std::string family;   // Request::cache_family, where it is known
+};
+
 // Names everything that KV depends on besides the tokens: weights, tokenizer, KV type, kernels, rounding. The
 // root of the prefix tree and of the records on disk.
 std::string cache_root(const executor::Description& model, const text::Tokenizer& tokenizer);
@@ -180,6 +194,15 @@ class Engine {
 
   EngineStats stats() const;
   std::optional<kv::DiskStats> disk_stats() const;  // nullopt without a disk tier
+
+  // ---- The cache, for people ----
+  // These wait for the engine's thread, a step at most, and keep it for a moment at a time. Not for sinks.
+  std::vector<CachedConversation> cached_conversations(const kv::NameSpaceFilter& whose);  // used last first
+  // Lets go of what no running request uses, in memory and on its way to disk; returns the number of blocks.
+  std::uint64_t forget(const kv::NameSpaceFilter& whose);
+  // For kv/disk_admin.h; null without a disk tier.
+  kv::DiskTier* disk();
+
   const EngineOptions& options() const;
   std::uint32_t context_length() const;
 

@@ -10,6 +10,8 @@ namespace {
 
 // How long a full write queue is waited for before it is tried again.
 constexpr std::chrono::milliseconds kDiskPatience{50};
+// Some milliseconds' worth of blocks.
+constexpr std::uint32_t kForgottenASlice = 4096;
 
 double seconds(Clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -26,6 +28,7 @@ Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
       vocab_size_(std::min(executor_->describe().vocab_size, tokenizer_->vocab_size())),
       pool_(std::move(pool)),
       tree_(*pool_, cache_root(executor_->describe(), *tokenizer_), kv::hash_block, disk != nullptr),
+      families_(tree_),
       scheduler_(tree_, options_) {
   for (const TokenId token : tokenizer_->end_tokens()) {
     if (static_cast<std::size_t>(token) < vocab_size_) end_tokens_.push_back(token);
@@ -101,9 +104,61 @@ std::optional<kv::DiskStats> Engine::Loop::disk_stats() const {
   return disk_ ? std::optional(disk_->stats()) : std::nullopt;
 }
 
+std::vector<CachedConversation> Engine::Loop::cached_conversations(const kv::NameSpaceFilter& whose) {
+  std::vector<CachedConversation> all;
+  do_on_thread([&] {
+    for (const auto& c : tree_.conversations(whose)) {
+      all.push_back({std::string(c.name_space), c.tokens, c.in_use, std::string(families_.key_of(c.leaf))});
+    }
+    return true;
+  });
+  return all;
+}
+
+std::uint64_t Engine::Loop::forget(const kv::NameSpaceFilter& whose) {
+  std::uint64_t gone = 0;
+  do_on_thread([&] {
+    const std::uint32_t now = tree_.forget(whose, kForgottenASlice);
+    gone += now;
+    if (now > 0) return false;
+    // Nothing of it is left that could be queued again, but for what running requests use.
+    if (disk_) disk_->tier().drop_queued(whose);
+    return true;
+  });
+  return gone;
+}
+
+void Engine::Loop::do_on_thread(std::function<bool()> slice) {
+  Errand errand{std::move(slice), {}};
+  auto done = errand.done.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    errands_.push_back(&errand);
+  }
+  wake_.notify_one();
+  done.wait();
+}
+
+void Engine::Loop::run_errand() {
+  Errand* errand = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (errands_.empty()) return;
+    errand = errands_.front();
+  }
+  if (!errand->slice()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    errands_.pop_front();
+  }
+  publish();  // before whoever waits looks at the stats
+  errand->done.set_value();
+}
+
 void Engine::Loop::run() {
   bool stalled = false;
   while (take_inbox(stalled)) {
+    run_errand();
     if (disk_) {
       for (Sequence* sequence : disk_->finish_loads(scheduler_.running())) announce(*sequence);
     }
@@ -144,8 +199,9 @@ bool Engine::Loop::take_inbox(bool stalled) {
   {
     std::unique_lock lock(mutex_);
     if (scheduler_.idle() || stalled) {
-      wake_.wait(lock,
-                 [this] { return stopping_ || disk_woke_ || !inbox_.empty() || !cancellations_.empty(); });
+      wake_.wait(lock, [this] {
+        return stopping_ || disk_woke_ || !inbox_.empty() || !cancellations_.empty() || !errands_.empty();
+      });
     }
     disk_woke_ = false;
     arrived.swap(inbox_);
@@ -195,6 +251,7 @@ void Engine::Loop::admit() {
   }
   publish();
   for (Sequence* sequence : admitted) {
+    families_.touch(sequence->request.cache_namespace, sequence->request.cache_family);
     if (disk_ && disk_->start_load(*sequence)) continue;  // announced when it is there
     announce(*sequence);
   }
@@ -225,8 +282,10 @@ bool Engine::Loop::step() {
     } else if (!sequence.decoding()) {
       counted_.prefill_tokens += slice.tokens;
     }
+    const bool was_reading = !sequence.decoding();
     sequence.computed += slice.tokens;
     sequence.table.commit(sequence.tokens, sequence.computed);
+    if (was_reading && sequence.remaining() == 0) sequence.table.publish(sequence.tokens, sequence.computed);
     report_progress(sequence);
     if (sequence.request.background && sequence.remaining() == 0) {
       finish(sequence, FinishReason::kLength);
@@ -354,6 +413,8 @@ void Engine::Loop::fail(std::unique_ptr<Sequence> sequence, Error error) {
 // waits for that event sees both.
 void Engine::Loop::retire(Sequence& sequence) {
   sequence.table.close(sequence.tokens, sequence.computed);
+  families_.remember(sequence.request.cache_namespace, sequence.request.cache_family,
+                     std::span<const TokenId>(sequence.tokens).first(sequence.computed));
   if (sequence.started && !sequence.request.background) {
     counted_.prompt_tokens += sequence.prompt_tokens;
     counted_.cached_tokens += sequence.cached_tokens;

@@ -1,12 +1,15 @@
 #pragma once
 // The engine's one thread: take what came in, admit, plan, forward, sample, emit.
 //
-// mutex_ guards what other threads share with it: the inbox, cancellations, the ids of requests that were
-// never admitted, the published stats. It is never held while a sink or the executor runs. Everything else
-// belongs to the thread.
+// mutex_ guards what other threads share with it: the inbox, cancellations, errands, the ids of requests that
+// were never admitted, the published stats. It is never held while a sink or the executor runs. Everything
+// else belongs to the thread.
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -15,6 +18,7 @@
 
 #include "engine/disk_link.h"
 #include "engine/engine.h"
+#include "engine/families.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "executor/executor.h"
@@ -37,8 +41,19 @@ class Engine::Loop {
   EngineStats stats() const;
   std::optional<kv::DiskStats> disk_stats() const;
   const EngineOptions& options() const { return options_; }
+  std::vector<CachedConversation> cached_conversations(const kv::NameSpaceFilter& whose);
+  std::uint64_t forget(const kv::NameSpaceFilter& whose);
+  kv::DiskTier* disk() { return disk_ ? &disk_->tier() : nullptr; }
 
  private:
+  // Something that another thread has the engine's do between two steps: `slice` is called, once a step,
+  // until it returns true.
+  struct Errand {
+    std::function<bool()> slice;
+    std::promise<void> done;
+  };
+  void do_on_thread(std::function<bool()> slice);
+  void run_errand();
   void run();
   // Sleeps while there is nothing to do, or, `stalled`, nothing until the disk moves; false when the engine
   // stops.
@@ -66,6 +81,7 @@ class Engine::Loop {
   std::vector<TokenId> end_tokens_;
   std::unique_ptr<kv::BlockPool> pool_;
   kv::PrefixTree tree_;
+  Families families_;
   Scheduler scheduler_;
   Sampler sampler_;
   std::unique_ptr<DiskLink> disk_;  // null without a disk tier
@@ -76,6 +92,7 @@ class Engine::Loop {
   std::condition_variable wake_;
   std::vector<std::unique_ptr<Sequence>> inbox_;
   std::vector<RequestId> cancellations_;
+  std::deque<Errand*> errands_;
   std::unordered_set<std::uint64_t> queued_;  // submitted, neither admitted nor cancelled
   EngineStats published_;
   std::uint64_t last_id_ = 0;

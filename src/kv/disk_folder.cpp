@@ -41,34 +41,6 @@ void take_segment(LoadedFolder& folder, const File& file, std::uint32_t id) {
   }
 }
 
-// The tokens that a path of records spells.
-std::vector<TokenId> spell(const DiskIndex& index, const std::vector<RecordId>& path) {
-  std::vector<TokenId> tokens;
-  for (const RecordId id : path) {
-    const RecordHeader header = index.header(id);
-    tokens.insert(tokens.end(), header.tokens.begin() + header.first, header.tokens.end());
-  }
-  return tokens;
-}
-
-DiskConversation describe(const FolderRoot& root, RecordId leaf) {
-  const DiskIndex& index = *root.index;
-  const auto path = index.path_to(leaf);
-  const RecordHeader last = index.header(leaf);
-  DiskConversation conversation;
-  conversation.label = root.label;
-  conversation.name_space = last.name_space;
-  conversation.written_unix_seconds = last.written_unix_seconds;
-  conversation.path = spell(index, path);
-  conversation.tokens = static_cast<std::uint32_t>(conversation.path.size());
-  bool own = true;
-  for (auto record = path.rbegin(); record != path.rend(); ++record) {
-    own = own && index.children(*record) <= 1;
-    (own ? conversation.bytes : conversation.shared_bytes) += index.place(*record)->extent();
-  }
-  return conversation;
-}
-
 void verify(FileSystem& files, const std::string& path, LoadedFolder& folder,
             const std::function<void(double)>& progress) {
   std::uint64_t all = 0;
@@ -89,6 +61,13 @@ void verify(FileSystem& files, const std::string& path, LoadedFolder& folder,
 }
 
 }  // namespace
+
+void sort_newest_first(std::vector<DiskConversation>& conversations) {
+  std::ranges::sort(conversations, [](const DiskConversation& a, const DiskConversation& b) {
+    return std::tie(a.written_unix_seconds, a.segment, a.offset) >
+           std::tie(b.written_unix_seconds, b.segment, b.offset);
+  });
+}
 
 Result<LoadedFolder> load_folder(FileSystem& files, const std::string& folder) {
   KVASIR_ASSIGN_OR_RETURN(const auto names, files.list(folder));
@@ -136,18 +115,16 @@ Result<DiskFolderReport> inspect_disk_folder(FileSystem& files, const std::strin
   for (const auto& [id, segment] : loaded.segments) report.bytes += segment.allocated;
   for (const FolderRoot& root : loaded.roots) {
     report.records += root.index->records();
-    for (const RecordId leaf : root.index->leaf_ids()) report.conversations.push_back(describe(root, leaf));
+    for (const RecordId leaf : root.index->leaf_ids()) {
+      report.conversations.push_back(root.index->describe(leaf));
+      report.conversations.back().label = root.label;
+    }
   }
   report.bad_records = loaded.bad_records;
   report.orphans = loaded.orphans;
   report.foreign_segments = loaded.foreign_segments;
   report.problems = std::move(loaded.problems);
-  std::ranges::sort(report.conversations, [](const DiskConversation& a, const DiskConversation& b) {
-    if (a.written_unix_seconds != b.written_unix_seconds) {
-      return a.written_unix_seconds > b.written_unix_seconds;
-    }
-    return std::tie(a.label, a.name_space, a.path) < std::tie(b.label, b.name_space, b.path);
-  });
+  sort_newest_first(report.conversations);
   if (progress) progress(1.0);
   return report;
 }

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "kv/disk_store.h"
+#include "kv/name_space_filter.h"
 #include "kv/segment_format.h"
 
 namespace kvasir::kv {
@@ -75,7 +76,7 @@ class DiskIndex {
   // Takes a record out with all that continues it; their places. Empty when it is gone already.
   std::vector<RecordPlace> remove(RecordId record);
   // Takes the leaf with the lowest priority out; nullopt when there is none but `keep`.
-  std::optional<RecordPlace> evict(std::optional<RecordId> keep);
+  std::optional<RecordPlace> evict(std::optional<RecordId> keep, const NameSpaceFilter& whose = {});
   // The same with what only this leaf continued: a whole conversation.
   std::vector<RecordPlace> evict_conversation(std::optional<RecordId> keep);
 
@@ -91,14 +92,17 @@ class DiskIndex {
   double clock() const { return clock_; }
 
   // ---- Listing ----
-  std::vector<RecordId> leaf_ids() const;  // the least valuable first
+  std::vector<RecordId> leaf_ids(const NameSpaceFilter& whose = {}) const;  // the least valuable first
   std::vector<RecordId> in_segment(
       std::uint32_t segment) const;                      // those that others continue first, then by value
   std::vector<RecordId> path_to(RecordId record) const;  // from the root to the record, both included
   RecordHeader header(RecordId record) const;            // as it was added (the place as it is now)
   std::uint32_t children(RecordId record) const;
-  double lowest_priority() const;               // of a leaf; there must be one
-  std::vector<RecordId> in_tree_order() const;  // parents before children
+  double lowest_priority() const;  // of a leaf; there must be one
+  std::vector<RecordId> in_tree_order(const NameSpaceFilter& whose = {}) const;  // parents before children
+  DiskUse use(const NameSpaceFilter& whose) const;
+  // A leaf and its path; its label is left to the caller.
+  DiskConversation describe(RecordId leaf) const;
 
   std::uint64_t records() const { return by_key_.size(); }
   std::uint64_t leaves() const { return leaves_.size(); }
@@ -175,6 +179,7 @@ class DiskIndex {
   void collect_below(Slot slot, std::vector<Slot>& out) const;
   void touch(Slot slot);
   void emit(Slot slot, std::uint32_t block, std::uint32_t upto, std::uint32_t from, DiskMatch& match);
+  std::vector<bool> admitted(const NameSpaceFilter& whose) const;  // by namespace number
   LeafOrder order(Slot slot) const { return {entries_[slot].priority, entries_[slot].last_used, slot}; }
 
   std::string root_name_;

@@ -94,10 +94,17 @@ std::vector<RecordPlace> DiskIndex::remove(RecordId record) {
   return places;
 }
 
-std::optional<RecordPlace> DiskIndex::evict(std::optional<RecordId> keep) {
+std::vector<bool> DiskIndex::admitted(const NameSpaceFilter& whose) const {
+  std::vector<bool> numbers(name_spaces_.size());
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = admits(whose, name_spaces_[i].name);
+  return numbers;
+}
+
+std::optional<RecordPlace> DiskIndex::evict(std::optional<RecordId> keep, const NameSpaceFilter& whose) {
+  const auto ours = whose ? admitted(whose) : std::vector<bool>();
   for (const LeafOrder& leaf : leaves_) {
     const Slot slot = std::get<Slot>(leaf);
-    if (keep == id_of(slot)) continue;
+    if (keep == id_of(slot) || (whose && !ours[entries_[slot].name_space])) continue;
     clock_ = std::max(clock_, std::get<double>(leaf));
     return unlink(slot);
   }
@@ -156,10 +163,13 @@ void DiskIndex::restore_recency(std::span<const Recency> recency, double clock) 
   clock_ = std::max(clock_, clock);
 }
 
-std::vector<RecordId> DiskIndex::leaf_ids() const {
+std::vector<RecordId> DiskIndex::leaf_ids(const NameSpaceFilter& whose) const {
+  const auto ours = admitted(whose);
   std::vector<RecordId> ids;
-  ids.reserve(leaves_.size());
-  for (const LeafOrder& leaf : leaves_) ids.push_back(id_of(std::get<Slot>(leaf)));
+  for (const LeafOrder& leaf : leaves_) {
+    const Slot slot = std::get<Slot>(leaf);
+    if (ours[entries_[slot].name_space]) ids.push_back(id_of(slot));
+  }
   return ids;
 }
 
@@ -219,10 +229,42 @@ double DiskIndex::lowest_priority() const {
   return std::get<double>(*leaves_.begin());
 }
 
-std::vector<RecordId> DiskIndex::in_tree_order() const {
+DiskUse DiskIndex::use(const NameSpaceFilter& whose) const {
+  const auto ours = admitted(whose);
+  DiskUse use;
+  for (const Entry& entry : entries_) {
+    if (entry.generation % 2 == 0 || !ours[entry.name_space]) continue;
+    ++use.records;
+    use.conversations += entry.children == 0 ? 1 : 0;
+    use.tokens += entry.count - entry.first;
+    use.bytes += entry.place.extent();
+  }
+  return use;
+}
+
+DiskConversation DiskIndex::describe(RecordId leaf) const {
+  const auto last = slot_of(leaf);
+  KVASIR_CHECK(last.has_value(), "a conversation ends in a record of the index");
+  const Entry& end = entries_[*last];
+  DiskConversation conversation;
+  conversation.name_space = name_spaces_[end.name_space].name;
+  conversation.tokens = end.depth * kBlockTokens + end.count;
+  conversation.written_unix_seconds = end.written;
+  conversation.segment = end.place.segment;
+  conversation.offset = end.place.offset;
+  bool own = true;
+  for (Slot slot = *last; slot != kNoSlot; slot = entries_[slot].above) {
+    own = own && entries_[slot].children <= 1;
+    (own ? conversation.bytes : conversation.shared_bytes) += entries_[slot].place.extent();
+  }
+  return conversation;
+}
+
+std::vector<RecordId> DiskIndex::in_tree_order(const NameSpaceFilter& whose) const {
+  const auto ours = admitted(whose);
   std::vector<Slot> slots;
   for (const Slot slot : siblings_) {
-    if (entries_[slot].above == kNoSlot) collect_below(slot, slots);
+    if (entries_[slot].above == kNoSlot && ours[entries_[slot].name_space]) collect_below(slot, slots);
   }
   std::vector<RecordId> ids;
   ids.reserve(slots.size());

@@ -335,6 +335,27 @@ Status DiskStore::read(RecordId record, std::span<std::byte> out) {
 std::size_t DiskStore::payload_bytes(RecordId record) const {
   return impl_->payload_bytes(record);
 }
+DiskUse DiskStore::use(const NameSpaceFilter& whose) const {
+  return impl_->use(whose);
+}
+std::vector<DiskConversation> DiskStore::conversations(const NameSpaceFilter& whose) const {
+  return impl_->conversations(whose);
+}
+std::vector<RecordId> DiskStore::records(const NameSpaceFilter& whose) const {
+  return impl_->records(whose);
+}
+std::optional<RecordHeader> DiskStore::header(RecordId record) const {
+  return impl_->header(record);
+}
+std::uint64_t DiskStore::prune_some(const NameSpaceFilter& whose, std::uint64_t keep_bytes) {
+  return impl_->prune_some(whose, keep_bytes);
+}
+const DiskStoreOptions& DiskStore::options() const {
+  return impl_->options();
+}
+FileSystem& DiskStore::files() const {
+  return impl_->files();
+}
 DiskStats DiskStore::stats() const {
   return impl_->stats();
 }

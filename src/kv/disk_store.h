@@ -37,7 +37,9 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/types.h"
+#include "kv/name_space_filter.h"
 #include "kv/prefix_tree.h"
+#include "kv/segment_format.h"
 
 namespace kvasir::kv {
 
@@ -92,6 +94,28 @@ struct DiskStats {
   bool writes_stopped = false;  // a write failed; the store goes on reading
 };
 
+// One conversation on disk: a leaf and the path to it.
+struct DiskConversation {
+  std::string label;
+  std::string name_space;
+  std::uint32_t tokens = 0;
+  std::uint64_t bytes = 0;  // of its own records, those shared with others left out
+  std::uint64_t shared_bytes = 0;
+  std::int64_t written_unix_seconds = 0;
+  std::uint32_t segment = 0;  // where its last record lies: records of one second are told apart by it
+  std::uint64_t offset = 0;
+};
+// The one written last first, also within a second.
+void sort_newest_first(std::vector<DiskConversation>& conversations);
+
+// What the records of some namespaces come to.
+struct DiskUse {
+  std::uint64_t records = 0;
+  std::uint64_t conversations = 0;
+  std::uint64_t tokens = 0;
+  std::uint64_t bytes = 0;  // headers and padding included
+};
+
 class DiskStore {
  public:
   // Scans what is there. A folder that cannot be made, read or locked, or that is on a read-only file system,
@@ -135,6 +159,19 @@ class DiskStore {
   Status read(RecordId record, std::span<std::byte> out);
   std::size_t payload_bytes(RecordId record) const;  // 0 when it is gone
 
+  // ---- For people, while it serves: kv/disk_admin.h ----
+  // None of these keeps the mutex for more than some milliseconds.
+  DiskUse use(const NameSpaceFilter& whose) const;
+  std::vector<DiskConversation> conversations(const NameSpaceFilter& whose) const;  // newest first
+  std::vector<RecordId> records(const NameSpaceFilter& whose) const;  // parents before what continues them
+  std::optional<RecordHeader> header(RecordId record) const;          // nullopt when it is gone
+  // Evicts records, the least valuable first, until those of `whose` take at most `keep_bytes`; a bounded
+  // number a call. Returns the bytes given back: 0 when nothing is left to do. One thread at a time with
+  // append() and sync().
+  std::uint64_t prune_some(const NameSpaceFilter& whose, std::uint64_t keep_bytes);
+  const DiskStoreOptions& options() const;
+  FileSystem& files() const;
+
   DiskStats stats() const;
   // Recounts the index and compares everything that must agree; aborts otherwise.
   void check_invariants() const;
@@ -146,17 +183,6 @@ class DiskStore {
 };
 
 // ---- For people: `kvasir cache ...` ----
-
-// One conversation on disk: a leaf and the path to it.
-struct DiskConversation {
-  std::string label;
-  std::string name_space;
-  std::uint32_t tokens = 0;
-  std::uint64_t bytes = 0;  // of its own records, those shared with others left out
-  std::uint64_t shared_bytes = 0;
-  std::int64_t written_unix_seconds = 0;
-  std::vector<TokenId> path;  // the tokens, from the start
-};
 
 struct DiskFolderReport {
   std::uint64_t bytes = 0;

@@ -35,6 +35,13 @@ class DiskStore::Impl {
   Status sync();
   Status read(RecordId record, std::span<std::byte> out);
   std::size_t payload_bytes(RecordId record) const;
+  DiskUse use(const NameSpaceFilter& whose) const;
+  std::vector<DiskConversation> conversations(const NameSpaceFilter& whose) const;
+  std::vector<RecordId> records(const NameSpaceFilter& whose) const;
+  std::optional<RecordHeader> header(RecordId record) const;
+  std::uint64_t prune_some(const NameSpaceFilter& whose, std::uint64_t keep_bytes);
+  const DiskStoreOptions& options() const { return options_; }
+  FileSystem& files() const { return files_; }
   DiskStats stats() const;
   void check_invariants() const;
 

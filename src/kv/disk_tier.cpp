@@ -97,11 +97,15 @@ void DiskTier::write_loop() {
   bool dirty = false;
   std::unique_lock lock(mutex_);
   while (true) {
-    const auto has_work = [this] { return stopping_ || !writes_.empty(); };
+    const auto has_work = [this] { return stopping_ || !writes_.empty() || !errands_.empty(); };
     if (dirty) {
       (void)write_wake_.wait_until(lock, last_sync + sync_after, has_work);
     } else {
       write_wake_.wait(lock, has_work);
+    }
+    if (!errands_.empty()) {
+      run_errands(lock);
+      dirty = true;
     }
     if (writes_.empty() && stopping_ && !dirty) return;
     Status status;
@@ -137,6 +141,42 @@ void DiskTier::write_loop() {
     if ((wake || !status.ok()) && options_.wake) options_.wake();
     lock.lock();
   }
+}
+
+// With the lock, which is let go while they run.
+void DiskTier::run_errands(std::unique_lock<std::mutex>& lock) {
+  while (!errands_.empty()) {
+    Errand* const errand = errands_.front();
+    errands_.pop_front();
+    const bool refused = stopping_;
+    lock.unlock();
+    errand->done.set_value(refused ? make_error(ErrorCode::kUnavailable, "the cache on disk is being closed")
+                                   : (*errand->work)(*store_));
+    lock.lock();
+  }
+}
+
+Status DiskTier::maintain(const std::function<Status(DiskStore&)>& work) {
+  Errand errand;
+  errand.work = &work;
+  auto done = errand.done.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return make_error(ErrorCode::kUnavailable, "the cache on disk is being closed");
+    errands_.push_back(&errand);
+  }
+  write_wake_.notify_one();
+  return done.get();
+}
+
+void DiskTier::drop_queued(const NameSpaceFilter& whose) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(writes_, [&](const Write& write) {
+    if (!admits(whose, write.name_space)) return false;
+    queued_.erase(write.key);
+    queued_bytes_ -= write.packed.size();
+    return true;
+  });
 }
 
 Status DiskTier::write(const Write& write) {

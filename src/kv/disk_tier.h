@@ -10,8 +10,8 @@
 // loads took.
 //
 // Threads: all members are for the engine's thread, but DiskLoad's, which are read there and written by the
-// reader, and stats(), which any thread may call. `wake` is called on the tier's threads when a load has
-// finished or the full queue has room again.
+// reader, and stats(), store() and maintain(), which are for any other. `wake` is called on the tier's
+// threads when a load has finished or the full queue has room again.
 
 #include <atomic>
 #include <condition_variable>
@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -82,9 +83,20 @@ class DiskTier {
   // `blocks[i]` is where match.reads[i] goes.
   std::shared_ptr<DiskLoad> load(DiskMatch match, std::vector<std::byte*> blocks);
 
+  // Takes what waits to be written for these namespaces out of the queue.
+  void drop_queued(const NameSpaceFilter& whose);
+
   DiskStats stats() const { return store_->stats(); }
+  DiskStore& store() const { return *store_; }
+  // Runs `work`, a short piece of it, on the writer's thread between two writes, and waits; what it appended
+  // is synced as any write. kUnavailable when the tier ends first.
+  Status maintain(const std::function<Status(DiskStore&)>& work);
 
  private:
+  struct Errand {
+    const std::function<Status(DiskStore&)>* work = nullptr;
+    std::promise<Status> done;
+  };
   struct Write {
     std::string name_space;
     BlockKey parent;
@@ -98,6 +110,7 @@ class DiskTier {
   };
 
   void write_loop();
+  void run_errands(std::unique_lock<std::mutex>& lock);
   Status write(const Write& write);
   void read_loop();
   void run_load(DiskLoad& load);
@@ -115,6 +128,7 @@ class DiskTier {
   std::unordered_set<BlockKey, KeyHash> queued_;
   bool was_full_ = false;
   bool stopped_writing_ = false;
+  std::deque<Errand*> errands_;
   std::deque<std::shared_ptr<DiskLoad>> loads_;
   double read_bytes_per_second_;
   bool stopping_ = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
@@ -155,6 +156,24 @@ std::optional<BlockId> PrefixTree::find_child(std::string_view name_space, std::
   return find_key(key_function_(above, tokens), root, parent, tokens);
 }
 
+PrefixTree::Partial PrefixTree::find_partial(std::string_view name_space, std::optional<BlockId> parent,
+                                             std::span<const TokenId> tokens) const {
+  const Root* root = parent ? node(*parent).root : find_root(name_space);
+  if (root == nullptr) return {};
+  MatchResult found;
+  match_partial(parent ? node(*parent).children : root->children, tokens, found);
+  return found.partial ? Partial{*found.partial, found.partial_tokens} : Partial{};
+}
+
+void PrefixTree::withdraw(BlockId block) {
+  KVASIR_CHECK(pool_.users(block) > 0, "a block is taken out by its user");
+  if (node(block).root == nullptr) return;
+  KVASIR_CHECK(node(block).token_count < kBlockTokens, "full blocks stay as they are");
+  Root& root = *node(block).root;
+  unlink(block);
+  drop_root_if_empty(root);
+}
+
 std::vector<BlockKey> PrefixTree::chain(std::string_view name_space, std::span<const TokenId> tokens) const {
   std::vector<BlockKey> keys;
   keys.reserve(tokens.size() / kBlockTokens);
@@ -254,6 +273,41 @@ bool PrefixTree::evict_one() {
     return true;
   }
   return false;
+}
+
+std::vector<PrefixTree::Conversation> PrefixTree::conversations(const NameSpaceFilter& whose) const {
+  std::vector<Conversation> all;
+  for (const LeafOrder& leaf : leaves_) {
+    const BlockId block = std::get<BlockId>(leaf);
+    const Node& n = node(block);
+    if (!admits(whose, n.root->name)) continue;
+    all.push_back({n.root->name, block, n.depth * kBlockTokens + n.token_count, pool_.users(block) > 0});
+  }
+  std::ranges::sort(all, std::greater{}, [this](const Conversation& c) { return node(c.leaf).last_used; });
+  return all;
+}
+
+std::uint32_t PrefixTree::forget(const NameSpaceFilter& whose, std::uint32_t most) {
+  std::vector<BlockId> found;
+  for (const LeafOrder& leaf : leaves_) {
+    const BlockId block = std::get<BlockId>(leaf);
+    if (pool_.users(block) == 0 && admits(whose, node(block).root->name)) found.push_back(block);
+  }
+  std::uint32_t gone = 0;
+  for (const BlockId leaf : found) {
+    // Up the path as far as nothing else hangs on it.
+    std::optional<BlockId> next = leaf;
+    while (next && gone < most && node(*next).children.empty() && pool_.users(*next) == 0) {
+      const BlockId block = *next;
+      Root& root = *node(block).root;
+      next = node(block).parent;
+      unlink(block);
+      drop_root_if_empty(root);
+      ++gone;
+    }
+    if (gone >= most) break;
+  }
+  return gone;
 }
 
 void PrefixTree::check_invariants() const {

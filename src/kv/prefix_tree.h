@@ -34,6 +34,7 @@
 
 #include "base/types.h"
 #include "kv/block_pool.h"
+#include "kv/name_space_filter.h"
 
 namespace kvasir::kv {
 
@@ -93,6 +94,14 @@ class PrefixTree {
   // The full block that holds `tokens` (kBlockTokens of them) below `parent` (nullopt: below the root).
   std::optional<BlockId> find_child(std::string_view name_space, std::optional<BlockId> parent,
                                     std::span<const TokenId> tokens) const;
+  // The block below `parent` that begins with most of `tokens` (fewer than kBlockTokens are compared where
+  // there are fewer), and how many those are; 0: none does.
+  struct Partial {
+    BlockId block{};
+    std::uint32_t tokens = 0;
+  };
+  Partial find_partial(std::string_view name_space, std::optional<BlockId> parent,
+                       std::span<const TokenId> tokens) const;
   // Keys of the full blocks of `tokens`: equal keys, equal prefixes (but for collisions).
   std::vector<BlockKey> chain(std::string_view name_space, std::span<const TokenId> tokens) const;
 
@@ -101,6 +110,8 @@ class PrefixTree {
   // covers is let go.
   InsertResult insert(std::string_view name_space, std::optional<BlockId> parent,
                       std::span<const TokenId> tokens, BlockId block);
+  // Takes a partial block out again, for its user to offer it with more tokens; nothing where it has gone.
+  void withdraw(BlockId block);
   // Marks a block of the tree as just used.
   void touch(BlockId block);
 
@@ -116,6 +127,18 @@ class PrefixTree {
   std::optional<BlockView> view(BlockId block) const;  // nullopt: not in the tree (any more)
   // The blocks that came into the tree since the last call, ancestors first. Some may have left it again.
   std::vector<BlockId> take_new();
+
+  // One conversation in memory: a leaf and the path to it.
+  struct Conversation {
+    std::string_view name_space;  // lives as long as the block stays in the tree
+    BlockId leaf{};
+    std::uint32_t tokens = 0;
+    bool in_use = false;
+  };
+  std::vector<Conversation> conversations(const NameSpaceFilter& whose) const;  // used last first
+  // Lets go of blocks that nobody uses, leaves first, at most about `most`; returns how many. 0: those of
+  // `whose` that are left are in use.
+  std::uint32_t forget(const NameSpaceFilter& whose, std::uint32_t most);
 
   // A block with one user: a free one, or one that is evicted for it; nullopt when every block is in use.
   std::optional<BlockId> allocate();

@@ -81,20 +81,23 @@ void Answer::open_stream(const std::string& cache_note) {
   send(options_.builder->opened());
 }
 
-// "prompt=9636 cached=9600", and, where it was asked for, the part of the prompt that the first token not
-// found belongs to.
-std::string Answer::cache_note(const engine::Started& started) const {
-  std::string note = "prompt=" + std::to_string(started.prompt_tokens) +
-                     " cached=" + std::to_string(started.cached_tokens) +
-                     " loaded=" + std::to_string(started.loaded_tokens) +
-                     " replayed=" + std::to_string(options_.replayed_tokens);
+// What was found, and, where it was asked for, the part of the prompt that the first token not found belongs
+// to.
+api::CacheExplanation Answer::explain(const engine::Started& started) const {
+  api::CacheExplanation found{
+      started.prompt_tokens, started.cached_tokens, started.loaded_tokens, options_.replayed_tokens, {}, {}};
   // The last token is read in any case.
-  if (options_.parts.empty() || started.cached_tokens + 1 >= started.prompt_tokens) return note;
-  std::string part = "start";
+  if (options_.parts.empty() || started.cached_tokens + 1 >= started.prompt_tokens) return found;
+  found.new_from = "start";
+  found.what = "what the template begins with";
+  std::uint32_t latest = 0;  // the parts are listed by kind, not by place
   for (const chat::PromptPart& p : options_.parts) {
-    if (p.first_token <= started.cached_tokens) part = p.name;
+    if (p.first_token > started.cached_tokens || p.first_token < latest) continue;
+    latest = p.first_token;
+    found.new_from = p.name;
+    found.what = p.what;
   }
-  return note + " new_from=" + part;
+  return found;
 }
 
 void Answer::send(std::string bytes) {
@@ -145,7 +148,11 @@ void Answer::on_event(std::size_t choice, engine::Event event) {
 }
 
 void Answer::on_started(std::size_t choice, const engine::Started& started) {
-  if (cache_note_.empty()) cache_note_ = cache_note(started);
+  if (cache_note_.empty()) {
+    const api::CacheExplanation found = explain(started);
+    cache_note_ = api::cache_header(found);
+    if (options_.explain_cache) options_.builder->explain(found);
+  }
   if (options_.stream && !stream_open_) open_stream(cache_note_);
   send(options_.builder->started(choice, started));
 }

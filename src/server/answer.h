@@ -38,7 +38,8 @@ struct AnswerOptions {
   // Called with each answered turn, on the engine's thread; may be empty. Needs recorders.
   std::function<void(chat::Message turn)> on_turn;
   std::uint32_t replayed_tokens = 0;    // of the prompt, for the log
-  std::vector<chat::PromptPart> parts;  // where the client asks what was not found in the cache
+  bool explain_cache = false;           // the client asks what was not found in the cache
+  std::vector<chat::PromptPart> parts;  // then: where the prompt's parts begin
 };
 
 class Answer : public std::enable_shared_from_this<Answer> {
@@ -61,7 +62,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void on_disconnect();
   void record_cut_short(std::size_t choice);
   void open_stream(const std::string& cache_note);
-  std::string cache_note(const engine::Started& started) const;
+  api::CacheExplanation explain(const engine::Started& started) const;
   void send(std::string bytes);
   void cancel_all();
   void log(const engine::Finished& finished) const;

@@ -18,14 +18,18 @@
 #include "base/version.h"
 #include "chat/tool_constraint.h"
 #include "server/answer.h"
+#include "server/cache_admin.h"
 #include "server/cache_namespace.h"
 #include "server/server_metrics.h"
+#include "server/turn_recording.h"
 
 namespace kvasir::server {
 namespace {
 
 namespace json = boost::json;
 using api::Dialect;
+
+constexpr std::size_t kFamilyBytesMost = 256;
 
 Dialect dialect_of(const HttpRequest& request) {
   const bool anthropic =
@@ -128,6 +132,7 @@ class Server::Impl {
 
   bool stop(double seconds) {
     if (!http_ || !ticker_.joinable()) return true;
+    cache_admin_.stop();
     const bool finished = http_->drain(seconds);
     slot_.clear();  // what still runs fails with kUnavailable, and its clients are told
     if (!finished) http_->drain(1);
@@ -166,9 +171,16 @@ class Server::Impl {
     return found;
   }
 
-  std::string cache_namespace_for(const HttpRequest& request, const api::GenerationOptions& options) const {
+  std::string cache_namespace_for(const HttpRequest& request, std::string_view salt) const {
     const std::string* key = options_.share_cache ? nullptr : key_of(request);
-    return cache_namespace(key != nullptr ? *key : std::string(), options.cache_salt);
+    return cache_namespace(key != nullptr ? *key : std::string(), salt);
+  }
+
+  void place_in_cache(const HttpRequest& request, api::GenerationOptions& options) const {
+    options.cache_namespace = cache_namespace_for(request, options.cache_salt);
+    // Claude Code names its session in a header.
+    if (options.cache_family.empty()) options.cache_family = request.header("x-claude-code-session-id");
+    options.cache_family.resize(std::min(options.cache_family.size(), kFamilyBytesMost));
   }
 
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -196,6 +208,13 @@ class Server::Impl {
         {"GET", "/health", &Impl::health},
         {"GET", "/metrics", &Impl::metrics},
         {"GET", "/", &Impl::root},
+        {"GET", "/admin/cache", &Impl::admin_cache},
+        {"GET", "/admin/cache/conversations", &Impl::admin_cache},
+        {"POST", "/admin/cache/verify", &Impl::admin_cache},
+        {"POST", "/admin/cache/prune", &Impl::admin_cache},
+        {"POST", "/admin/cache/clear", &Impl::admin_cache},
+        {"POST", "/admin/cache/export", &Impl::admin_cache},
+        {"POST", "/admin/cache/import", &Impl::admin_cache},
     };
     const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
     std::string_view allowed;
@@ -212,6 +231,10 @@ class Server::Impl {
         shaped_error(405, what + ": this method is not allowed here; use " + std::string(allowed), request);
     refusal.headers.emplace_back("Allow", allowed);
     exchange->respond(std::move(refusal));
+  }
+
+  void admin_cache(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    cache_admin_.handle(request, cache_namespace_for(request, {}), exchange);
   }
 
   void root(const HttpRequest& /*request*/, const std::shared_ptr<Exchange>& exchange) {
@@ -284,14 +307,14 @@ class Server::Impl {
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_openai_chat(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
-    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options);
+    place_in_cache(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kOpenAi, request.path, exchange);
   }
 
   void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_anthropic_messages(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
-    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options);
+    place_in_cache(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange);
   }
 
@@ -300,7 +323,7 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
     const auto model = model_for(parsed->options.model, Dialect::kAnthropic, exchange);
     if (!model) return;
-    const std::string name_space = cache_namespace_for(request, parsed->options);
+    const std::string name_space = cache_namespace_for(request, parsed->options.cache_salt);
     const auto prompt = model->renderer->render(parsed->conversation, {model->replay.get(), name_space});
     if (!prompt.ok()) return exchange->respond(error_response(Dialect::kAnthropic, prompt.error()));
     exchange->respond(json_response(200, api::anthropic_count_body(prompt->tokens.size())));
@@ -329,24 +352,25 @@ class Server::Impl {
       options.parsers.push_back(parser_for(request.conversation, traits, prompt->opens_reasoning, dialect));
     }
     if (prompt->recordable) {
-      const chat::TurnRecorderOptions recording =
-          recorder_options(request.conversation, *model, name_space, dialect);
+      chat::TurnRecorderOptions recording = recorder_options(request.conversation, *model, name_space);
+      recording.text_in_blocks = dialect == Dialect::kAnthropic;
       for (std::size_t i = 0; i < requests.size(); ++i) {
         options.recorders.push_back(std::make_unique<chat::TurnRecorder>(recording));
       }
     }
     if (options_.idle_prefill && request.options.use_cache && request.options.n == 1 && prompt->recordable) {
       // Weak: the engine holds the answer, and must end when the slot lets go of the model.
-      options.on_turn = [this, weak = std::weak_ptr(model), conversation = request.conversation,
-                         name_space](chat::Message turn) {
+      options.on_turn = [this, weak = std::weak_ptr(model), conversation = request.conversation, name_space,
+                         family = request.options.cache_family](chat::Message turn) {
         const std::lock_guard lock(mutex_);
         // Of several, the newest is the likeliest to go on; the older ones have what they have.
-        follow_up_ = FollowUp{weak, conversation, name_space, std::move(turn)};
+        follow_up_ = FollowUp{weak, conversation, name_space, family, std::move(turn)};
         wake_.notify_all();
       };
     }
     options.replayed_tokens = prompt->replayed_tokens;
-    if (request.options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
+    options.explain_cache = request.options.explain_cache;
+    if (options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
     options.builder =
         dialect == Dialect::kAnthropic
             ? api::make_anthropic_response(response_options(request.options, *model, requests.size()))
@@ -355,21 +379,6 @@ class Server::Impl {
     options.stream = request.options.stream;
     options.label = label;
     launch(std::move(options), std::move(requests), *model, exchange);
-  }
-
-  static chat::TurnRecorderOptions recorder_options(const chat::Conversation& conversation,
-                                                    const LoadedModel& model,
-                                                    const std::string& cache_namespace, Dialect dialect) {
-    chat::TurnRecorderOptions options;
-    options.table = model.replay;
-    options.tokenizer = model.tokenizer;
-    options.cache_namespace = cache_namespace;
-    options.before = chat::context_of(conversation);
-    options.reasoning = model.renderer->traits().reasoning;
-    options.opening = model.renderer->joiner().boundaries().opening;
-    options.end = model.renderer->joiner().boundaries().end;
-    options.text_in_blocks = dialect == Dialect::kAnthropic;
-    return options;
   }
 
   static std::unique_ptr<chat::OutputParser> parser_for(const chat::Conversation& conversation,
@@ -394,7 +403,7 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(dialect, parsed.error()));
     const auto model = model_for(parsed->options.model, dialect, exchange);
     if (!model) return;
-    parsed->options.cache_namespace = cache_namespace_for(request, parsed->options);
+    place_in_cache(request, parsed->options);
     std::vector<engine::Request> requests;
     std::vector<std::string> echoes;
     for (const auto& prompt : parsed->prompts) {
@@ -417,6 +426,8 @@ class Server::Impl {
       }
     }
     AnswerOptions options;
+    options.explain_cache = parsed->options.explain_cache;
+    if (options.explain_cache) options.parts.push_back({"prompt", 0, "prompt"});
     options.builder = api::make_openai_completions_response(
         response_options(parsed->options, *model, requests.size()), std::move(echoes));
     options.dialect = dialect;
@@ -445,6 +456,7 @@ class Server::Impl {
     request.ignore_eos = options.ignore_eos;
     request.use_cache = options.use_cache;
     request.cache_namespace = options.cache_namespace;
+    request.cache_family = options.cache_family;
     return request;
   }
 
@@ -480,6 +492,7 @@ class Server::Impl {
     std::weak_ptr<const LoadedModel> model;
     chat::Conversation conversation;
     std::string cache_namespace;
+    std::string cache_family;
     chat::Message turn;
   };
 
@@ -492,6 +505,7 @@ class Server::Impl {
     request.background = true;
     request.max_tokens = 1;
     request.cache_namespace = std::move(next.cache_namespace);
+    request.cache_family = std::move(next.cache_family);
     if (request.prompt.empty() || request.prompt.size() >= model->engine->context_length()) return;
     // Refused or given up: then it is read when it is asked for.
     (void)model->engine->submit(std::move(request), [](const engine::Event&) {});
@@ -524,6 +538,7 @@ class Server::Impl {
   ServerOptions options_;
   ModelSlot& slot_;
   ServerMetrics metrics_;
+  CacheAdmin cache_admin_{slot_};
   std::unique_ptr<HttpServer> http_;
   std::thread ticker_;
   std::mutex mutex_;

@@ -136,11 +136,15 @@ TEST(PromptParts, BeginWhereTheyAre) {
       if (part.name == "messages[3]") near("4 degrees");
       if (part.name == "messages[4]") near("It is 4");
       if (part.name == "messages[5]") near("user");
+      if (part.name == "tools[0]") {
+        near("\"get_weather");
+        EXPECT_EQ(part.what, "tool get_weather");
+      }
       if (part.name == "tools") {
         EXPECT_NE(text.find("get_weather"), std::string::npos);
       }
     }
-    EXPECT_EQ(certain, 5u) << prompt->text;
+    EXPECT_EQ(certain, 6u) << prompt->text;
     EXPECT_EQ(parts.front().name, "tools");
   }
 }

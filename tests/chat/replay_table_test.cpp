@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "chat/memory_file_system.h"
+#include "support/fake_file_system.h"
 
 namespace kvasir::chat {
 namespace {
@@ -247,6 +251,79 @@ TEST(ReplayLog, IsWrittenAnewWhenItHasDoubled) {
   EXPECT_EQ(again->stats().entries, 100u);
   EXPECT_EQ(again->stats().skipped_torn, 0u);
   for (int i = 900; i < 1000; ++i) EXPECT_EQ(tokens_of(*again, key(i)), Tokens(2000, i));
+}
+
+// Waits until what has been recorded so far is synced.
+void settle(ReplayTable& table) {
+  table.flush();
+  const std::uint64_t before = table.stats().syncs;
+  for (int i = 0; i < 2000 && table.stats().syncs == before; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_GT(table.stats().syncs, before);
+}
+
+TEST(ReplayLog, TurnsSurviveALossOfPowerWhileTheServerRuns) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    FakeFileSystem files(seed);
+    ASSERT_TRUE(files.make_folder("cache").ok());
+    ReplayLimits limits;
+    limits.sync_seconds = 0.02;
+    auto table = ReplayTable::open(files, kPath, "model", limits).value();
+    for (int i = 0; i < 5; ++i) table->record(key(i), tokens(i));
+    settle(*table);
+    for (int i = 5; i < 10; ++i) table->record(key(i), tokens(i));
+    table->flush();  // written, perhaps not synced: may be lost, in part and in any order
+    files.crash(seed);
+    const auto again = ReplayTable::open(files, kPath, "model", limits).value();
+    for (int i = 0; i < 10; ++i) {
+      const auto entry = again->find(key(i));
+      EXPECT_TRUE(i >= 5 || entry) << i << ", seed " << seed;
+      EXPECT_TRUE(!entry || entry->tokens == tokens(i)) << seed;
+    }
+  }
+}
+
+TEST(ReplayLog, ManyTurnsShareASync) {
+  FakeFileSystem files;
+  ASSERT_TRUE(files.make_folder("cache").ok());
+  {
+    const auto table = ReplayTable::open(files, kPath, "model").value();
+    for (int i = 0; i < 500; ++i) table->record(key(i), tokens(i));
+    table->flush();
+    EXPECT_LE(table->stats().syncs, 2U) << "a second passes between two";
+  }
+  files.crash(7);
+  EXPECT_EQ(ReplayTable::open(files, kPath, "model").value()->stats().entries, 500U);
+}
+
+TEST(ReplayLog, ForgettingTakesANamespaceOutOfTheFileToo) {
+  MemoryFileSystem files;
+  const auto key_in = [](const char* name_space, const char* text) {
+    Message turn;
+    turn.role = Role::kAssistant;
+    turn.content = text;
+    return replay_key(name_space, {}, turn);
+  };
+  {
+    const auto table = open_table(files);
+    table->record(key_in("mine", "first words"), Tokens{1});
+    table->record(key_in("theirs", "other words"), Tokens{2});
+    table->flush();
+    EXPECT_EQ(namespace_of(key_in("mine", "x")), "mine");
+    EXPECT_EQ(table->forget([](std::string_view name) { return name == "mine"; }), 1U);
+    table->flush();
+    EXPECT_EQ(table->find(key_in("mine", "first words")), nullptr);
+    const auto bytes = files.contents(kPath);
+    const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    EXPECT_EQ(text.find("first words"), std::string::npos);
+    EXPECT_NE(text.find("other words"), std::string::npos);
+    table->record(key_in("mine", "later"), Tokens{3});
+  }
+  const auto again = open_table(files);
+  EXPECT_EQ(tokens_of(*again, key_in("theirs", "other words")), Tokens{2});
+  EXPECT_EQ(tokens_of(*again, key_in("mine", "later")), Tokens{3});
+  EXPECT_EQ(again->stats().entries, 2U);
 }
 
 TEST(ReplayLog, KeepsTheOldFileWhenTheNewOneCannotBePlaced) {

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "engine/engine_fixture.h"
 
@@ -82,6 +85,91 @@ TEST(EngineCache, WithoutCacheNothingIsReadButEverythingIsKept) {
   EXPECT_EQ(run(*engine, request_of(prompt)).started.cached_tokens, 199U);
 }
 
+TEST(EngineCache, ForgettingTakesItsNamespaceAndLeavesRunningRequestsAlone) {
+  Client running;
+  std::atomic<bool> slowly{false};
+  const auto prompt = chat_of(1000);
+  const auto of = [&](const char* name_space) {
+    Request request = request_of(prompt);
+    request.cache_namespace = name_space;
+    return request;
+  };
+  const auto everything_of_mine = [](std::string_view name) { return name == "mine"; };
+  EngineOptions options = small_options();
+  options.prefill_chunk = 100;
+  // Slow enough to be still running when it is forgotten.
+  auto engine = make_engine(options, [&](auto) -> Status {
+    if (slowly) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return {};
+  });
+  run(*engine, of("theirs"));
+  Request other = request_of(chat_of(700, 'o'));
+  other.cache_namespace = "mine";
+  run(*engine, std::move(other));
+  const auto listed = engine->cached_conversations(everything_of_mine);
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed[0].name_space, "mine");
+  EXPECT_EQ(engine->cached_conversations({}).size(), 2U);
+  slowly = true;
+  Request long_one = of("mine");
+  long_one.max_tokens = 4000;
+  long_one.ignore_eos = true;
+  submit(*engine, running, std::move(long_one));
+  running.wait_until([](const Outcome& o) { return !o.progress.empty(); });
+  EXPECT_GT(engine->forget(everything_of_mine), 0U);
+  slowly = false;
+  EXPECT_EQ(running.wait().text.substr(0, 25), "the answer is on the line");
+  EXPECT_EQ(run(*engine, of("mine")).started.cached_tokens, 999U) << "what was running is kept";
+  Request again = request_of(chat_of(700, 'o'));
+  again.cache_namespace = "mine";
+  EXPECT_LT(run(*engine, std::move(again)).started.cached_tokens, 64U);
+  EXPECT_GT(engine->forget(everything_of_mine), 0U);
+  EXPECT_EQ(run(*engine, of("theirs")).started.cached_tokens, 999U);
+  const std::uint64_t held = engine->stats().blocks_cached;
+  EXPECT_EQ(engine->forget({}), held);
+  EXPECT_EQ(engine->stats().blocks_free, engine->stats().blocks_total);
+}
+
+// A parent waits while its sub-agent works and others come and go.
+std::uint32_t found_of_a_waiting_parent(const std::string& parent_key, const std::string& child_key,
+                                        const std::string& child_namespace = {}) {
+  auto engine = make_engine(small_options(40));
+  const auto ask = [&](std::vector<TokenId> prompt, const std::string& key, const std::string& name_space) {
+    Request request = request_of(std::move(prompt));
+    request.cache_family = key;
+    request.cache_namespace = name_space;
+    return run(*engine, std::move(request)).started.cached_tokens;
+  };
+  ask(chat_of(600, 'p'), parent_key, {});
+  for (char c = 'a'; c < 'n'; ++c) {
+    ask(chat_of(400, c), {}, {});
+    ask(chat_of(100, 's'), child_key, child_namespace);
+  }
+  const std::uint32_t found = ask(chat_of(600, 'p'), parent_key, {});
+  expect_conserved(*engine);
+  return found;
+}
+
+TEST(EngineCache, ASessionKeepsItsConversationsInMemory) {
+  EXPECT_EQ(found_of_a_waiting_parent("session", "session"), 599U);
+  EXPECT_LT(found_of_a_waiting_parent("", ""), 599U) << "or the test shows nothing";
+  EXPECT_LT(found_of_a_waiting_parent("session", "another"), 599U);
+  EXPECT_LT(found_of_a_waiting_parent("session", "session", "of another key"), 599U);
+}
+
+TEST(EngineCache, ASessionSharesNothingMore) {
+  auto engine = make_engine();
+  for (const char* name_space : {"alice", "bob"}) {
+    Request request = request_of(chat_of(200));
+    request.cache_namespace = name_space;
+    request.cache_family = "session";
+    EXPECT_EQ(run(*engine, std::move(request)).started.cached_tokens, 0U);
+  }
+  const auto listed = engine->cached_conversations([](std::string_view name) { return name == "bob"; });
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed[0].family, "session");
+}
+
 TEST(EngineCache, ThePromptOfACancelledRequestStays) {
   Client client;
   Engine* engine = nullptr;
@@ -125,8 +213,45 @@ TEST(EngineCache, TheSamePromptAtOnceIsReadOnce) {
   submit(*engine, clients[0], request_of(prompt));
   for (Client& client : clients) EXPECT_EQ(client.wait().text, "the answer is on the line");
   const std::lock_guard lock(mutex);
-  EXPECT_LE(read, prompt.size() + 3 * kBlockTokens);
-  EXPECT_EQ(clients[3].wait().finished->usage.cached_tokens, 3000U / 64 * 64);
+  EXPECT_EQ(read, prompt.size() + 3) << "all but the last token, whose logits are wanted";
+  EXPECT_EQ(clients[3].wait().finished->usage.cached_tokens, 2999U);
+}
+
+// Agents with one system prompt that ends inside a block, and tasks of their own.
+TEST(EngineCache, AgentsAtOnceReadTheirSharedBeginningOnceToTheToken) {
+  for (const std::size_t task : {3U, 20U, 70U, 300U}) {
+    for (const std::size_t shared : {16U, 40U, 64U, 300U, 1000U, 1023U}) {
+      auto engine = make_engine();
+      const auto start = chat_of(1100, 's');
+      std::vector<std::vector<TokenId>> prompts;
+      for (char c = 'a'; c < 'i'; ++c) {
+        auto prompt = std::vector(start.begin(), start.begin() + static_cast<std::ptrdiff_t>(shared));
+        prompt = joined(std::move(prompt), tokens_of("<|im_end|>\n"));
+        prompts.push_back(joined(std::move(prompt), chat_of(task + 60, c, c == 'c' ? "umlaut" : "")));
+      }
+      std::vector<std::string> expected;
+      for (const auto& prompt : prompts) expected.push_back(run(*make_engine(), request_of(prompt)).text);
+      // One more in front, of nothing in common: the others are there when their turn comes.
+      Client first;
+      submit(*engine, first, request_of(chat_of(2000, 'z')));
+      std::vector<std::unique_ptr<Client>> clients;
+      for (const auto& prompt : prompts) {
+        clients.push_back(std::make_unique<Client>());
+        submit(*engine, *clients.back(), request_of(prompt));
+      }
+      first.wait();
+      std::size_t own = 0;
+      std::size_t cached = 0;
+      for (std::size_t i = 0; i < clients.size(); ++i) {
+        EXPECT_EQ(clients[i]->wait().text, expected[i]);
+        own += prompts[i].size() - shared;
+        cached += clients[i]->wait().finished->usage.cached_tokens;
+      }
+      EXPECT_LE(engine->stats().prefill_tokens, 2000 + shared + own) << shared << " + " << task;
+      EXPECT_GE(cached, 7 * shared);
+      expect_conserved(*engine);
+    }
+  }
 }
 
 TEST(EngineCache, AFollowerTakesOverFromACancelledLeader) {

@@ -6,9 +6,11 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "engine/disk_link.h"
 #include "engine/engine_fixture.h"
+#include "kv/disk_tier.h"
 
 namespace kvasir::engine {
 namespace {
@@ -27,7 +29,7 @@ class EngineDisk : public testing::Test {
 
   // An engine on the folder, as after a start of the program.
   std::unique_ptr<Engine> start(std::size_t blocks = 1000, std::uint64_t capacity = std::uint64_t{1} << 30,
-                                double prefill_rate = 0) {
+                                double prefill_rate = 0, StepHook hook = {}) {
     auto scripted =
         executor::ScriptedExecutor::create(tokenizer(), executor::parse_script(kDefaultScript).value());
     EXPECT_TRUE(scripted.ok());
@@ -43,7 +45,8 @@ class EngineDisk : public testing::Test {
     // At a given speed of prefill, what to load is a matter of that; else all is loaded.
     engine_options.disk_loads = prefill_rate > 0 ? DiskLoads::kMeasured : DiskLoads::kAlways;
     engine_options.assumed_prefill_rate = prefill_rate;
-    auto engine = Engine::create(std::move(*scripted), tokenizer(), engine_options, std::move(*store));
+    auto engine = Engine::create(std::make_unique<HookedExecutor>(std::move(*scripted), std::move(hook)),
+                                 tokenizer(), engine_options, std::move(*store));
     EXPECT_TRUE(engine.ok()) << engine.error().message;
     return std::move(*engine);
   }
@@ -151,6 +154,33 @@ TEST(ComputeWhileLoading, BothEndAtOnce) {
   EXPECT_EQ(compute_while_loading(9600, 0.1, 200), 0U);       // the disk is far ahead
   EXPECT_EQ(compute_while_loading(9600, 48.0, 200), 4800U);   // both as fast
   EXPECT_EQ(compute_while_loading(9600, 144.0, 200), 7168U);  // three quarters, in whole blocks
+}
+
+// A server that is never idle still keeps the ends of conversations that are over.
+TEST_F(EngineDisk, TailsAreSavedUnderUnbrokenLoad) {
+  const auto engine = start(1000, std::uint64_t{1} << 30, 0, [](auto) -> Status {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return {};
+  });
+  Client busy;
+  Request endless = request_of(chat_of(100, 'b'), 30'000);
+  endless.ignore_eos = true;
+  submit(*engine, busy, std::move(endless));
+  busy.wait_until([](const Outcome& o) { return !o.pieces.empty(); });
+  run(*engine, request_of(chat_of(100, 't')));
+  const auto is_saved = [&] {
+    return std::ranges::any_of(engine->disk()->store().conversations({}),
+                               [](const auto& c) { return c.tokens >= 100 && c.tokens < 128; });
+  };
+  EXPECT_FALSE(is_saved()) << "an agent may be back at once";
+  const auto most = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!is_saved() && std::chrono::steady_clock::now() < most) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(is_saved());
+  EXPECT_EQ(engine->stats().running, 1U) << "or the engine was idle";
+  engine->cancel(busy.id());
+  busy.wait();
 }
 
 TEST_F(EngineDisk, NamespacesStayApartOnDisk) {

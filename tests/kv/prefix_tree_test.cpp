@@ -176,6 +176,30 @@ TEST(PrefixTree, ACopyThatFindsNoBlockFallsBackToFullBlocks) {
   EXPECT_TRUE(table.reserve(41));
 }
 
+TEST(PrefixTree, ForgettingTakesItsOwnAndLeavesWhatIsInUse) {
+  Cache cache(32);
+  cache.run(counting(200), "a");
+  cache.run(counting(300, 5000), "a");
+  cache.run(counting(200), "b");
+  const auto mine = [](std::string_view name) { return name == "a"; };
+  EXPECT_EQ(cache.tree.conversations({}).size(), 3U);
+  ASSERT_EQ(cache.tree.conversations(mine).size(), 2U);
+  EXPECT_EQ(cache.tree.conversations(mine)[0].tokens, 300U) << "used last";
+  {
+    BlockTable reader(cache.tree, "a", true);
+    EXPECT_EQ(reader.open(counting(200)), 199U);
+    EXPECT_EQ(cache.tree.forget(mine, 3), 3U) << "no more than asked at once";
+    EXPECT_EQ(cache.tree.forget(mine, 100), 3U);
+    EXPECT_EQ(cache.tree.forget(mine, 100), 0U);
+    cache.tree.check_invariants();
+    ASSERT_EQ(cache.tree.conversations(mine).size(), 1U);
+    EXPECT_TRUE(cache.tree.conversations(mine)[0].in_use);
+  }
+  EXPECT_EQ(cache.tree.forget(mine, 100), 3U);
+  EXPECT_EQ(cache.run(counting(200), "b"), 199U);
+  EXPECT_EQ(cache.run(counting(200), "a"), 0U);
+}
+
 TEST(PrefixTree, DemandCountsWhatSharingPinsDown) {
   Cache cache(8);
   cache.run(counting(128));
