@@ -282,10 +282,8 @@ bool Engine::Loop::step() {
     } else if (!sequence.decoding()) {
       counted_.prefill_tokens += slice.tokens;
     }
-    const bool was_reading = !sequence.decoding();
     sequence.computed += slice.tokens;
     sequence.table.commit(sequence.tokens, sequence.computed);
-    if (was_reading && sequence.remaining() == 0) sequence.table.publish(sequence.tokens, sequence.computed);
     report_progress(sequence);
     if (sequence.request.background && sequence.remaining() == 0) {
       finish(sequence, FinishReason::kLength);

@@ -6,12 +6,6 @@
 #include "base/check.h"
 
 namespace kvasir::engine {
-namespace {
-
-// Tokens of a block's beginning that are waited for: fewer are read sooner than the older one's turn comes.
-constexpr std::uint32_t kWorthWaiting = kBlockTokens / 4;
-
-}  // namespace
 
 std::vector<Sequence*> Scheduler::admit() {
   std::vector<Sequence*> admitted;
@@ -111,7 +105,7 @@ std::vector<Slice> Scheduler::plan() {
 
 void Scheduler::adopt_what_others_read() {
   for (const auto& sequence : running_) {
-    if (sequence->computable() == 0 || sequence->remaining() < 2) continue;
+    if (sequence->computable() < kBlockTokens) continue;
     const std::uint32_t before = sequence->computed;
     // The last token is computed in any case; of those in front of what is loaded, none need be.
     const std::uint32_t limit = sequence->from_disk() ? sequence->load_begin + 1 : sequence->length();
@@ -134,36 +128,15 @@ std::vector<Sequence*> Scheduler::prefilling_in_turn() const {
 // An older sequence is on its way through the very block that this one needs next.
 bool Scheduler::is_being_read(const Sequence& sequence) const {
   const std::uint32_t index = sequence.computed / kBlockTokens;
-  const bool whole = index < sequence.keys.size() && (index + 1) * kBlockTokens < sequence.length();
+  if (index >= sequence.keys.size() || (index + 1) * kBlockTokens >= sequence.length()) return false;
   for (const auto& older : running_) {
     if (older.get() == &sequence) return false;
-    if (reads_beginning(*older, sequence)) return true;
-    if (whole && !older->decoding() && index < older->keys.size() &&
-        older->keys[index] == sequence.keys[index] && older->computed < (index + 1) * kBlockTokens) {
+    if (!older->decoding() && index < older->keys.size() && older->keys[index] == sequence.keys[index] &&
+        older->computed < (index + 1) * kBlockTokens) {
       return true;
     }
   }
   return false;
-}
-
-// The same for the beginning of a block, where the two part inside it or the prompt ends: what the older one
-// has read of it is in the tree when it is full, or when its prompt is read.
-bool Scheduler::reads_beginning(const Sequence& older, const Sequence& sequence) {
-  const std::uint32_t index = sequence.computed / kBlockTokens;
-  const std::uint32_t begin = index * kBlockTokens;
-  if (older.decoding() || older.length() <= begin) return false;
-  if (!sequence.request.use_cache || !older.request.use_cache ||
-      sequence.request.cache_namespace != older.request.cache_namespace) {
-    return false;
-  }
-  if (index > 0 && (index > sequence.keys.size() || index > older.keys.size() ||
-                    sequence.keys[index - 1] != older.keys[index - 1])) {
-    return false;
-  }
-  const auto wanted = std::span(sequence.tokens).subspan(begin);
-  const auto block = wanted.first(std::min<std::size_t>(wanted.size() - 1, kBlockTokens));
-  const std::uint32_t common = kv::common_prefix(block, std::span(older.tokens).subspan(begin));
-  return begin + common >= sequence.computed + kWorthWaiting && older.computed < begin + common;
 }
 
 std::unique_ptr<Sequence> Scheduler::remove(RequestId id) {

@@ -10,8 +10,8 @@
 //
 // A step holds one token of every decoding sequence and a chunk of prompt. Sequences that read their prompts
 // take turns: a short prompt waits for one chunk of a long one, not for all of it. A sequence whose next
-// block, or most of what it has of it, is just being read by an older one waits for it and takes it from the
-// tree. One whose KV is on its way from disk computes at most what is in front of that until it is there.
+// block is just being read by an older one waits for it and takes it from the tree. One whose KV is on its
+// way from disk computes at most what is in front of that until it is there.
 //
 // Owned by the engine's thread.
 
@@ -58,7 +58,6 @@ class Scheduler {
   void adopt_what_others_read();
   std::vector<Sequence*> prefilling_in_turn() const;
   bool is_being_read(const Sequence& sequence) const;
-  static bool reads_beginning(const Sequence& older, const Sequence& sequence);
 
   kv::PrefixTree& tree_;
   const EngineOptions& options_;

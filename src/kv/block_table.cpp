@@ -58,11 +58,10 @@ std::uint32_t BlockTable::adopt(std::span<const TokenId> tokens, std::uint32_t c
   while (true) {
     const std::uint32_t index = computed / kBlockTokens;
     const std::size_t begin = std::size_t{index} * kBlockTokens;
-    if (begin + kBlockTokens >= tokens.size()) return adopt_partial(tokens, computed);
+    if (begin + kBlockTokens >= tokens.size()) return computed;
     KVASIR_CHECK(committed_ == index, "computed full blocks are in the tree");
     const auto found = tree_.find_child(name_space_, parent_of(index), tokens.subspan(begin, kBlockTokens));
-    if (!found) return adopt_partial(tokens, computed);
-    take_back();
+    if (!found) return computed;
     tree_.pool().add_user(*found);
     tree_.touch(*found);
     if (index < blocks_.size()) {
@@ -74,36 +73,6 @@ std::uint32_t BlockTable::adopt(std::span<const TokenId> tokens, std::uint32_t c
     ++committed_;
     computed = (index + 1) * kBlockTokens;
   }
-}
-
-std::uint32_t BlockTable::adopt_partial(std::span<const TokenId> tokens, std::uint32_t computed) {
-  const std::uint32_t index = computed / kBlockTokens;
-  const std::uint32_t begin = index * kBlockTokens;
-  if (computed + 1 >= tokens.size() || committed_ != index || published_) return computed;
-  const auto wanted = tokens.subspan(begin, std::min<std::size_t>(kBlockTokens, tokens.size() - 1 - begin));
-  const PrefixTree::Partial found = tree_.find_partial(name_space_, parent_of(index), wanted);
-  if (begin + found.tokens <= computed) return computed;
-  // Pinned: making room for the copy must not evict it.
-  tree_.pool().add_user(found.block);
-  tree_.touch(found.block);
-  const bool has_room = reserve(begin + found.tokens);
-  // What we had of the block is the same KV.
-  if (has_room) tree_.pool().copy(found.block, blocks_[index]);
-  tree_.pool().drop_user(found.block);
-  return has_room ? begin + found.tokens : computed;
-}
-
-void BlockTable::take_back() {
-  if (const auto block = std::exchange(published_, std::nullopt)) tree_.withdraw(*block);
-}
-
-void BlockTable::publish(std::span<const TokenId> tokens, std::uint32_t computed) {
-  const std::uint32_t tail = computed % kBlockTokens;
-  const std::uint32_t index = computed / kBlockTokens;
-  if (!reads_cache_ || detached_ || published_ || tail == 0 || committed_ != index) return;
-  const auto result =
-      tree_.insert(name_space_, parent_of(index), tokens.subspan(computed - tail, tail), blocks_[index]);
-  if (result.outcome == InsertOutcome::kInserted) published_ = blocks_[index];
 }
 
 bool BlockTable::reserve(std::uint32_t capacity) {
@@ -118,7 +87,6 @@ bool BlockTable::reserve(std::uint32_t capacity) {
 void BlockTable::commit(std::span<const TokenId> tokens, std::uint32_t computed) {
   KVASIR_CHECK(computed <= tokens.size() && blocks_for(computed) <= blocks_.size(),
                "computed tokens lie in the table's blocks");
-  if (published_ && committed_ < computed / kBlockTokens) take_back();
   if (!reads_cache_) return;  // taking the tree's copy would be reading the cache: see offer_all()
   for (; !detached_ && committed_ < computed / kBlockTokens; ++committed_) {
     const BlockId own = blocks_[committed_];
@@ -147,7 +115,6 @@ void BlockTable::offer_all(std::span<const TokenId> tokens, std::uint32_t comput
 }
 
 void BlockTable::close(std::span<const TokenId> tokens, std::uint32_t computed) {
-  take_back();
   commit(tokens, computed);
   if (!reads_cache_) {
     offer_all(tokens, computed);
@@ -160,7 +127,6 @@ void BlockTable::close(std::span<const TokenId> tokens, std::uint32_t computed) 
 }
 
 void BlockTable::release() {
-  published_.reset();  // the tree keeps it
   for (const BlockId block : blocks_) tree_.pool().drop_user(block);
   blocks_.clear();
   committed_ = 0;

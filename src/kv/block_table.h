@@ -38,18 +38,14 @@ class BlockTable {
   // Takes the longest match of all tokens but the last (whose logits are wanted); returns its length. Full
   // blocks are shared; a partial one is copied, unless no block can be had for the copy. The table is empty.
   std::uint32_t open(std::span<const TokenId> tokens);
-  // Takes what the tree has got since, for a sequence with `computed` tokens, as far as all tokens but the
-  // last go; returns the new number of computed tokens. Full blocks are shared; the beginning of one is
-  // copied, where it is more than the table has of it.
+  // Takes the full blocks that the tree has got since, for a sequence with `computed` tokens, as far as all
+  // tokens but the last go; returns the new number of computed tokens.
   std::uint32_t adopt(std::span<const TokenId> tokens, std::uint32_t computed);
   // Makes room for `capacity` tokens; false (with what could be had) when every block is in use.
   bool reserve(std::uint32_t capacity);
   // The KV of tokens[0, computed) is written: full blocks go to the tree. Where the tree has one already, the
   // own copy is given up for it.
   void commit(std::span<const TokenId> tokens, std::uint32_t computed);
-  // Lets others copy the partial block at the end while this table goes on filling it: what is behind the
-  // offered tokens is nobody else's. commit() and close() take it back first.
-  void publish(std::span<const TokenId> tokens, std::uint32_t computed);
   // commit(), the partial block at the end too, then release().
   void close(std::span<const TokenId> tokens, std::uint32_t computed);
   // Lets go of every block; what the tree has stays there.
@@ -59,16 +55,13 @@ class BlockTable {
 
  private:
   std::optional<BlockId> parent_of(std::uint32_t index) const;
-  std::uint32_t adopt_partial(std::span<const TokenId> tokens, std::uint32_t computed);
-  void take_back();
   void offer_all(std::span<const TokenId> tokens, std::uint32_t computed);
 
   PrefixTree& tree_;
   std::string name_space_;
   bool reads_cache_;
-  bool detached_ = false;             // a key collided: nothing behind that block can be in the tree
-  std::optional<BlockId> published_;  // a partial block of ours that the tree may hold
-  std::uint32_t committed_ = 0;       // blocks_[0, committed_) are nodes of the tree
+  bool detached_ = false;        // a key collided: nothing behind that block can be in the tree
+  std::uint32_t committed_ = 0;  // blocks_[0, committed_) are nodes of the tree
   std::vector<BlockId> blocks_;
 };
 

@@ -156,24 +156,6 @@ std::optional<BlockId> PrefixTree::find_child(std::string_view name_space, std::
   return find_key(key_function_(above, tokens), root, parent, tokens);
 }
 
-PrefixTree::Partial PrefixTree::find_partial(std::string_view name_space, std::optional<BlockId> parent,
-                                             std::span<const TokenId> tokens) const {
-  const Root* root = parent ? node(*parent).root : find_root(name_space);
-  if (root == nullptr) return {};
-  MatchResult found;
-  match_partial(parent ? node(*parent).children : root->children, tokens, found);
-  return found.partial ? Partial{*found.partial, found.partial_tokens} : Partial{};
-}
-
-void PrefixTree::withdraw(BlockId block) {
-  KVASIR_CHECK(pool_.users(block) > 0, "a block is taken out by its user");
-  if (node(block).root == nullptr) return;
-  KVASIR_CHECK(node(block).token_count < kBlockTokens, "full blocks stay as they are");
-  Root& root = *node(block).root;
-  unlink(block);
-  drop_root_if_empty(root);
-}
-
 std::vector<BlockKey> PrefixTree::chain(std::string_view name_space, std::span<const TokenId> tokens) const {
   std::vector<BlockKey> keys;
   keys.reserve(tokens.size() / kBlockTokens);

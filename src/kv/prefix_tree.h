@@ -94,14 +94,6 @@ class PrefixTree {
   // The full block that holds `tokens` (kBlockTokens of them) below `parent` (nullopt: below the root).
   std::optional<BlockId> find_child(std::string_view name_space, std::optional<BlockId> parent,
                                     std::span<const TokenId> tokens) const;
-  // The block below `parent` that begins with most of `tokens` (fewer than kBlockTokens are compared where
-  // there are fewer), and how many those are; 0: none does.
-  struct Partial {
-    BlockId block{};
-    std::uint32_t tokens = 0;
-  };
-  Partial find_partial(std::string_view name_space, std::optional<BlockId> parent,
-                       std::span<const TokenId> tokens) const;
   // Keys of the full blocks of `tokens`: equal keys, equal prefixes (but for collisions).
   std::vector<BlockKey> chain(std::string_view name_space, std::span<const TokenId> tokens) const;
 
@@ -110,8 +102,6 @@ class PrefixTree {
   // covers is let go.
   InsertResult insert(std::string_view name_space, std::optional<BlockId> parent,
                       std::span<const TokenId> tokens, BlockId block);
-  // Takes a partial block out again, for its user to offer it with more tokens; nothing where it has gone.
-  void withdraw(BlockId block);
   // Marks a block of the tree as just used.
   void touch(BlockId block);
 
