@@ -186,14 +186,15 @@ class Kvasir(Server):
 
 
 class LlamaServer(Server):
-    """llama-server with what its documentation offers for this: reuse of shifted chunks, its cache in memory, the model's template."""
+    """llama-server with what its documentation offers for this: the model's own template with tools, reuse of shifted chunks, a slot for every
+    agent, and its cache of prompts in memory, which is on by default."""
 
     name = "llama-server"
 
-    def __init__(self, folder, model, context, slots=None):
-        program = subprocess.run([ROOT / "bench" / "peer.sh", "llama-server"], check=True, capture_output=True, text=True).stdout.strip()
-        command = [program, "-m", model, "-t", THREADS, "-c", context, "--jinja", "--cache-reuse", 256, "--kv-unified", "--metrics"]
-        super().__init__([*command, "-np", slots or 4], folder)
+    def __init__(self, folder, model, slot_context, slots):
+        built = subprocess.run([ROOT / "bench" / "peer.sh", "llama-server"], check=True, stdout=subprocess.PIPE, text=True)
+        command = [built.stdout.strip(), "-m", model, "-t", THREADS, "-c", slot_context * slots, "-np", slots, "--jinja", "--cache-reuse", 256]
+        super().__init__(command, folder)
 
     def request(self, body):
         message, usage, timings, first, total = self.stream(self.client, body)

@@ -136,7 +136,7 @@ def kvasir_round(half):
 
 
 def peer_round(half):
-    with Folder() as folder, LlamaServer(folder, QWEN, 2 * CONTEXT) as server:
+    with Folder() as folder, LlamaServer(folder, QWEN, CONTEXT, slots=1) as server:
         return Round(half, Session(server, half).run(), None)
 
 
