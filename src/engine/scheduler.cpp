@@ -6,6 +6,23 @@
 #include "base/check.h"
 
 namespace kvasir::engine {
+namespace {
+
+// Up to which token both are the same, in the block that `sequence` reads next; its own position where that
+// is not further. Its last token is always read, for its logits.
+std::uint32_t shared_until(const Sequence& sequence, const Sequence& other) {
+  const std::uint32_t index = sequence.computed / kBlockTokens;
+  const std::size_t begin = std::size_t{index} * kBlockTokens;
+  if (begin >= other.tokens.size() || !sequence.table.shares_all_before(other.table, index)) {
+    return sequence.computed;
+  }
+  const auto own = std::span(sequence.tokens).first(sequence.tokens.size() - 1).subspan(begin);
+  const auto same = kv::common_prefix(own.first(std::min<std::size_t>(own.size(), kBlockTokens)),
+                                      std::span(other.tokens).subspan(begin));
+  return std::max(sequence.computed, static_cast<std::uint32_t>(begin) + same);
+}
+
+}  // namespace
 
 std::vector<Sequence*> Scheduler::admit() {
   std::vector<Sequence*> admitted;
@@ -105,10 +122,24 @@ std::vector<Slice> Scheduler::plan() {
 
 void Scheduler::adopt_what_others_read() {
   for (const auto& sequence : running_) {
-    if (sequence->load != nullptr || sequence->remaining() <= kBlockTokens) continue;
+    if (sequence->load != nullptr || sequence->decoding()) continue;
     const std::uint32_t before = sequence->computed;
-    sequence->computed = sequence->table.adopt(sequence->tokens, before);
+    if (sequence->remaining() > kBlockTokens)
+      sequence->computed = sequence->table.adopt(sequence->tokens, before);
+    copy_what_others_read(*sequence);
     if (sequence->generated() == 0) sequence->cached_tokens += sequence->computed - before;
+  }
+}
+
+void Scheduler::copy_what_others_read(Sequence& sequence) {
+  for (const auto& older : running_) {
+    if (older.get() == &sequence) return;
+    if (older->load != nullptr) continue;
+    const std::uint32_t until = std::min(shared_until(sequence, *older), older->computed);
+    if (until > sequence.computed &&
+        sequence.table.copy_from(older->table, sequence.computed / kBlockTokens)) {
+      sequence.computed = until;
+    }
   }
 }
 
@@ -123,16 +154,19 @@ std::vector<Sequence*> Scheduler::prefilling_in_turn() const {
   return order;
 }
 
-// An older sequence is on its way through the very block that this one needs next.
+// An older sequence is on its way through the very block that this one needs next, or the start of it.
 bool Scheduler::is_being_read(const Sequence& sequence) const {
   const std::uint32_t index = sequence.computed / kBlockTokens;
-  if (index >= sequence.keys.size() || (index + 1) * kBlockTokens >= sequence.length()) return false;
+  const bool whole = index < sequence.keys.size() && (index + 1) * kBlockTokens < sequence.length();
   for (const auto& older : running_) {
     if (older.get() == &sequence) return false;
-    if (!older->decoding() && index < older->keys.size() && older->keys[index] == sequence.keys[index] &&
+    if (older->decoding()) continue;
+    if (whole && index < older->keys.size() && older->keys[index] == sequence.keys[index] &&
         older->computed < (index + 1) * kBlockTokens) {
       return true;
     }
+    const std::uint32_t until = shared_until(sequence, *older);
+    if (until > sequence.computed && older->computed < until) return true;
   }
   return false;
 }
