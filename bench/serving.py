@@ -210,7 +210,7 @@ def bench_points(model, points, repeat=3):
     wanted = sorted(set(points))
     command = [KVASIR, "bench", "-m", model, "--threads", THREADS, "--repeat", repeat, "--json"]
     command += ["--points", ",".join(f"{tokens}@{depth}" for tokens, depth in wanted)]
-    out = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run([*map(str, command)], check=True, stdout=subprocess.PIPE, text=True).stdout
     return {(p["tokens"], p["depth"]): p["seconds"] for p in json.loads(out)["points"]}
 
 
