@@ -19,10 +19,17 @@ void DiskLink::observe_prefill(std::uint32_t tokens, double seconds) {
   prefill_tokens_per_second_ += kNewestWeight * (rate - prefill_tokens_per_second_);
 }
 
+std::uint32_t compute_while_loading(std::uint32_t tokens, double load_seconds, double tokens_per_second) {
+  // x / rate = load_seconds * (tokens - x) / tokens
+  const double computed_meanwhile = load_seconds * tokens_per_second;
+  const double x = computed_meanwhile * tokens / (computed_meanwhile + tokens);
+  return static_cast<std::uint32_t>(x) / kBlockTokens * kBlockTokens;
+}
+
 bool DiskLink::is_worth_it(const Sequence& sequence, const kv::DiskMatch& match) const {
   if (match.tokens <= sequence.computed) return false;
-  if (policy_ == DiskLoads::kAlways || prefill_tokens_per_second_ == 0) return true;
-  return tier_->load_seconds(match.bytes) < (match.tokens - sequence.computed) / prefill_tokens_per_second_;
+  if (policy_ == DiskLoads::kAlways || prefill_rate() == 0) return true;
+  return tier_->load_seconds(match.bytes) < (match.tokens - sequence.computed) / prefill_rate();
 }
 
 bool DiskLink::start_load(Sequence& sequence) {
@@ -33,6 +40,15 @@ bool DiskLink::start_load(Sequence& sequence) {
       tier_->match(sequence.request.cache_namespace,
                    std::span<const TokenId>(sequence.tokens).first(sequence.length() - 1), from);
   if (!is_worth_it(sequence, match) || !sequence.table.reserve(match.tokens)) return false;
+  sequence.load_begin = sequence.computed;
+  if (policy_ == DiskLoads::kMeasured) {
+    const std::uint32_t meanwhile =
+        compute_while_loading(match.tokens - from, tier_->load_seconds(match.bytes), prefill_rate());
+    if (meanwhile > 0) sequence.load_begin = from + meanwhile;
+    std::erase_if(match.reads, [&](const kv::DiskRead& read) {
+      return meanwhile > 0 && read.block_index < sequence.load_begin / kBlockTokens;
+    });
+  }
   RunningLoad running;
   std::vector<std::byte*> memory;
   for (const kv::DiskRead& read : match.reads) {
@@ -48,26 +64,33 @@ bool DiskLink::start_load(Sequence& sequence) {
 }
 
 std::vector<Sequence*> DiskLink::finish_loads(const std::vector<std::unique_ptr<Sequence>>& running) {
-  std::vector<Sequence*> ready;
   for (RunningLoad& ended : loads_) {
     if (!ended.load->finished()) continue;
     for (const BlockId block : ended.pins) tree_.pool().drop_user(block);
     const auto owner = std::ranges::find_if(running, [&](const auto& s) { return s->load == ended.load; });
     if (owner != running.end()) {
-      Sequence& sequence = **owner;
-      sequence.load = nullptr;
-      const std::uint32_t before = sequence.computed;
-      sequence.computed = std::max(before, ended.load->tokens());
-      if (sequence.generated() == 0) {
-        sequence.cached_tokens += sequence.computed - before;
-        sequence.loaded_tokens += sequence.computed - before;
-      }
-      sequence.table.commit(sequence.tokens, sequence.computed);
-      ready.push_back(&sequence);
+      (*owner)->load = nullptr;
+      // Where nothing came, all of it is computed.
+      (*owner)->load_end = std::max(ended.load->tokens(), (*owner)->load_begin);
     }
     ended.load = nullptr;
   }
   std::erase_if(loads_, [](const RunningLoad& l) { return l.load == nullptr; });
+
+  std::vector<Sequence*> ready;
+  for (const auto& sequence : running) {
+    if (sequence->load != nullptr || sequence->load_end == 0 || sequence->computed < sequence->load_begin)
+      continue;
+    const std::uint32_t loaded = sequence->load_end - sequence->computed;
+    sequence->computed = sequence->load_end;
+    if (sequence->generated() == 0) {
+      sequence->cached_tokens += loaded;
+      sequence->loaded_tokens += loaded;
+    }
+    sequence->load_begin = sequence->load_end = 0;
+    sequence->table.commit(sequence->tokens, sequence->computed);
+    ready.push_back(sequence.get());
+  }
   return ready;
 }
 

@@ -5,6 +5,9 @@
 // obsolete) when the engine is idle or ends. A load fills blocks of a sequence's own table; they stay pinned
 // here until the reader has let go of them, whatever becomes of the sequence.
 //
+// Where loading takes long enough, the front of what is on disk is computed while the rest of it loads, so
+// that both end at about the same time ("compute or load", Jin et al. 2024).
+//
 // Owned by the engine's thread.
 
 #include <cstdint>
@@ -18,17 +21,25 @@
 
 namespace kvasir::engine {
 
+// Of `tokens` tokens that take `load_seconds` to load: how many to compute, at `tokens_per_second`, while the
+// others load. In whole blocks.
+std::uint32_t compute_while_loading(std::uint32_t tokens, double load_seconds, double tokens_per_second);
+
 class DiskLink {
  public:
-  // Paths of fewer than `min_tokens` tokens are not saved.
-  DiskLink(std::unique_ptr<kv::DiskTier> tier, kv::PrefixTree& tree, DiskLoads policy,
-           std::uint32_t min_tokens)
-      : tier_(std::move(tier)), tree_(tree), policy_(policy), min_tokens_(min_tokens) {}
+  // `options`: disk_loads, disk_min_tokens and assumed_prefill_rate are of interest here.
+  DiskLink(std::unique_ptr<kv::DiskTier> tier, kv::PrefixTree& tree, const EngineOptions& options)
+      : tier_(std::move(tier)),
+        tree_(tree),
+        policy_(options.disk_loads),
+        min_tokens_(options.disk_min_tokens),
+        assumed_rate_(options.assumed_prefill_rate) {}
 
   // Looks on disk for more of an admitted sequence than the tree had; true when a load has begun
   // (sequence.load).
   bool start_load(Sequence& sequence);
-  // Lets go of finished loads, and gives `sequence`s theirs: returns those that may go on.
+  // Lets go of finished loads, and gives sequences theirs once what is in front has been computed: returns
+  // those that have all they can get.
   std::vector<Sequence*> finish_loads(const std::vector<std::unique_ptr<Sequence>>& running);
   bool loading() const { return !loads_.empty(); }
 
@@ -46,6 +57,7 @@ class DiskLink {
     std::shared_ptr<kv::DiskLoad> load;
     std::vector<BlockId> pins;
   };
+  double prefill_rate() const { return assumed_rate_ > 0 ? assumed_rate_ : prefill_tokens_per_second_; }
   bool is_worth_it(const Sequence& sequence, const kv::DiskMatch& match) const;
   bool save(BlockId block);
 
@@ -53,6 +65,7 @@ class DiskLink {
   kv::PrefixTree& tree_;
   const DiskLoads policy_;
   const std::uint32_t min_tokens_;
+  const double assumed_rate_;  // 0: what has been measured
   std::vector<RunningLoad> loads_;
   std::deque<BlockId> unsaved_;
   std::vector<BlockId> tails_;

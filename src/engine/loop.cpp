@@ -44,7 +44,7 @@ Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
     disk_ = std::make_unique<DiskLink>(
         std::make_unique<kv::DiskTier>(std::move(disk), executor_->describe().kv_layout, pool_->block_bytes(),
                                        std::move(tier)),
-        tree_, options_.disk_loads, options_.disk_min_tokens);
+        tree_, options_);
   }
   publish();
   thread_ = std::thread([this] { run(); });
@@ -54,6 +54,7 @@ Engine::Loop::~Loop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    interrupt_ = true;
   }
   wake_.notify_one();
   thread_.join();
@@ -73,6 +74,7 @@ Result<RequestId> Engine::Loop::submit(Request request, EventSink sink) {
     }
     id = RequestId{++last_id_};
     queued_.insert(last_id_);
+    if (!request.background) interrupt_ = true;
     inbox_.push_back(std::make_unique<Sequence>(id, std::move(request), std::move(sink), tree_, *tokenizer_));
   }
   wake_.notify_one();
@@ -150,6 +152,7 @@ bool Engine::Loop::take_inbox(bool stalled) {
     arrived.swap(inbox_);
     cancelled.swap(cancellations_);
     stopping = stopping_;
+    interrupt_ = stopping;
   }
   take_arrived(std::move(arrived));
   for (const RequestId id : cancelled) {
@@ -255,9 +258,13 @@ bool Engine::Loop::forward(std::span<const Slice> plan) {
   }
   const std::size_t floats = rows * executor_->describe().vocab_size;
   if (logits_.size() < floats) logits_.resize(floats);
+  const bool for_later =
+      std::ranges::all_of(plan, [](const Slice& slice) { return slice.sequence->request.background; });
   const Status status =
-      executor_->forward(batch, {pool_->base(), pool_->block_bytes()}, std::span(logits_).first(floats));
+      executor_->forward(batch, {pool_->base(), pool_->block_bytes()}, std::span(logits_).first(floats),
+                         for_later ? &interrupt_ : nullptr);
   if (status.ok()) return true;
+  if (for_later && status.error().code == ErrorCode::kCancelled) return false;  // what came decides
   for (const Slice& slice : plan) {
     // Nothing is known of the blocks that the failed step wrote: only those before them are kept.
     slice.sequence->computed -= slice.sequence->computed % kBlockTokens;
@@ -339,7 +346,7 @@ void Engine::Loop::fail(std::unique_ptr<Sequence> sequence, Error error) {
     const std::lock_guard lock(mutex_);
     queued_.erase(static_cast<std::uint64_t>(sequence->id));
   }
-  if (sequence->load) std::exchange(sequence->load, nullptr)->cancel();
+  sequence->drop_load();
   retire(*sequence);
   sequence->sink(Failed{std::move(error)});
 }

@@ -5,6 +5,7 @@
 // never admitted, the published stats. It is never held while a sink or the executor runs. Everything else
 // belongs to the thread.
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -78,6 +79,9 @@ class Engine::Loop {
   std::unordered_set<std::uint64_t> queued_;  // submitted, neither admitted nor cancelled
   EngineStats published_;
   std::uint64_t last_id_ = 0;
+  // Somebody's request has come, or the engine ends: what a step reads for later can wait. Set and reset
+  // under mutex_, read by the executor in the middle of such a step.
+  std::atomic<bool> interrupt_{false};
   bool disk_woke_ = false;  // a load has finished, or the write queue has room
   bool stopping_ = false;
 

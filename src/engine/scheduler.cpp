@@ -13,6 +13,8 @@ namespace {
 std::uint32_t shared_until(const Sequence& sequence, const Sequence& other) {
   const std::uint32_t index = sequence.computed / kBlockTokens;
   const std::size_t begin = std::size_t{index} * kBlockTokens;
+  // What comes from disk is written by another thread.
+  if (sequence.from_disk() || other.from_disk()) return sequence.computed;
   if (begin >= other.tokens.size() || !sequence.table.shares_all_before(other.table, index)) {
     return sequence.computed;
   }
@@ -70,7 +72,7 @@ void Scheduler::preempt_youngest(std::vector<Slice>& plan) {
   std::unique_ptr<Sequence> victim = std::move(running_.back());
   running_.pop_back();
   std::erase_if(plan, [&](const Slice& slice) { return slice.sequence == victim.get(); });
-  if (victim->load) std::exchange(victim->load, nullptr)->cancel();
+  victim->drop_load();
   victim->table.close(victim->tokens, victim->computed);
   victim->computed = 0;
   victim->running = false;
@@ -98,7 +100,7 @@ std::vector<Slice> Scheduler::plan() {
   // Only sequences behind the current one are ever preempted, so the index stays good.
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    if (sequence.load == nullptr && sequence.decoding() && make_room(sequence, 1, plan))
+    if (sequence.decoding() && sequence.computable() == 1 && make_room(sequence, 1, plan))
       add(sequence, 1, plan);
   }
   std::uint32_t budget = plan.empty() ? options_.prefill_chunk : options_.prefill_chunk_busy;
@@ -108,7 +110,7 @@ std::vector<Slice> Scheduler::plan() {
     // Whoever comes meanwhile waits for no more than a short step.
     const std::uint32_t most =
         sequence->request.background ? std::min(budget, options_.prefill_chunk_busy) : budget;
-    const std::uint32_t tokens = std::min(most, sequence->remaining());
+    const std::uint32_t tokens = std::min(most, sequence->computable());
     if (!make_room(*sequence, tokens, plan)) continue;
     add(*sequence, tokens, plan);
     budget -= tokens;
@@ -122,10 +124,13 @@ std::vector<Slice> Scheduler::plan() {
 
 void Scheduler::adopt_what_others_read() {
   for (const auto& sequence : running_) {
-    if (sequence->load != nullptr || sequence->decoding()) continue;
+    if (sequence->decoding() || sequence->computable() == 0) continue;
     const std::uint32_t before = sequence->computed;
-    if (sequence->remaining() > kBlockTokens)
-      sequence->computed = sequence->table.adopt(sequence->tokens, before);
+    if (sequence->computable() >= kBlockTokens) {
+      // The last token is computed in any case; of those in front of what is loaded, none need be.
+      const std::uint32_t limit = sequence->from_disk() ? sequence->load_begin + 1 : sequence->length();
+      sequence->computed = sequence->table.adopt(std::span(sequence->tokens).first(limit), before);
+    }
     copy_what_others_read(*sequence);
     if (sequence->generated() == 0) sequence->cached_tokens += sequence->computed - before;
   }
@@ -134,7 +139,6 @@ void Scheduler::adopt_what_others_read() {
 void Scheduler::copy_what_others_read(Sequence& sequence) {
   for (const auto& older : running_) {
     if (older.get() == &sequence) return;
-    if (older->load != nullptr) continue;
     const std::uint32_t until = std::min(shared_until(sequence, *older), older->computed);
     if (until > sequence.computed &&
         sequence.table.copy_from(older->table, sequence.computed / kBlockTokens)) {
@@ -146,7 +150,7 @@ void Scheduler::copy_what_others_read(Sequence& sequence) {
 std::vector<Sequence*> Scheduler::prefilling_in_turn() const {
   std::vector<Sequence*> order;
   for (const auto& sequence : running_) {
-    if (sequence->load == nullptr && !sequence->decoding()) order.push_back(sequence.get());
+    if (sequence->computable() > 0 && !sequence->decoding()) order.push_back(sequence.get());
   }
   const auto next =
       std::ranges::upper_bound(order, last_prefilled_, {}, [](const Sequence* s) { return s->id; });

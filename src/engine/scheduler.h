@@ -11,8 +11,8 @@
 // A step holds one token of every decoding sequence and a chunk of prompt. Sequences that read their prompts
 // take turns: a short prompt waits for one chunk of a long one, not for all of it. A sequence whose next
 // tokens are just being read by an older one waits for them: full blocks it takes from the tree, of the block
-// in which the two part it copies what they share. One whose KV is on its way from disk is left alone until
-// it is there.
+// in which the two part it copies what they share. One whose KV is on its way from disk computes at most what
+// is in front of that until it is there.
 //
 // Owned by the engine's thread.
 

@@ -36,8 +36,18 @@ struct Sequence {
   std::uint32_t generated() const { return length() - prompt_tokens; }
   std::uint32_t remaining() const { return length() - computed; }
   bool decoding() const { return generated() > 0 && remaining() == 1; }
+  // Tokens that can be computed now: up to what comes from disk, if anything does.
+  std::uint32_t computable() const { return (from_disk() ? load_begin : length()) - computed; }
+  // KV of [load_begin, load_end) is being loaded, or is there and waits for what is before it.
+  bool from_disk() const { return load != nullptr || load_end > 0; }
   // Blocks it takes to hold every token so far and the next one.
   std::uint32_t blocks_wanted() const { return kv::blocks_for(std::uint64_t{length()} + 1); }
+
+  void drop_load() {
+    if (load) load->cancel();
+    load = nullptr;
+    load_begin = load_end = 0;
+  }
 
   RequestId id;
   Request request;  // its prompt has moved to `tokens`
@@ -51,7 +61,9 @@ struct Sequence {
   bool started = false;                // has been admitted once
   bool announced = false;              // Started has been sent
   std::uint32_t loaded_tokens = 0;     // of cached_tokens, those that came from disk
-  std::shared_ptr<kv::DiskLoad> load;  // on its way into the table; nothing is computed meanwhile
+  std::shared_ptr<kv::DiskLoad> load;  // on its way into the table
+  std::uint32_t load_begin = 0;        // what is before it is computed meanwhile
+  std::uint32_t load_end = 0;          // 0 until the load is done
   kv::BlockTable table;
   std::vector<kv::BlockKey> keys;  // of the full blocks of `tokens`, as they were at admission
   AnswerText answer;

@@ -7,6 +7,7 @@
 // tokens before it and on nothing else: not on batch mates, on how the prompt was cut into spans, on threads,
 // nor on which physical blocks were used.
 
+#include <atomic>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -65,7 +66,11 @@ class Executor {
   // Reads every span: writes its KV into its blocks, and the asked logits rows (batch order, then token
   // order) into `logits`, which holds (sum of logits_rows) * vocab_size floats. Called by one thread at a
   // time. On error no promise is made about the contents of the blocks that the batch wrote.
-  virtual Status forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits) = 0;
+  //
+  // Where `interrupt` is given and becomes true meanwhile, forward() may end early with kCancelled; KV in
+  // front of every span is then as it was.
+  virtual Status forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits,
+                         const std::atomic<bool>* interrupt = nullptr) = 0;
 };
 
 }  // namespace kvasir::executor

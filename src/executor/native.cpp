@@ -11,7 +11,7 @@ namespace {
 
 // Bumped whenever the same tokens under the same weights would give other bits: KV written before is then not
 // served.
-constexpr std::uint32_t kRoundingVersion = 1;
+constexpr std::uint32_t kRoundingVersion = 2;
 
 // Names the weights: a hash over every tensor's name, shape and bytes, and nothing that may differ between
 // two copies.
@@ -65,12 +65,13 @@ class NativeExecutor final : public Executor {
 
   const Description& describe() const override { return description_; }
 
-  Status forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits) override {
+  Status forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits,
+                 const std::atomic<bool>* interrupt) override {
     KVASIR_RETURN_IF_ERROR(check(batch, kv, logits));
     spans_.clear();
     for (const SequenceSpan& s : batch) spans_.push_back({s.tokens, s.start, s.blocks, s.logits_rows});
-    model_->forward({spans_, kv.base, logits});
-    return {};
+    if (model_->forward({spans_, kv.base, logits, interrupt})) return {};
+    return make_error(ErrorCode::kCancelled, "the step was interrupted");
   }
 
  private:

@@ -137,7 +137,11 @@ ScriptedExecutor::ScriptedExecutor(std::shared_ptr<const text::Tokenizer> tokeni
   description_.exact = true;
 }
 
-Status ScriptedExecutor::forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits) {
+Status ScriptedExecutor::forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits,
+                                 const std::atomic<bool>* interrupt) {
+  if (interrupt != nullptr && interrupt->load(std::memory_order_relaxed)) {
+    return make_error(ErrorCode::kCancelled, "the step was interrupted");
+  }
   const std::size_t vocab = description_.vocab_size;
   std::size_t rows = 0;
   for (const SequenceSpan& span : batch) {

@@ -25,7 +25,8 @@ class ScriptedExecutor final : public Executor {
                                                           Script script);
 
   const Description& describe() const override { return description_; }
-  Status forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits) override;
+  Status forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits,
+                 const std::atomic<bool>* interrupt = nullptr) override;
 
  private:
   // A rule's reply as the tokens that play it.

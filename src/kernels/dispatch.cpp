@@ -99,7 +99,7 @@ std::size_t matmul_scratch_bytes(std::size_t k) {
 }
 
 std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim) {
-  const std::size_t floats = 2 * head_dim * kBlockTokens + rows * attention_state_floats(head_dim);
+  const std::size_t floats = head_dim * kBlockTokens + rows * kSegmentBlocks * kBlockTokens;
   return floats * sizeof(float);
 }
 

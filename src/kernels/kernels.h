@@ -56,8 +56,8 @@ struct AttentionInput {
   std::span<const BlockId> blocks;
 };
 
-// Blocks are reduced left to right inside fixed segments, segments left to right: the order does not depend
-// on who computes what.
+// Keys are reduced in order inside fixed segments of blocks, segments left to right: the order does not
+// depend on who computes what.
 inline constexpr std::size_t kSegmentBlocks = 8;
 inline constexpr std::size_t kMaxHeadDim = 256;
 
@@ -109,6 +109,8 @@ struct KernelTable {
   std::uint8_t (*read_bytes)(const std::byte* data, std::size_t bytes);
   // `rounds` int8 dots of 64 products each (128 operations), in independent chains, from registers.
   std::int32_t (*dot_bytes)(std::size_t rounds);
+  // `rounds` multiply-adds of 16 floats each (32 operations), in independent chains, from registers.
+  float (*fma_floats)(std::size_t rounds);
 };
 
 // The table that this process uses: KVASIR_KERNEL, else the best that the CPU runs. Decided once; an unknown

@@ -11,7 +11,8 @@ namespace kvasir::kernels::KVASIR_AVX_NAMESPACE {
 
 inline constexpr int kTileGroups = 1;
 inline constexpr int kTileTokens = 2;
-inline constexpr int kAttentionRows = 2;
+inline constexpr int kAttentionRows = 6;
+inline constexpr int kAttentionVectors = 1;
 #ifdef KVASIR_AVX_VNNI
 inline constexpr const char* kName = "avxvnni";
 inline constexpr bool kSignedPanel = false;

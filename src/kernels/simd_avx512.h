@@ -12,6 +12,7 @@ inline constexpr const char* kName = "avx512vnni";
 inline constexpr int kTileGroups = 2;
 inline constexpr int kTileTokens = 6;
 inline constexpr int kAttentionRows = 6;
+inline constexpr int kAttentionVectors = 4;
 inline constexpr bool kSignedPanel = false;
 
 using F = __m512;

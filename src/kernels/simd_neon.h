@@ -11,7 +11,8 @@ namespace kvasir::kernels::neon {
 inline constexpr const char* kName = "neon";
 inline constexpr int kTileGroups = 1;
 inline constexpr int kTileTokens = 2;
-inline constexpr int kAttentionRows = 2;
+inline constexpr int kAttentionRows = 6;
+inline constexpr int kAttentionVectors = 1;
 inline constexpr bool kSignedPanel = true;
 
 struct F {

@@ -14,6 +14,7 @@ inline constexpr const char* kName = "scalar";
 inline constexpr int kTileGroups = 1;
 inline constexpr int kTileTokens = 2;
 inline constexpr int kAttentionRows = 2;
+inline constexpr int kAttentionVectors = 4;
 inline constexpr bool kSignedPanel = true;
 
 struct F {

@@ -154,7 +154,7 @@ void Decoder::embed(TokenId token, float* out) const {
   weights::dequantize(t.type, t.data.data() + row * row_bytes, config_.width, out);
 }
 
-void Decoder::forward(const Batch& batch) {
+bool Decoder::forward(const Batch& batch) {
   const ModelConfig& c = config_;
   std::size_t tokens = 0;
   for (const Span& s : batch.spans) tokens += s.tokens.size();
@@ -174,8 +174,12 @@ void Decoder::forward(const Batch& batch) {
     row += s.tokens.size();
   }
   ops_.rope_tables(batch, c, rope_factors_);
-  for (std::size_t i = 0; i < c.layers; ++i) layer(batch, i);
+  for (std::size_t i = 0; i < c.layers; ++i) {
+    if (batch.interrupt != nullptr && batch.interrupt->load(std::memory_order_relaxed)) return false;
+    layer(batch, i);
+  }
   output(batch);
+  return true;
 }
 
 void Decoder::layer(const Batch& batch, std::size_t index) {

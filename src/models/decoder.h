@@ -36,7 +36,7 @@ class Decoder final : public Model {
   std::size_t weight_bytes() const override { return weight_bytes_; }
   double matrix_weights() const override { return matrix_weights_; }
   Precision precision() const override { return precision_; }
-  void forward(const Batch& batch) override;
+  bool forward(const Batch& batch) override;
 
  private:
   Decoder(ModelConfig config, DecoderOptions decoder, const LoadOptions& options);

@@ -2,6 +2,7 @@
 // A model: config and packed weights -> forward pass. One file a family (llama.cpp, qwen2.cpp), written with
 // kernels.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -51,6 +52,7 @@ struct Batch {
   std::byte* kv_base =
       nullptr;              // block i at kv_base + i * config.kv_block_bytes(); [layer][kv head]{K, V} inside
   std::span<float> logits;  // (sum of logits_rows, vocab)
+  const std::atomic<bool>* interrupt = nullptr;  // looked at between layers
 };
 
 // How activations are quantised for matrix products.
@@ -69,7 +71,8 @@ class Model {
   // Weights that every read token is multiplied with (not the output layer's).
   virtual double matrix_weights() const = 0;
   // One thread at a time. Token ids, positions and block tables must be valid: the executor has checked them.
-  virtual void forward(const Batch& batch) = 0;
+  // False when it was interrupted; KV in front of every span is then as it was.
+  virtual bool forward(const Batch& batch) = 0;
 };
 
 struct LoadOptions {

@@ -1,10 +1,13 @@
 // The disk tier under the engine. The scripted executor's KV is the tokens themselves, checked on every step:
 // KV that came back wrong fails the request.
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <random>
 
+#include "engine/disk_link.h"
 #include "engine/engine_fixture.h"
 
 namespace kvasir::engine {
@@ -16,13 +19,15 @@ class EngineDisk : public testing::Test {
  protected:
   void SetUp() override {
     const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::temp_directory_path() / ("kvasir-engine-disk-" + std::string(info->name()));
+    folder_ = fs::temp_directory_path() /
+              ("kvasir-engine-disk-" + std::to_string(::getpid()) + "-" + std::string(info->name()));
     fs::remove_all(folder_);
   }
   void TearDown() override { fs::remove_all(folder_); }
 
   // An engine on the folder, as after a start of the program.
-  std::unique_ptr<Engine> start(std::size_t blocks = 1000, std::uint64_t capacity = std::uint64_t{1} << 30) {
+  std::unique_ptr<Engine> start(std::size_t blocks = 1000, std::uint64_t capacity = std::uint64_t{1} << 30,
+                                double prefill_rate = 0) {
     auto scripted =
         executor::ScriptedExecutor::create(tokenizer(), executor::parse_script(kDefaultScript).value());
     EXPECT_TRUE(scripted.ok());
@@ -35,7 +40,9 @@ class EngineDisk : public testing::Test {
     auto store = kv::DiskStore::open(system_files(), options);
     EXPECT_TRUE(store.ok()) << store.error().message;
     EngineOptions engine_options = small_options(blocks);
-    engine_options.disk_loads = DiskLoads::kAlways;
+    // At a given speed of prefill, what to load is a matter of that; else all is loaded.
+    engine_options.disk_loads = prefill_rate > 0 ? DiskLoads::kMeasured : DiskLoads::kAlways;
+    engine_options.assumed_prefill_rate = prefill_rate;
     auto engine = Engine::create(std::move(*scripted), tokenizer(), engine_options, std::move(*store));
     EXPECT_TRUE(engine.ok()) << engine.error().message;
     return std::move(*engine);
@@ -50,6 +57,13 @@ std::vector<TokenId> continued(std::vector<TokenId> prompt, const Outcome& answe
   const auto turn = chat(next);
   prompt.insert(prompt.end(), turn.begin(), turn.end());
   return prompt;
+}
+
+// The disk is written behind the engine's back: until it has `records` of them.
+void wait_for_records(const Engine& engine, std::uint64_t records) {
+  const auto end = Clock::now() + std::chrono::seconds(30);
+  while (engine.disk_stats()->records < records && Clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 TEST_F(EngineDisk, ARestartReadsNothingAgainNeitherPromptNorAnswer) {
@@ -71,7 +85,11 @@ TEST_F(EngineDisk, ARestartReadsNothingAgainNeitherPromptNorAnswer) {
 TEST_F(EngineDisk, WhatMemoryLetGoComesBackFromDisk) {
   const auto engine = start(20);
   std::vector<Outcome> first;
-  for (char c = 'a'; c < 'h'; ++c) first.push_back(run(*engine, request_of(chat_of(600, c))));
+  for (char c = 'a'; c < 'h'; ++c) {
+    first.push_back(run(*engine, request_of(chat_of(600, c))));
+    wait_for_records(*engine,
+                     first.size() * kv::blocks_for(600));  // the engine is idle now: tails are saved too
+  }
   EXPECT_GT(engine->stats().evicted_blocks, 40U);
   for (char c = 'a'; c < 'h'; ++c) {
     const Outcome again = run(*engine, request_of(chat_of(600, c)));
@@ -79,6 +97,60 @@ TEST_F(EngineDisk, WhatMemoryLetGoComesBackFromDisk) {
     EXPECT_EQ(again.started.cached_tokens, 599U) << c;
   }
   expect_conserved(*engine);
+}
+
+// Loading 6,400 tokens of the script's KV is taken to cost 2 ms, nearly all of it for beginning at all.
+constexpr double kLoadSeconds = 0.002;
+constexpr std::uint32_t kLong = 6400;
+
+TEST_F(EngineDisk, TheFrontIsComputedWhileTheRestLoads) {
+  const auto prompt = chat_of(kLong + 10, 'w');
+  const Outcome first = run(*start(), request_of(prompt));
+  // As fast as the disk: both do about half.
+  const auto engine = start(1000, std::uint64_t{1} << 30, kLong / kLoadSeconds * 0.9);
+  const Outcome again = run(*engine, request_of(prompt));
+  ASSERT_TRUE(again.finished) << again.error->message;
+  EXPECT_EQ(again.text, first.text);
+  const std::uint32_t loaded = again.finished->usage.loaded_tokens;
+  EXPECT_GT(loaded, kLong / 3);
+  EXPECT_LT(loaded, kLong * 2 / 3);
+  EXPECT_EQ(again.started.cached_tokens, loaded);
+  EXPECT_EQ(engine->stats().prefill_tokens, prompt.size() - loaded);
+  expect_conserved(*engine);
+}
+
+TEST_F(EngineDisk, ManySplitLoadsAtOnceAnswerAsBefore) {
+  std::vector<std::vector<TokenId>> prompts;
+  std::vector<Outcome> first;
+  {
+    const auto engine = start(4000);
+    for (char c = 'a'; c < 'i'; ++c) {
+      prompts.push_back(chat_of(2000, c, c < 'e' ? std::string(1500, 'p') : std::string()));
+      first.push_back(run(*engine, request_of(prompts.back())));
+    }
+  }
+  // Blocks for a few of them only: some are set back in the middle of a load.
+  const auto engine = start(100, std::uint64_t{1} << 30, 2000 / kLoadSeconds / 2);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int round = 0; round < 3; ++round) {
+    for (const auto& prompt : prompts) {
+      clients.push_back(std::make_unique<Client>());
+      submit(*engine, *clients.back(), request_of(prompt));
+    }
+  }
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    const Outcome& outcome = clients[i]->wait();
+    ASSERT_TRUE(outcome.finished) << outcome.error->message;
+    EXPECT_EQ(outcome.text, first[i % prompts.size()].text);
+  }
+  EXPECT_GT(engine->stats().loaded_tokens, 0U);
+  expect_conserved(*engine);
+}
+
+TEST(ComputeWhileLoading, BothEndAtOnce) {
+  EXPECT_EQ(compute_while_loading(9600, 0.1, 200), 0U);       // the disk is far ahead
+  EXPECT_EQ(compute_while_loading(9600, 48.0, 200), 4800U);   // both as fast
+  EXPECT_EQ(compute_while_loading(9600, 144.0, 200), 7168U);  // three quarters, in whole blocks
 }
 
 TEST_F(EngineDisk, NamespacesStayApartOnDisk) {

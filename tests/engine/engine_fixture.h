@@ -25,9 +25,9 @@ class HookedExecutor final : public executor::Executor {
       : inner_(std::move(inner)), hook_(std::move(hook)) {}
   const executor::Description& describe() const override { return inner_->describe(); }
   Status forward(std::span<const executor::SequenceSpan> batch, executor::KvStorage kv,
-                 std::span<float> logits) override {
+                 std::span<float> logits, const std::atomic<bool>* interrupt) override {
     if (hook_) KVASIR_RETURN_IF_ERROR(hook_(batch));
-    return inner_->forward(batch, kv, logits);
+    return inner_->forward(batch, kv, logits, interrupt);
   }
 
  private:

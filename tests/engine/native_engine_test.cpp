@@ -34,8 +34,8 @@ class BorrowedExecutor final : public executor::Executor {
   explicit BorrowedExecutor(std::shared_ptr<executor::Executor> lender) : lender_(std::move(lender)) {}
   const executor::Description& describe() const override { return lender_->describe(); }
   Status forward(std::span<const executor::SequenceSpan> batch, executor::KvStorage kv,
-                 std::span<float> logits) override {
-    return lender_->forward(batch, kv, logits);
+                 std::span<float> logits, const std::atomic<bool>* interrupt) override {
+    return lender_->forward(batch, kv, logits, interrupt);
   }
 
  private:

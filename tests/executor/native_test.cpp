@@ -5,8 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <random>
+#include <thread>
 
 #include "executor/native_fixture.h"
 
@@ -158,6 +161,35 @@ TEST_P(NativeExecutor, EveryKernelVariantIsExactAndAgrees) {
         forward(e, memory, {{std::span(part).last(1), static_cast<std::uint32_t>(n - 1), blocks, 1}});
     EXPECT_TRUE(same(last.data(), mine.data() + (n - 1) * vocab, vocab)) << table->name;
   }
+}
+
+TEST_P(NativeExecutor, AnInterruptedStepLeavesWhatWasReadBefore) {
+  Executor& e = best();
+  const std::size_t vocab = e.describe().vocab_size;
+  const auto tokens = prompt(150);
+  const auto expected = whole(e, tokens);
+  Memory memory(e, 4);
+  const auto table = memory.take(tokens.size());
+  forward(e, memory, {{std::span(tokens).first(70), 0, table, 0}});
+  for (const int milliseconds : {0, 10}) {  // before the first layer, and most likely between two
+    std::atomic<bool> interrupt{false};
+    std::thread other([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+      interrupt = true;
+    });
+    if (milliseconds == 0) other.join();
+    const std::vector<TokenId> wrong(80, tokens.front());
+    const SequenceSpan span{wrong, 70, table, 0};
+    const Status status = e.forward({&span, 1}, memory.storage(), {}, &interrupt);
+    if (milliseconds == 0) {
+      ASSERT_FALSE(status.ok());
+      EXPECT_EQ(status.error().code, ErrorCode::kCancelled);
+    } else {
+      other.join();
+    }
+  }
+  const auto logits = forward(e, memory, {{std::span(tokens).subspan(70), 70, table, 80}});
+  EXPECT_TRUE(same(logits.data(), expected.data() + 70 * vocab, 80 * vocab));
 }
 
 TEST_P(NativeExecutor, RefusesTokensAndTablesThatDoNotFit) {

@@ -1,9 +1,13 @@
-// Flash-style attention over paged KV blocks (Dao et al., "FlashAttention", 2022), in a fixed order: each
-// block has its own maximum, block results merge left to right. Compiled once an instruction set; see
-// kernels.h for the contract.
+// Flash-style attention over paged KV blocks (Dao et al., "FlashAttention", 2022), in a fixed order: a
+// segment of kSegmentBlocks blocks has one maximum, values are summed key by key through it, segments merge
+// left to right. Compiled once an instruction set; see kernels.h for the contract.
 //
-// Places past a row's last key are masked to p = 0; a masked key adds exactly nothing, so a row's bits do not
-// depend on which rows share its tile.
+// A segment is gone through three times for all rows together: keys give scores, scores turn into weights,
+// weights sum up values. So a block of keys or values is widened once for many rows and stays in the
+// first-level cache, and the sums need no rescaling on the way.
+//
+// Places past a row's last key are masked to weight 0; a masked key adds exactly nothing, so a row's bits do
+// not depend on which rows share its tile.
 
 #include <algorithm>
 #include <limits>
@@ -12,54 +16,188 @@ namespace kvasir::kernels::KVASIR_SIMD {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-constexpr int kKeyVectors = static_cast<int>(kBlockTokens / 16);
+constexpr std::size_t kSegmentKeys = kSegmentBlocks * kBlockTokens;
 
-template <int R>
-struct Tile {
-  const float* q[R];
-  int valid[R];     // keys of this block that the row sees
-  float* state[R];  // attention_state_floats
-  int keys;         // most of `valid`
+// What the rows of one segment share, and where they are kept meanwhile.
+struct SegmentRows {
+  const AttentionInput& in;
+  std::size_t first_key;  // of the segment
+  float* states;          // (rows, attention_state_floats)
+  float* weights;         // (rows, kSegmentKeys): scores, then weights
+
+  std::size_t rows() const { return in.tokens * in.heads; }
+  const float* q(std::size_t row) const {
+    return in.q + row / in.heads * in.q_token_stride + row % in.heads * in.q_head_stride;
+  }
+  // Keys from `first` on that a row sees, at most `most`.
+  std::size_t seen(std::size_t row, std::size_t first, std::size_t most) const {
+    const std::size_t end = in.position + row / in.heads + 1;
+    return end > first ? std::min(end - first, most) : 0;
+  }
 };
 
-// scores[r][key] = q_r . k_key, keys in lanes, head dimensions in order.
+// scores[r][key] = q_r . k_key for 16 * V keys from `key` on of a block; keys in lanes, head dimensions in
+// order.
 template <int R, int V>
-inline void score_vectors(const Tile<R>& tile, const FloatBlock& block, std::size_t head_dim, int first,
-                          float (*scores)[kBlockTokens]) {
+inline void score_keys(const SegmentRows& segment, std::size_t row, const float* keys, std::size_t key,
+                       float* scores) {
+  const float* q[R];
+  for (int r = 0; r < R; ++r) q[r] = segment.q(row + static_cast<std::size_t>(r));
   F sum[R][V];
-  for (auto& row : sum) {
-    for (F& s : row) s = set1(0.0F);
+  for (auto& of_row : sum) {
+    for (F& s : of_row) s = set1(0.0F);
   }
-  for (std::size_t d = 0; d < head_dim; ++d) {
+  for (std::size_t d = 0; d < segment.in.head_dim; ++d) {
     F k[V];
-    for (int i = 0; i < V; ++i)
-      k[i] = load(block.k + d * kBlockTokens + static_cast<std::size_t>(first + i) * 16);
+    for (int i = 0; i < V; ++i) k[i] = load(keys + d * kBlockTokens + key + static_cast<std::size_t>(i) * 16);
     for (int r = 0; r < R; ++r) {
-      const F q = set1(tile.q[r][d]);
-      for (int i = 0; i < V; ++i) sum[r][i] = fma(q, k[i], sum[r][i]);
+      const F factor = set1(q[r][d]);
+      for (int i = 0; i < V; ++i) sum[r][i] = fma(factor, k[i], sum[r][i]);
     }
   }
   for (int r = 0; r < R; ++r) {
-    for (int i = 0; i < V; ++i) store(scores[r] + (first + i) * 16, sum[r][i]);
+    for (int i = 0; i < V; ++i)
+      store(scores + static_cast<std::size_t>(r) * kSegmentKeys + key + static_cast<std::size_t>(i) * 16,
+            sum[r][i]);
   }
 }
 
-// Turns a row of scores into p = exp(score - max), zero where masked. Returns {max, sum of p}.
-inline std::pair<float, float> softmax_row(float* scores, int valid, int vectors) {
-  F best = set1(kMinusInfinity);
-  for (int i = 0; i < vectors; ++i) {
-    best = max(best, keep_first(load(scores + 16 * i), std::clamp(valid - 16 * i, 0, 16), kMinusInfinity));
+// Turns a row of scores into p = exp(score - max), zero from `seen` to `end`. Returns {max, sum of p}.
+inline std::pair<float, float> softmax_row(float* scores, std::size_t seen, std::size_t end) {
+  const std::size_t whole = seen / 16 * 16;
+  const int rest = static_cast<int>(seen - whole);
+  F best[4];
+  for (F& b : best) b = set1(kMinusInfinity);
+  for (std::size_t i = 0; i < whole; i += 16) best[i / 16 % 4] = max(best[i / 16 % 4], load(scores + i));
+  if (rest > 0) best[0] = max(best[0], keep_first(load(scores + whole), rest, kMinusInfinity));
+  const float m = reduce_max(max(max(best[0], best[1]), max(best[2], best[3])));
+  F sum[4];
+  for (F& s : sum) s = set1(0.0F);
+  const F top = set1(m);
+  for (std::size_t i = 0; i < whole; i += 16) {
+    const F p = exp(sub(load(scores + i), top));
+    sum[i / 16 % 4] = add(sum[i / 16 % 4], p);
+    store(scores + i, p);
   }
-  const float m = reduce_max(best);
-  F p[kKeyVectors];
-  for (int i = 0; i < kKeyVectors; ++i) {
-    p[i] = set1(0.0F);
-    if (i < vectors) {
-      p[i] = keep_first(exp(sub(load(scores + 16 * i), set1(m))), std::clamp(valid - 16 * i, 0, 16), 0.0F);
+  std::size_t i = whole;
+  if (rest > 0) {
+    const F p = keep_first(exp(sub(load(scores + i), top)), rest, 0.0F);
+    sum[i / 16 % 4] = add(sum[i / 16 % 4], p);
+    store(scores + i, p);
+    i += 16;
+  }
+  for (; i < end; i += 16) store(scores + i, set1(0.0F));
+  return {m, reduce_add(add(add(sum[0], sum[1]), add(sum[2], sum[3])))};
+}
+
+// Adds the weighted values of a block's first `keys` keys, 16 * V dimensions from `first` on, to the rows'
+// sums.
+template <int R, int V>
+inline void weigh_values(const SegmentRows& segment, std::size_t row, const float* values, std::size_t keys,
+                         std::size_t first, const float* weights) {
+  const std::size_t head_dim = segment.in.head_dim;
+  const std::size_t state = attention_state_floats(head_dim);
+  float* out = segment.states + row * state + 16 + first;
+  F sum[R][V];
+  for (int r = 0; r < R; ++r) {
+    for (int i = 0; i < V; ++i)
+      sum[r][i] = load(out + static_cast<std::size_t>(r) * state + static_cast<std::size_t>(i) * 16);
+  }
+  for (std::size_t key = 0; key < keys; ++key) {
+    F v[V];
+    for (int i = 0; i < V; ++i)
+      v[i] = load(values + key * head_dim + first + static_cast<std::size_t>(i) * 16);
+    for (int r = 0; r < R; ++r) {
+      const F weight = set1(weights[static_cast<std::size_t>(r) * kSegmentKeys + key]);
+      for (int i = 0; i < V; ++i) sum[r][i] = fma(weight, v[i], sum[r][i]);
     }
-    store(scores + 16 * i, p[i]);
   }
-  return {m, reduce_add(add(add(p[0], p[1]), add(p[2], p[3])))};
+  for (int r = 0; r < R; ++r) {
+    for (int i = 0; i < V; ++i)
+      store(out + static_cast<std::size_t>(r) * state + static_cast<std::size_t>(i) * 16, sum[r][i]);
+  }
+}
+
+// Calls run(std::integral_constant<int, R>, row) for tiles of R rows that cover [first, last): kAttentionRows
+// each, and what is left over in even parts, since a tile of one row waits for its own sums.
+template <int R, class Run>
+inline void small_tile(std::size_t row, std::size_t count, const Run& run) {
+  if constexpr (R > 0) {
+    if (count == static_cast<std::size_t>(R))
+      run(std::integral_constant<int, R>{}, row);
+    else
+      small_tile<R - 1>(row, count, run);
+  }
+}
+template <class Run>
+inline void for_tiles(std::size_t first, std::size_t last, const Run& run) {
+  constexpr std::size_t kMost = kAttentionRows;
+  while (first < last) {
+    const std::size_t left = last - first;
+    const std::size_t count = left > kMost && left < 2 * kMost ? (left + 1) / 2 : std::min(left, kMost);
+    small_tile<kAttentionRows>(first, count, run);
+    first += count;
+  }
+}
+
+void score_block(const SegmentRows& segment, std::size_t block, std::size_t first_row, const float* keys) {
+  for_tiles(first_row, segment.rows(), [&](auto rows, std::size_t row) {
+    float* scores = segment.weights + row * kSegmentKeys + block * kBlockTokens;
+    for (std::size_t key = 0; key < kBlockTokens; key += std::size_t{16} * kAttentionVectors)
+      score_keys<rows(), kAttentionVectors>(segment, row, keys, key, scores);
+  });
+}
+
+void weigh_block(const SegmentRows& segment, std::size_t block, std::size_t first_row, const float* values) {
+  const std::size_t head_dim = segment.in.head_dim;
+  constexpr std::size_t kWide = std::size_t{16} * kAttentionVectors;
+  for_tiles(first_row, segment.rows(), [&](auto rows, std::size_t row) {
+    const float* weights = segment.weights + row * kSegmentKeys + block * kBlockTokens;
+    const std::size_t keys =
+        segment.seen(row + rows() - 1, segment.first_key + block * kBlockTokens, kBlockTokens);
+    std::size_t d = 0;
+    for (; d + kWide <= head_dim; d += kWide)
+      weigh_values<rows(), kAttentionVectors>(segment, row, values, keys, d, weights);
+    for (; d < head_dim; d += 16) weigh_values<rows(), 1>(segment, row, values, keys, d, weights);
+  });
+}
+
+void attention_segment(const AttentionInput& in, std::size_t first_block, std::size_t last_block,
+                       float* states, std::byte* scratch) {
+  auto* panel = reinterpret_cast<float*>(scratch);
+  const SegmentRows segment{in, first_block * kBlockTokens, states, panel + in.head_dim * kBlockTokens};
+  const std::size_t rows = segment.rows();
+  const std::size_t keys =
+      segment.seen(rows - 1, segment.first_key, (last_block - first_block) * kBlockTokens);
+  const std::size_t blocks = (keys + kBlockTokens - 1) / kBlockTokens;
+  const auto stored = [&](std::size_t block) {
+    return in.kv_base + index_of(in.blocks[first_block + block]) * in.kv_block_bytes + in.kv_offset;
+  };
+  // Of a block: the first row that sees any of it, and the keys that the last row sees.
+  const auto first_row = [&](std::size_t block) {
+    const std::size_t begin = segment.first_key + block * kBlockTokens;
+    return begin > in.position ? (begin - in.position) * in.heads : 0;
+  };
+  const auto block_keys = [&](std::size_t block) {
+    return std::min<std::size_t>(keys - block * kBlockTokens, kBlockTokens);
+  };
+
+  for (std::size_t b = 0; b < blocks; ++b) {
+    widen_keys(in.kv_type, stored(b), in.head_dim, block_keys(b), panel);
+    score_block(segment, b, first_row(b), panel);
+  }
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* state = states + r * attention_state_floats(in.head_dim);
+    const std::size_t seen = segment.seen(r, segment.first_key, keys);
+    const auto [m, l] = softmax_row(segment.weights + r * kSegmentKeys, seen, blocks * kBlockTokens);
+    state[0] = m;
+    state[1] = l;
+    for (std::size_t d = 0; d < in.head_dim; d += 16) store(state + 16 + d, set1(0.0F));
+  }
+  for (std::size_t b = 0; b < blocks; ++b) {
+    widen_values(in.kv_type, stored(b), in.head_dim, block_keys(b), panel);
+    weigh_block(segment, b, first_row(b), panel);
+  }
 }
 
 // The dimensions [first, last) of into (+) a part with maximum m, whose values are given by value(i) for the
@@ -98,104 +236,6 @@ inline void merge_scalars(float* into, float m, float l) {
   store(take, exp(set1(m - new_m)));
   into[0] = new_m;
   into[1] = old_l * keep[0] + l * take[0];
-}
-
-// Weighted values of V vectors of dimensions from `first` on, merged into the rows' states.
-template <int R, int V>
-inline void weigh_values(const Tile<R>& tile, const FloatBlock& block, std::size_t head_dim,
-                         std::size_t first, const float (*p)[kBlockTokens],
-                         const std::pair<float, float>* ml) {
-  F sum[R][V];
-  for (auto& row : sum) {
-    for (F& s : row) s = set1(0.0F);
-  }
-  for (int key = 0; key < tile.keys; ++key) {
-    F v[V];
-    for (int i = 0; i < V; ++i) {
-      v[i] =
-          load(block.v + static_cast<std::size_t>(key) * head_dim + first + static_cast<std::size_t>(i) * 16);
-    }
-    for (int r = 0; r < R; ++r) {
-      const F weight = set1(p[r][key]);
-      for (int i = 0; i < V; ++i) sum[r][i] = fma(weight, v[i], sum[r][i]);
-    }
-  }
-  for (int r = 0; r < R; ++r) {
-    if (tile.valid[r] == 0) continue;
-    merge_part(tile.state[r], ml[r].first, first, first + V * 16,
-               [&](std::size_t i) { return sum[r][(i - first) / 16]; });
-  }
-}
-
-template <int R>
-void attend_tile(const Tile<R>& tile, const FloatBlock& block, std::size_t head_dim) {
-  alignas(64) float scores[R][kBlockTokens];
-  const int vectors = (tile.keys + 15) / 16;
-  if (vectors == kKeyVectors) {
-    score_vectors<R, kKeyVectors>(tile, block, head_dim, 0, scores);
-  } else {
-    for (int i = 0; i < vectors; ++i) score_vectors<R, 1>(tile, block, head_dim, i, scores);
-  }
-  std::pair<float, float> ml[R];
-  for (int r = 0; r < R; ++r) ml[r] = softmax_row(scores[r], tile.valid[r], vectors);
-  std::size_t d = 0;
-  for (; d + 64 <= head_dim; d += 64) weigh_values<R, 4>(tile, block, head_dim, d, scores, ml);
-  for (; d < head_dim; d += 16) weigh_values<R, 1>(tile, block, head_dim, d, scores, ml);
-  for (int r = 0; r < R; ++r) {
-    if (tile.valid[r] > 0) merge_scalars(tile.state[r], ml[r].first, ml[r].second);
-  }
-}
-
-template <int R>
-void attend_rows(const AttentionInput& in, std::size_t row, std::size_t block_index, const FloatBlock& block,
-                 float* states) {
-  Tile<R> tile;
-  tile.keys = 0;
-  const auto block_start = static_cast<std::int64_t>(block_index * kBlockTokens);
-  for (int r = 0; r < R; ++r) {
-    const std::size_t token = (row + static_cast<std::size_t>(r)) / in.heads;
-    const std::size_t head = (row + static_cast<std::size_t>(r)) % in.heads;
-    const auto seen = static_cast<std::int64_t>(in.position + token) + 1 - block_start;
-    tile.q[r] = in.q + token * in.q_token_stride + head * in.q_head_stride;
-    tile.valid[r] = static_cast<int>(std::clamp<std::int64_t>(seen, 0, kBlockTokens));
-    tile.state[r] = states + (row + static_cast<std::size_t>(r)) * attention_state_floats(in.head_dim);
-    tile.keys = std::max(tile.keys, tile.valid[r]);
-  }
-  if (tile.keys > 0) attend_tile<R>(tile, block, in.head_dim);
-}
-
-template <int R>
-void attend_tail(const AttentionInput& in, std::size_t row, std::size_t left, std::size_t block_index,
-                 const FloatBlock& block, float* states) {
-  if constexpr (R > 0) {
-    if (left == static_cast<std::size_t>(R))
-      attend_rows<R>(in, row, block_index, block, states);
-    else
-      attend_tail<R - 1>(in, row, left, block_index, block, states);
-  }
-}
-
-void attention_segment(const AttentionInput& in, std::size_t first_block, std::size_t last_block,
-                       float* states, std::byte* scratch) {
-  const std::size_t rows = in.tokens * in.heads;
-  for (std::size_t r = 0; r < rows; ++r) {
-    float* state = states + r * attention_state_floats(in.head_dim);
-    state[0] = kMinusInfinity;
-    state[1] = 0.0F;
-  }
-  auto* floats = reinterpret_cast<float*>(scratch);
-  const FloatBlock block{floats, floats + in.head_dim * kBlockTokens};
-  const auto end = static_cast<std::int64_t>(in.position + in.tokens);  // keys that the last token sees
-  for (std::size_t b = first_block; b < last_block; ++b) {
-    const auto keys = std::min<std::int64_t>(end - static_cast<std::int64_t>(b * kBlockTokens), kBlockTokens);
-    if (keys <= 0) break;
-    widen(in.kv_type, in.kv_base + index_of(in.blocks[b]) * in.kv_block_bytes + in.kv_offset, in.head_dim,
-          static_cast<std::size_t>(keys), block);
-    std::size_t row = 0;
-    for (; row + kAttentionRows <= rows; row += kAttentionRows)
-      attend_rows<kAttentionRows>(in, row, b, block, states);
-    attend_tail<kAttentionRows - 1>(in, row, rows - row, b, block, states);
-  }
 }
 
 void attention_merge(float* into, const float* next, std::size_t head_dim) {

@@ -83,39 +83,43 @@ void store_kv(KvType type, const float* k, const float* v, std::size_t head_dim,
   with_kv_type(type, [&](auto t) { store_kv_as<t()>(k, v, head_dim, slot, block); });
 }
 
-// One KV block as floats, in scratch: k [head_dim][64], v [64][head_dim].
-struct FloatBlock {
-  float* k;
-  float* v;
-};
-
-// The first `keys` tokens of a block; places past them (up to a multiple of 16 keys) hold anything.
+// A block's keys as floats, [head_dim][kBlockTokens]: the first `keys` of them; places past those, up to a
+// multiple of 16, hold anything.
 template <KvType kType>
-void widen_as(const std::byte* block, std::size_t head_dim, std::size_t keys, const FloatBlock& out) {
-  const KvHeadLayout layout = kv_head_layout(kType, head_dim);
+void widen_keys_as(const std::byte* block, std::size_t head_dim, std::size_t keys, float* out) {
   const auto* k = reinterpret_cast<const KvElement<kType>*>(block);
-  const auto* v = reinterpret_cast<const KvElement<kType>*>(block + layout.values);
-  const auto* k_scales = reinterpret_cast<const float*>(block + layout.key_scales);
-  const auto* v_scales = reinterpret_cast<const float*>(block + layout.value_scales);
+  const auto* scales = reinterpret_cast<const float*>(block + kv_head_layout(kType, head_dim).key_scales);
   for (std::size_t d = 0; d < head_dim; ++d) {
     for (std::size_t i = 0; i < keys; i += 16) {
       F x = load_elements<kType>(k + d * kBlockTokens + i);
-      if constexpr (kType == KvType::kQ8) x = mul(x, load(k_scales + i));
-      store(out.k + d * kBlockTokens + i, x);
-    }
-  }
-  for (std::size_t key = 0; key < keys; ++key) {
-    for (std::size_t i = key * head_dim; i < (key + 1) * head_dim; i += 16) {
-      F x = load_elements<kType>(v + i);
-      if constexpr (kType == KvType::kQ8) x = mul(x, set1(v_scales[key]));
-      store(out.v + i, x);
+      if constexpr (kType == KvType::kQ8) x = mul(x, load(scales + i));
+      store(out + d * kBlockTokens + i, x);
     }
   }
 }
 
-inline void widen(KvType type, const std::byte* block, std::size_t head_dim, std::size_t keys,
-                  const FloatBlock& out) {
-  with_kv_type(type, [&](auto t) { widen_as<t()>(block, head_dim, keys, out); });
+// The values of a block's first `keys` tokens as floats, [keys][head_dim].
+template <KvType kType>
+void widen_values_as(const std::byte* block, std::size_t head_dim, std::size_t keys, float* out) {
+  const KvHeadLayout layout = kv_head_layout(kType, head_dim);
+  const auto* v = reinterpret_cast<const KvElement<kType>*>(block + layout.values);
+  const auto* scales = reinterpret_cast<const float*>(block + layout.value_scales);
+  for (std::size_t key = 0; key < keys; ++key) {
+    for (std::size_t i = key * head_dim; i < (key + 1) * head_dim; i += 16) {
+      F x = load_elements<kType>(v + i);
+      if constexpr (kType == KvType::kQ8) x = mul(x, set1(scales[key]));
+      store(out + i, x);
+    }
+  }
+}
+
+inline void widen_keys(KvType type, const std::byte* block, std::size_t head_dim, std::size_t keys,
+                       float* out) {
+  with_kv_type(type, [&](auto t) { widen_keys_as<t()>(block, head_dim, keys, out); });
+}
+inline void widen_values(KvType type, const std::byte* block, std::size_t head_dim, std::size_t keys,
+                         float* out) {
+  with_kv_type(type, [&](auto t) { widen_values_as<t()>(block, head_dim, keys, out); });
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What this machine can do at most: loops that only read memory, and that only multiply bytes. Speeds are
-// reported as shares of these.
+// What this machine can do at most: loops that only read memory, that only multiply bytes, and that only
+// multiply floats. Speeds are reported as shares of these.
 
 namespace kvasir::kernels::KVASIR_SIMD {
 namespace {
@@ -30,6 +30,19 @@ std::int32_t dot_bytes(std::size_t rounds) {
   }
   std::int32_t all = 0;
   for (const I& s : sum) all ^= reduce_add_int(s);
+  return all;
+}
+
+float fma_floats(std::size_t rounds) {
+  constexpr int kChains = 6;  // enough for the latency, few enough for 16 registers of half the width
+  const F factor = set1(rounds % 2 == 0 ? 0.5F : 0.25F);
+  F sum[kChains];
+  for (F& s : sum) s = set1(1.0F);
+  for (std::size_t r = 0; r < rounds; r += kChains) {
+    for (F& s : sum) s = fma(s, factor, factor);
+  }
+  float all = 0;
+  for (const F& s : sum) all += reduce_add(s);
   return all;
 }
 

@@ -20,6 +20,7 @@ const KernelTable& table() {
       .attention_finish = attention_finish,
       .read_bytes = read_bytes,
       .dot_bytes = dot_bytes,
+      .fma_floats = fma_floats,
   };
   return kTable;
 }
