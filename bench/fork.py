@@ -15,8 +15,8 @@ from serving import QWEN, Folder, Kvasir, LlamaServer
 
 ANSWER_TOKENS = 32
 CONTEXT = 16384
-MAP_LINES = 40  # with the rest of the system prompt: 2k tokens
-PAGE_LINES = 48  # of the map, about 1,400 tokens
+MAP_LINES = 4  # with the rest of the system prompt: 2k tokens
+PAGE_LINES = 50  # of the map, about 1,500 tokens
 PARENT_PAGES, CHILD_PAGES = 4, 1
 
 
