@@ -165,21 +165,23 @@ def judge(bars, half, rounds):
     differ = sum(row.reply.prompt - row.reply.cached != row.reply.prefilled for row in every)
     bars.check(f"{half}: usage and counters agree on what was read", differ == 0, f"{differ} of {len(every)} requests differ")
 
-    def over_limit(first_s):
-        ratios = [statistics.median(first_s(row.reply) / row.limit_s for row in rows) for rows in follow_ups]
+    def within(rows_of, first_s):
+        ratios = [statistics.median(first_s(row.reply) / row.limit_s for row in rows) for rows in rows_of]
         met = sum(ratio <= 1 for ratio in ratios)
         return met == len(ratios), f"{met} of {len(ratios)} requests, ratio to it {spread(ratios)}"
 
-    within = f"within {FIRST_OVER_EXPECTED} x expected + {GRACE_S * 1e3:.0f} ms"
-    bars.check(f"{half}: first token at the client {within}", *over_limit(lambda reply: reply.first_s))
-    print(f"{half}: by the server's clock {within}: {over_limit(lambda reply: reply.server_first_s)[1]}")
-    for kind in ("question", "result"):
-        ratios = [statistics.median(done.cold_s / row.reply.first_s for done, row in zip(rounds, rows)) for rows in follow_ups if rows[0].kind == kind]
+    limit = f"within {FIRST_OVER_EXPECTED} x expected + {GRACE_S * 1e3:.0f} ms"
+    for what, rows_of in (("text", [r for r in follow_ups if not r[0].reply.calls]), ("a call", [r for r in follow_ups if r[0].reply.calls])):
+        if rows_of:
+            bars.check(f"{half}: first piece of {what} at the client {limit}", *within(rows_of, lambda reply: reply.first_s))
+    print(f"{half}: first token by the server's clock {limit}: {within(follow_ups, lambda reply: reply.server_first_s)[1]}")
+    for what, is_call in (("text", False), ("a call", True)):
+        ratios = [statistics.median(done.cold_s / row.reply.first_s for done, row in zip(rounds, rows)) for rows in follow_ups if bool(rows[0].reply.calls) == is_call]
         if not ratios:
             continue
         met = sum(ratio >= COLD_OVER_FOLLOW_UP for ratio in ratios)
         figures = f"{met} of {len(ratios)} requests, cold/first {spread(ratios, 0)}"
-        bars.check(f"{half}: first token of a {kind} in 1/{COLD_OVER_FOLLOW_UP} of the first query's", met == len(ratios), figures)
+        bars.check(f"{half}: first piece of {what} in 1/{COLD_OVER_FOLLOW_UP} of the first query's", met == len(ratios), figures)
     ratios = [done.cold_s / done.restart.reply.first_s for done in rounds]
     what = f"{half}: first query after a restart in 1/{COLD_OVER_RESTART} of a cold one"
     bars.check(what, statistics.median(ratios) >= COLD_OVER_RESTART, f"cold/restart {spread(ratios, 0)}")

@@ -128,7 +128,7 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   plan.disk_queue_bytes =
       std::clamp(static_cast<std::size_t>(budget / 32), kDiskQueueLeast, plan.disk_queue_bytes);
   // Last of all that is set up, so that all of it is counted.
-  KVASIR_RETURN_IF_ERROR(plan_memory(d, {resident_bytes(), growth_bytes(d, plan, disk != nullptr)},
+  KVASIR_RETURN_IF_ERROR(plan_memory(d, {resident_bytes(), growth_bytes(d, plan, budget, disk != nullptr)},
                                      {budget, options.context}, plan));
   spdlog::info(
       "{}: {} layers, {:.0f} MB of weights, kernels {}, context {} tokens, {:.1f} GB for the KV cache "

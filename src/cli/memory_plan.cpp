@@ -15,8 +15,11 @@ constexpr std::uint64_t kMostBlocks = std::uint64_t{1} << 17;
 constexpr std::uint64_t kBlockTableBytes = 768;
 
 // Bodies of requests, their tokens and grammars, answers on their way, connections, and what the allocator
-// keeps of them. Seen after 200 conversations of three clients: 20 MB (bench/memory.py).
-constexpr std::uint64_t kRequestBytes = std::uint64_t{40} << 20;
+// keeps of them: a share of the budget within these. Three clients at once took less than the least
+// (bench/memory.py).
+constexpr std::uint64_t kRequestShare = 24;
+constexpr std::uint64_t kRequestLeast = std::uint64_t{16} << 20;
+constexpr std::uint64_t kRequestMost = std::uint64_t{64} << 20;
 
 // A conversation that a budget must hold at least, where --ctx names no length.
 constexpr std::uint64_t kLeastTokens = 512;
@@ -32,12 +35,13 @@ std::string megabytes(std::uint64_t bytes) {
 }  // namespace
 
 std::uint64_t growth_bytes(const executor::Description& model, const engine::EngineOptions& options,
-                           bool has_disk) {
+                           std::uint64_t budget, bool has_disk) {
   const std::uint64_t step_tokens =
       std::uint64_t{std::max(options.prefill_chunk, options.prefill_chunk_busy + options.max_batch)};
   const std::uint64_t logits = std::uint64_t{options.max_batch} * model.vocab_size * sizeof(float);
   return step_tokens * model.activation_bytes_per_token + logits + model.mapped_bytes +
-         (has_disk ? options.disk_queue_bytes : 0) + kRequestBytes;
+         (has_disk ? options.disk_queue_bytes : 0) +
+         std::clamp(budget / kRequestShare, kRequestLeast, kRequestMost);
 }
 
 Status plan_memory(const executor::Description& model, const Footprint& footprint, const MemoryLimits& limits,

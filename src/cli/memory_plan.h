@@ -19,7 +19,7 @@ struct Footprint {
 // What serving will add to the footprint: activations and logits of the largest step, pages of the model's
 // file that are looked up, the queue to the disk, requests' own memory.
 std::uint64_t growth_bytes(const executor::Description& model, const engine::EngineOptions& options,
-                           bool has_disk);
+                           std::uint64_t budget, bool has_disk);
 
 struct MemoryLimits {
   std::uint64_t budget = 0;

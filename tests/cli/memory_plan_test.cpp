@@ -57,12 +57,12 @@ TEST(MemoryPlan, TooLittleIsToldWithWhatIsNeeded) {
 TEST(MemoryPlan, GrowthCountsStepsLogitsMappedPagesAndTheDisksQueue) {
   executor::Description model = small_model();
   engine::EngineOptions options;
-  const std::uint64_t plain = growth_bytes(model, options, false);
+  const std::uint64_t plain = growth_bytes(model, options, 400 * kMegabyte, false);
   EXPECT_GT(plain, options.prefill_chunk * model.activation_bytes_per_token +
                        options.max_batch * model.vocab_size * sizeof(float));
-  EXPECT_EQ(growth_bytes(model, options, true), plain + options.disk_queue_bytes);
+  EXPECT_EQ(growth_bytes(model, options, 400 * kMegabyte, true), plain + options.disk_queue_bytes);
   model.mapped_bytes = 100 * kMegabyte;
-  EXPECT_EQ(growth_bytes(model, options, false), plain + model.mapped_bytes);
+  EXPECT_EQ(growth_bytes(model, options, 400 * kMegabyte, false), plain + model.mapped_bytes);
 }
 
 }  // namespace
