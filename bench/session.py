@@ -195,9 +195,11 @@ def compare(half, rounds, peers):
     ratios = [a / b for p, k in zip(peers, rounds) for a, b in zip(by_query(p), by_query(k))]
     print(f"  first token, questions {spread(ratios)}")
     total = lambda done: sum(row.reply.total_s for row in done.rows)
-    read = lambda done: sum(row.reply.prefilled for row in done.rows[1:])
-    print(f"  whole session          {spread([total(p) / total(k) for p, k in zip(peers, rounds)])}")
-    print(f"  tokens read by follow-ups: kvasir {spread([read(k) for k in rounds], 0)}, llama-server {spread([read(p) for p in peers], 0)}")
+    print(f"  whole session          {spread([total(p) / total(k) for p, k in zip(peers, rounds)])}, answers are each server's own")
+    for name, all_done in (("kvasir", rounds), ("llama-server", peers)):
+        read = [sum(row.reply.prefilled for row in done.rows[1:]) for done in all_done]
+        calls = [sum(len(row.reply.calls) for row in done.rows) for done in all_done]
+        print(f"  {name}: {spread([len(done.rows) for done in all_done], 0)} requests, {spread(calls, 0)} calls, {spread(read, 0)} tokens read by follow-ups")
 
 
 def main():
