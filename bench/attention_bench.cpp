@@ -40,7 +40,8 @@ struct Shape {
   std::size_t tokens, heads, head_dim;
 };
 
-void run(const KernelTable& table, double peak, KvType type, const Shape& shape, std::size_t keys) {
+void run(const KernelTable& table, bool bf16, double peak, KvType type, const Shape& shape,
+         std::size_t keys) {
   const std::size_t d = shape.head_dim;
   const std::size_t block_bytes = kv_head_layout(type, d).bytes;
   const std::size_t block_count = keys / kBlockTokens;
@@ -76,10 +77,11 @@ void run(const KernelTable& table, double peak, KvType type, const Shape& shape,
   std::vector<float> total(rows * attention_state_floats(d));
   std::vector<float> part(total.size());
   std::vector<std::byte> scratch(attention_scratch_bytes(rows, d));
+  const auto attend = bf16 ? table.attention_segment_bf16 : table.attention_segment;
   const auto work = [&] {
     for (std::size_t b = 0; b < block_count; b += kSegmentBlocks) {
       float* into = b == 0 ? total.data() : part.data();
-      table.attention_segment(in, b, std::min(b + kSegmentBlocks, block_count), into, scratch.data());
+      attend(in, b, std::min(b + kSegmentBlocks, block_count), into, scratch.data());
       if (b == 0) continue;
       for (std::size_t r = 0; r < rows; ++r) {
         table.attention_merge(total.data() + r * attention_state_floats(d),
@@ -89,8 +91,8 @@ void run(const KernelTable& table, double peak, KvType type, const Shape& shape,
   };
   const double operations = 4.0 * static_cast<double>(rows * keys * d);
   const double rate = operations / best_seconds(work, 20);
-  std::printf("%-11s %-5s %-28s %8.1f GFLOPS  %3.0f%% of the float peak\n", table.name.data(),
-              name_of(type).data(), shape.name, rate / 1e9, rate / peak * 100);
+  std::printf("%-11s %-4s KV %-5s %-28s %8.1f GFLOPS  %3.0f%% of the float peak\n", table.name.data(),
+              bf16 ? "bf16" : "f32", name_of(type).data(), shape.name, rate / 1e9, rate / peak * 100);
 }
 
 }  // namespace
@@ -104,8 +106,11 @@ int main(int argc, char** argv) {
   for (const KernelTable* table : available_kernels()) {
     if (table == available_kernels().front()) continue;  // scalar is a reference, not an engine
     const double peak = float_peak(*table);
-    for (const KvType type : {KvType::kF16, KvType::kQ8}) {
-      for (const Shape& shape : kShapes) run(*table, peak, type, shape, keys);
+    for (const bool bf16 : {false, true}) {
+      if (bf16 && table->attention_segment_bf16 == nullptr) continue;
+      for (const KvType type : {KvType::kF16, KvType::kQ8}) {
+        for (const Shape& shape : kShapes) run(*table, bf16, peak, type, shape, keys);
+      }
     }
   }
   return 0;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "kernels/kernels.h"
+#define KVASIR_AVX512_NAMESPACE avx512vnni
 #include "kernels/simd_avx512.h"
 
 #define KVASIR_SIMD avx512vnni

@@ -27,6 +27,7 @@ KVASIR_DECLARE_TABLE(scalar)
 KVASIR_DECLARE_TABLE(avx2)
 KVASIR_DECLARE_TABLE(avxvnni)
 KVASIR_DECLARE_TABLE(avx512vnni)
+KVASIR_DECLARE_TABLE(avx512bf16)
 #elif defined(__aarch64__)
 KVASIR_DECLARE_TABLE(neon)
 #endif
@@ -35,13 +36,15 @@ KVASIR_DECLARE_TABLE(neon)
 namespace {
 
 #if defined(__x86_64__)
-// GCC 12's __builtin_cpu_supports does not know AVX-VNNI: CPUID leaf 7, sub-leaf 1, EAX bit 4.
-bool has_avx_vnni() {
+// CPUID leaf 7, sub-leaf 1, register EAX: GCC 12's __builtin_cpu_supports does not know all of it.
+constexpr unsigned kAvxVnni = 1U << 4;
+constexpr unsigned kAvx512Bf16 = 1U << 5;
+bool has_leaf7_1(unsigned bit) {
   unsigned a = 0;
   unsigned b = 0;
   unsigned c = 0;
   unsigned d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1U << 4)) != 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & bit) != 0;
 }
 #endif
 
@@ -50,12 +53,13 @@ std::vector<const KernelTable*> find_tables() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
     tables.push_back(&avx2::table());
-    if (has_avx_vnni()) tables.push_back(&avxvnni::table());
+    if (has_leaf7_1(kAvxVnni)) tables.push_back(&avxvnni::table());
   }
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512vnni")) {
     tables.push_back(&avx512vnni::table());
+    if (has_leaf7_1(kAvx512Bf16)) tables.push_back(&avx512bf16::table());
   }
 #elif defined(__aarch64__)
 #if defined(__linux__)
@@ -99,7 +103,9 @@ std::size_t matmul_scratch_bytes(std::size_t k) {
 }
 
 std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim) {
-  const std::size_t floats = head_dim * kBlockTokens + rows * kSegmentBlocks * kBlockTokens;
+  // A block of keys or values, the queries as pairs, and the rows' weights.
+  const std::size_t floats =
+      head_dim * kBlockTokens + rows * head_dim / 2 + rows * kSegmentBlocks * kBlockTokens;
   return floats * sizeof(float);
 }
 

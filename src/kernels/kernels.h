@@ -3,7 +3,8 @@
 //
 // One KernelTable a instruction set, all compiled from the same generic source over thin primitives, so that
 // every table gives the same bits: integer dots are exact, float steps are explicit FMAs in a fixed order,
-// lanes own outputs. KVASIR_KERNEL=scalar|avx2|avxvnni|avx512vnni|neon forces one.
+// lanes own outputs. Attention in bf16 alone is a variant's own.
+// KVASIR_KERNEL=scalar|avx2|avxvnni|avx512vnni|avx512bf16|neon forces one.
 //
 // Shapes are in the comments; all pointers must be aligned for their element type only. Functions are pure
 // and may be called from any number of threads on disjoint outputs.
@@ -99,6 +100,10 @@ struct KernelTable {
   // lie in one segment. Rows that see none of them get the empty state (l = 0).
   void (*attention_segment)(const AttentionInput& in, std::size_t first_block, std::size_t last_block,
                             float* states, std::byte* scratch);
+  // The same with keys, values, queries and weights rounded to bf16 and sums in f32, in half the time. Null
+  // where the instruction set has no bf16 dot: then there is nothing to gain.
+  void (*attention_segment_bf16)(const AttentionInput& in, std::size_t first_block, std::size_t last_block,
+                                 float* states, std::byte* scratch) = nullptr;
   // into = into (+) next, for one row.
   void (*attention_merge)(float* into, const float* next, std::size_t head_dim);
   // out (head_dim) = state.o / state.l.

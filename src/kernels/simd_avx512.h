@@ -1,14 +1,19 @@
-#pragma once
-// Thin primitives, AVX-512 with VNNI: 16 lanes are one register.
+// Thin primitives, AVX-512 with VNNI: 16 lanes are one register. Included by avx512vnni.cpp and
+// avx512bf16.cpp, which differ in KVASIR_AVX512_NAMESPACE and, under KVASIR_AVX512_BF16, in the bf16 dot. No
+// include guard by design: each translation unit includes it once, under its own namespace.
 
 #include <immintrin.h>
 
 #include <cstdint>
 #include <cstring>
 
-namespace kvasir::kernels::avx512vnni {
+namespace kvasir::kernels::KVASIR_AVX512_NAMESPACE {
 
+#ifdef KVASIR_AVX512_BF16
+inline constexpr const char* kName = "avx512bf16";
+#else
 inline constexpr const char* kName = "avx512vnni";
+#endif
 inline constexpr int kTileGroups = 2;
 inline constexpr int kTileTokens = 6;
 inline constexpr int kAttentionRows = 6;
@@ -161,4 +166,24 @@ inline I dot_panel(I acc, B w, A a) {
   return _mm512_dpbusd_epi32(acc, w.v, a);
 }
 
-}  // namespace kvasir::kernels::avx512vnni
+#ifdef KVASIR_AVX512_BF16
+using P = __m512bh;  // 16 pairs of bf16
+inline P load_pairs(const std::uint32_t* p) {
+  return reinterpret_cast<__m512bh>(_mm512_loadu_si512(p));
+}
+inline P set1_pair(std::uint32_t pair) {
+  return reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<std::int32_t>(pair)));
+}
+// Lane by lane: acc + a.even * b.even + a.odd * b.odd.
+inline F dot_bf16(F acc, P a, P b) {
+  return _mm512_dpbf16_ps(acc, a, b);
+}
+// Rounds to nearest even, as store_bf16 does.
+inline void store_pairs(std::uint32_t* p, F even, F odd) {
+  const auto low = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(even)));
+  const auto high = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(odd)));
+  _mm512_storeu_si512(p, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+}
+#endif
+
+}  // namespace kvasir::kernels::KVASIR_AVX512_NAMESPACE

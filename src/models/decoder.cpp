@@ -129,6 +129,7 @@ Decoder::Decoder(ModelConfig config, DecoderOptions decoder, const LoadOptions& 
   normed_.set_precise(true);
   last_.set_precise(true);
   const bool high = precision_ == Precision::kHigh;
+  ops_.set_bf16_attention(!high);
   attended_.set_precise(high);
   ffn_normed_.set_precise(high);
   gate_.set_precise(high);

@@ -58,8 +58,8 @@ struct Batch {
 // How activations are quantised for matrix products.
 enum class Precision {
   kAuto,      // kHigh for models that lose most by 8 bits and can best afford 15: those of few weights
-  kStandard,  // 8 bits, and 15 where it is cheap and matters most
-  kHigh,      // 15 bits everywhere: logits as of f32 activations
+  kStandard,  // 8 bits, and 15 where it is cheap and matters most; attention in bf16 where the CPU has it
+  kHigh,      // 15 bits everywhere, attention in f32: logits as of f32 activations
 };
 
 class Model {

@@ -43,7 +43,7 @@ void Rows::resize(std::size_t tokens, std::size_t columns) {
 }
 
 Ops::Ops(ThreadPool& pool, const kernels::KernelTable& table)
-    : pool_(pool), table_(table), scratch_(pool.size()) {}
+    : pool_(pool), table_(table), attend_(table.attention_segment), scratch_(pool.size()) {}
 
 std::byte* Ops::scratch(std::size_t worker, std::size_t bytes) {
   if (scratch_[worker].size() < bytes) scratch_[worker] = AlignedBuffer(bytes);
@@ -210,8 +210,7 @@ void Ops::run_unit(const Unit& unit, const Batch& batch, const ModelConfig& conf
   std::byte* widened = scratch + cache_line(2 * rows * state * sizeof(float));
   for (std::size_t s = unit.first_segment; s < unit.last_segment; ++s) {
     float* into = s == unit.first_segment ? total : part;
-    table_.attention_segment(in, s * kSegmentBlocks, std::min((s + 1) * kSegmentBlocks, blocks), into,
-                             widened);
+    attend_(in, s * kSegmentBlocks, std::min((s + 1) * kSegmentBlocks, blocks), into, widened);
     if (into == total) continue;
     for (std::size_t r = 0; r < rows; ++r) table_.attention_merge(total + r * state, part + r * state, d);
   }

@@ -46,6 +46,12 @@ class Ops {
  public:
   Ops(ThreadPool& pool, const kernels::KernelTable& table);
 
+  // Attention in bf16 where the kernels have it (docs/decisions/0009-bf16-attention.md); in f32 otherwise.
+  void set_bf16_attention(bool on) {
+    attend_ = on && table_.attention_segment_bf16 != nullptr ? table_.attention_segment_bf16
+                                                             : table_.attention_segment;
+  }
+
   // Quantises rows of x in place of their int8 form; x must have been written.
   void quantize(Rows& x);
   // out row t = rms_norm(x row t) * weight, then quantised.
@@ -95,6 +101,7 @@ class Ops {
 
   ThreadPool& pool_;
   const kernels::KernelTable& table_;
+  decltype(kernels::KernelTable::attention_segment) attend_;
   std::vector<AlignedBuffer> scratch_;  // one a thread
   std::vector<float> cos_;
   std::vector<float> sin_;

@@ -29,12 +29,52 @@ struct SegmentRows {
   const float* q(std::size_t row) const {
     return in.q + row / in.heads * in.q_token_stride + row % in.heads * in.q_head_stride;
   }
+  float* sums(std::size_t row) const { return states + row * attention_state_floats(in.head_dim) + 16; }
   // Keys from `first` on that a row sees, at most `most`.
   std::size_t seen(std::size_t row, std::size_t first, std::size_t most) const {
     const std::size_t end = in.position + row / in.heads + 1;
     return end > first ? std::min(end - first, most) : 0;
   }
 };
+
+// The blocks of a segment that any row sees.
+struct SegmentBlocks {
+  SegmentBlocks(const SegmentRows& of, std::size_t first_block, std::size_t last_block)
+      : segment(of),
+        first(first_block),
+        all_keys(of.seen(of.rows() - 1, of.first_key, (last_block - first_block) * kBlockTokens)),
+        count((all_keys + kBlockTokens - 1) / kBlockTokens) {}
+
+  const std::byte* stored(std::size_t block) const {
+    const AttentionInput& in = segment.in;
+    return in.kv_base + index_of(in.blocks[first + block]) * in.kv_block_bytes + in.kv_offset;
+  }
+  // Keys of a block that the last row sees.
+  std::size_t keys(std::size_t block) const {
+    return std::min<std::size_t>(all_keys - block * kBlockTokens, kBlockTokens);
+  }
+  // The first row that sees any of a block.
+  std::size_t first_row(std::size_t block) const {
+    const std::size_t begin = segment.first_key + block * kBlockTokens;
+    return begin > segment.in.position ? (begin - segment.in.position) * segment.in.heads : 0;
+  }
+  // Keys of the segment that a row sees, and where the places of all blocks end.
+  std::size_t seen(std::size_t row) const { return segment.seen(row, segment.first_key, all_keys); }
+  std::size_t end() const { return count * kBlockTokens; }
+
+  const SegmentRows& segment;
+  std::size_t first;
+  std::size_t all_keys;
+  std::size_t count;
+};
+
+// A row's state before its values are summed up.
+inline void begin_state(const SegmentRows& segment, std::size_t row, float m, float l) {
+  float* sums = segment.sums(row);
+  sums[-16] = m;
+  sums[-15] = l;
+  for (std::size_t d = 0; d < segment.in.head_dim; d += 16) store(sums + d, set1(0.0F));
+}
 
 // scores[r][key] = q_r . k_key for 16 * V keys from `key` on of a block; keys in lanes, head dimensions in
 // order.
@@ -62,31 +102,34 @@ inline void score_keys(const SegmentRows& segment, std::size_t row, const float*
   }
 }
 
-// Turns a row of scores into p = exp(score - max), zero from `seen` to `end`. Returns {max, sum of p}.
-inline std::pair<float, float> softmax_row(float* scores, std::size_t seen, std::size_t end) {
+// The largest of a row's first `seen` scores.
+inline float row_maximum(const float* scores, std::size_t seen) {
   const std::size_t whole = seen / 16 * 16;
-  const int rest = static_cast<int>(seen - whole);
   F best[4];
   for (F& b : best) b = set1(kMinusInfinity);
   for (std::size_t i = 0; i < whole; i += 16) best[i / 16 % 4] = max(best[i / 16 % 4], load(scores + i));
-  if (rest > 0) best[0] = max(best[0], keep_first(load(scores + whole), rest, kMinusInfinity));
-  const float m = reduce_max(max(max(best[0], best[1]), max(best[2], best[3])));
+  if (whole < seen) {
+    best[0] = max(best[0], keep_first(load(scores + whole), static_cast<int>(seen - whole), kMinusInfinity));
+  }
+  return reduce_max(max(max(best[0], best[1]), max(best[2], best[3])));
+}
+
+// Turns a row of scores into weights exp(score - max), zero from `seen` to `end`. Returns {max, sum of
+// weights}.
+inline std::pair<float, float> softmax_row(float* scores, std::size_t seen, std::size_t end) {
+  const float m = row_maximum(scores, seen);
+  const F top = set1(m);
   F sum[4];
   for (F& s : sum) s = set1(0.0F);
-  const F top = set1(m);
-  for (std::size_t i = 0; i < whole; i += 16) {
-    const F p = exp(sub(load(scores + i), top));
-    sum[i / 16 % 4] = add(sum[i / 16 % 4], p);
+  for (std::size_t i = 0; i < end; i += 16) {
+    F p = set1(0.0F);
+    if (i < seen) {
+      p = exp(sub(load(scores + i), top));
+      if (seen - i < 16) p = keep_first(p, static_cast<int>(seen - i), 0.0F);
+      sum[i / 16 % 4] = add(sum[i / 16 % 4], p);
+    }
     store(scores + i, p);
   }
-  std::size_t i = whole;
-  if (rest > 0) {
-    const F p = keep_first(exp(sub(load(scores + i), top)), rest, 0.0F);
-    sum[i / 16 % 4] = add(sum[i / 16 % 4], p);
-    store(scores + i, p);
-    i += 16;
-  }
-  for (; i < end; i += 16) store(scores + i, set1(0.0F));
   return {m, reduce_add(add(add(sum[0], sum[1]), add(sum[2], sum[3])))};
 }
 
@@ -166,37 +209,18 @@ void attention_segment(const AttentionInput& in, std::size_t first_block, std::s
                        float* states, std::byte* scratch) {
   auto* panel = reinterpret_cast<float*>(scratch);
   const SegmentRows segment{in, first_block * kBlockTokens, states, panel + in.head_dim * kBlockTokens};
-  const std::size_t rows = segment.rows();
-  const std::size_t keys =
-      segment.seen(rows - 1, segment.first_key, (last_block - first_block) * kBlockTokens);
-  const std::size_t blocks = (keys + kBlockTokens - 1) / kBlockTokens;
-  const auto stored = [&](std::size_t block) {
-    return in.kv_base + index_of(in.blocks[first_block + block]) * in.kv_block_bytes + in.kv_offset;
-  };
-  // Of a block: the first row that sees any of it, and the keys that the last row sees.
-  const auto first_row = [&](std::size_t block) {
-    const std::size_t begin = segment.first_key + block * kBlockTokens;
-    return begin > in.position ? (begin - in.position) * in.heads : 0;
-  };
-  const auto block_keys = [&](std::size_t block) {
-    return std::min<std::size_t>(keys - block * kBlockTokens, kBlockTokens);
-  };
-
-  for (std::size_t b = 0; b < blocks; ++b) {
-    widen_keys(in.kv_type, stored(b), in.head_dim, block_keys(b), panel);
-    score_block(segment, b, first_row(b), panel);
+  const SegmentBlocks blocks(segment, first_block, last_block);
+  for (std::size_t b = 0; b < blocks.count; ++b) {
+    widen_keys(in.kv_type, blocks.stored(b), in.head_dim, blocks.keys(b), panel);
+    score_block(segment, b, blocks.first_row(b), panel);
   }
-  for (std::size_t r = 0; r < rows; ++r) {
-    float* state = states + r * attention_state_floats(in.head_dim);
-    const std::size_t seen = segment.seen(r, segment.first_key, keys);
-    const auto [m, l] = softmax_row(segment.weights + r * kSegmentKeys, seen, blocks * kBlockTokens);
-    state[0] = m;
-    state[1] = l;
-    for (std::size_t d = 0; d < in.head_dim; d += 16) store(state + 16 + d, set1(0.0F));
+  for (std::size_t r = 0; r < segment.rows(); ++r) {
+    const auto [m, l] = softmax_row(segment.weights + r * kSegmentKeys, blocks.seen(r), blocks.end());
+    begin_state(segment, r, m, l);
   }
-  for (std::size_t b = 0; b < blocks; ++b) {
-    widen_values(in.kv_type, stored(b), in.head_dim, block_keys(b), panel);
-    weigh_block(segment, b, first_row(b), panel);
+  for (std::size_t b = 0; b < blocks.count; ++b) {
+    widen_values(in.kv_type, blocks.stored(b), in.head_dim, blocks.keys(b), panel);
+    weigh_block(segment, b, blocks.first_row(b), panel);
   }
 }
 

@@ -16,6 +16,9 @@ const KernelTable& table() {
       .scale = scale,
       .store_kv = store_kv,
       .attention_segment = attention_segment,
+#ifdef KVASIR_AVX512_BF16
+      .attention_segment_bf16 = attention_segment_bf16,
+#endif
       .attention_merge = attention_merge,
       .attention_finish = attention_finish,
       .read_bytes = read_bytes,

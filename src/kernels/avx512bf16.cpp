@@ -1,0 +1,18 @@
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/kernels.h"
+#define KVASIR_AVX512_BF16
+#define KVASIR_AVX512_NAMESPACE avx512bf16
+#include "kernels/simd_avx512.h"
+
+#define KVASIR_SIMD avx512bf16
+#include "kernels/generic/kv_store.h"
+#include "kernels/generic/rows.h"
+// Those first: attention uses them.
+#include "kernels/generic/attention.h"
+#include "kernels/generic/attention_bf16.h"
+#include "kernels/generic/limits.h"
+#include "kernels/generic/matmul.h"
+#include "kernels/generic/table.h"
