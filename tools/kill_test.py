@@ -198,7 +198,7 @@ class World:
             while self.alive:
                 conversation = rng.choice(own) if own and rng.random() < 0.75 else self.begin(rng)
                 if len(conversation.messages) > 2 * TURNS_MOST:
-                    own.remove(conversation)
+                    own = [c for c in own if c is not conversation]  # a fork of a long one is not among them
                     continue
                 # A conversation is listed as it was when its last turn was answered: the list's are never changed.
                 conversation = copy.copy(conversation)
