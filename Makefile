@@ -16,7 +16,7 @@ model_file.smollm2       = $(KVASIR_MODELS)/smollm2-135m-instruct-q4_1.gguf
 # MODEL may also be the path of any GGUF file.
 model_path = $(or $(model_file.$(MODEL)),$(MODEL))
 
-.PHONY: serve build test install models oracle bench format tidy clean setup setup-test help
+.PHONY: serve build test install models oracle bench bench-cache bench-session bench-fork bench-agents bench-memory format tidy clean setup setup-test help
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make build     build/kvasir and build/mlx_textgen"
 	@echo "make install   put them into PREFIX/bin (default ~/.local/bin)"
 	@echo "make bench     speed beside llama.cpp; make oracle   remake the golden files"
+	@echo "make bench-cache   the cache's bars: bench-session, bench-fork, bench-agents, bench-memory [ARGS=...]"
 	@echo "make format | tidy | clean"
 
 setup:
@@ -61,6 +62,13 @@ oracle: setup-test models
 
 bench: build models
 	@bench/run.sh
+
+# The cache's bars (docs/benchmarks/2026-11-cache.md); each fails when one is missed.
+bench-session bench-fork bench-agents bench-memory: bench-%: build models
+	@bench/cache.sh $* $(ARGS)
+
+bench-cache:
+	@failed=0; for part in fork agents memory session; do $(MAKE) --no-print-directory bench-$$part || failed=1; done; exit $$failed
 
 format:
 	@git ls-files '*.h' '*.cpp' | xargs clang-format-19 -i

@@ -3,15 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${KVASIR_E2E_CACHE:-$HOME/.cache/kvasir/e2e}
-venv=$cache/venv
-stamp=$(sha256sum tests/e2e/requirements.txt | cut -c1-16)
-if [ ! -e "$venv/$stamp" ]; then
-  echo "e2e: installing the Python clients"
-  rm -rf "$venv"
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install -q --disable-pip-version-check -r tests/e2e/requirements.txt
-  touch "$venv/$stamp"
-fi
+python=$(tools/python.sh)
 claude_version=2.1.328
 export KVASIR_CLAUDE=$cache/claude-$claude_version/node_modules/.bin/claude
 if ! [ -x "$KVASIR_CLAUDE" ]; then
@@ -19,4 +11,4 @@ if ! [ -x "$KVASIR_CLAUDE" ]; then
   npm install --silent --no-audit --no-fund --prefix "$cache/claude-$claude_version" "@anthropic-ai/claude-code@$claude_version"
 fi
 [ -x build/kvasir ] || { echo "e2e: build first (make build)" >&2; exit 1; }
-"$venv/bin/python" -m pytest tests/e2e -q -p no:cacheprovider "$@"
+"$python" -m pytest tests/e2e -q -p no:cacheprovider "$@"

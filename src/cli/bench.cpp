@@ -1,6 +1,7 @@
 // `kvasir bench`: prefill and decode speed of a model, beside the machine's limits measured in the same run.
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <vector>
@@ -14,14 +15,24 @@
 namespace kvasir::cli {
 namespace {
 
+// Some tokens behind others that are in the cache: what a follow-up of a conversation has to read.
+struct Point {
+  std::uint32_t tokens = 0;
+  std::uint32_t depth = 0;
+};
+
 struct BenchOptions {
   ModelOptions model;
   std::uint32_t prefill = 512;
   std::uint32_t decode = 64;
   std::uint32_t depth = 0;
   std::uint32_t repeat = 3;
+  std::vector<std::string> points;
   bool json = false;
 };
+
+// A longer prompt is read in steps of this many tokens, as the engine does.
+constexpr std::uint32_t kChunk = 512;
 
 struct Rates {
   std::vector<double> prefill;  // tokens a second, one a round
@@ -57,13 +68,19 @@ class Sequence {
   std::vector<BlockId> blocks_;
 };
 
-Rates measure(executor::Executor& executor, const BenchOptions& options) {
-  Sequence sequence(executor, options.depth + std::max(options.prefill, options.decode));
-  // Ordinary tokens in a fixed, mixed order; which ones they are does not change the work.
-  std::vector<TokenId> tokens(std::max({options.prefill, options.decode, options.depth, 1U}));
+// Ordinary tokens in a fixed, mixed order; which ones they are does not change the work.
+std::vector<TokenId> mixed_tokens(const executor::Executor& executor, std::uint32_t count) {
+  std::vector<TokenId> tokens(count);
   const auto range =
       static_cast<std::uint32_t>(std::max<std::size_t>(executor.describe().vocab_size * 3 / 4, 1));
-  for (std::uint32_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<TokenId>(i * 7919U % range);
+  for (std::uint32_t i = 0; i < count; ++i) tokens[i] = static_cast<TokenId>(i * 7919U % range);
+  return tokens;
+}
+
+Rates measure(executor::Executor& executor, const BenchOptions& options) {
+  Sequence sequence(executor, options.depth + std::max(options.prefill, options.decode));
+  const std::vector<TokenId> tokens =
+      mixed_tokens(executor, std::max({options.prefill, options.decode, options.depth, 1U}));
   const std::span all(tokens);
   sequence.read(all.first(std::min<std::size_t>(32, tokens.size())), 0);  // warm
   if (options.depth > 0) sequence.read(all.first(options.depth), 0);
@@ -79,6 +96,50 @@ Rates measure(executor::Executor& executor, const BenchOptions& options) {
     rates.decode.push_back(options.decode / total);
   }
   return rates;
+}
+
+// "TOKENS@DEPTH"
+Result<Point> parse_point(const std::string& text) {
+  Point point;
+  const char* const end = text.data() + text.size();
+  const auto tokens = std::from_chars(text.data(), end, point.tokens);
+  if (tokens.ec == std::errc{} && tokens.ptr != end && *tokens.ptr == '@' && point.tokens > 0) {
+    const auto depth = std::from_chars(tokens.ptr + 1, end, point.depth);
+    if (depth.ec == std::errc{} && depth.ptr == end) return point;
+  }
+  return make_error(ErrorCode::kInvalidArgument,
+                    "--points takes TOKENS@DEPTH, like 30@9600, not '" + text + "'", text);
+}
+
+double read_in_steps(Sequence& sequence, std::span<const TokenId> all, Point point) {
+  double seconds = 0;
+  for (std::uint32_t done = 0; done < point.tokens;) {
+    const std::uint32_t step = std::min(kChunk, point.tokens - done);
+    seconds += sequence.read(all.subspan(point.depth + done, step), point.depth + done);
+    done += step;
+  }
+  return seconds;
+}
+
+// Seconds of every point, one a round; rounds go over all points, so that a neighbour's noise hits none
+// alone.
+std::vector<std::vector<double>> measure_points(executor::Executor& executor,
+                                                const std::vector<Point>& points, std::uint32_t rounds) {
+  std::uint32_t deepest = 0;
+  std::uint32_t longest = 0;
+  for (const Point& p : points) {
+    deepest = std::max(deepest, p.depth);
+    longest = std::max(longest, p.depth + p.tokens);
+  }
+  Sequence sequence(executor, longest);
+  const std::vector<TokenId> tokens = mixed_tokens(executor, longest);
+  read_in_steps(sequence, tokens, {deepest, 0});
+  std::vector<std::vector<double>> seconds(points.size());
+  for (std::uint32_t round = 0; round < rounds; ++round) {
+    for (std::size_t i = 0; i < points.size(); ++i)
+      seconds[i].push_back(read_in_steps(sequence, tokens, points[i]));
+  }
+  return seconds;
 }
 
 struct Spread {
@@ -125,7 +186,35 @@ void print(const executor::Description& d, const MachineLimits& limits, const Ra
   }
 }
 
+void print_points(const std::vector<Point>& points, const std::vector<std::vector<double>>& seconds,
+                  bool json) {
+  if (json) std::printf("{\"points\":[");
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const Spread s = spread(seconds[i]);
+    std::printf(json ? "%s{\"tokens\":%u,\"depth\":%u,\"seconds\":%.6f,\"low\":%.6f,\"high\":%.6f}"
+                     : "%sprefill   %u tokens at depth %u: %.4f s (%.4f to %.4f)\n",
+                json && i > 0 ? "," : "", points[i].tokens, points[i].depth, s.median, s.low, s.high);
+  }
+  if (json) std::printf("]}\n");
+}
+
+Status check_context(const executor::Description& d, std::uint64_t tokens) {
+  if (tokens <= d.context_length) return {};
+  return make_error(ErrorCode::kInvalidArgument, "the model's context is " +
+                                                     std::to_string(d.context_length) +
+                                                     " tokens; ask for less depth, prefill or decode");
+}
+
 int bench(const BenchOptions& options) {
+  std::vector<Point> points;
+  std::uint64_t longest = std::uint64_t{options.depth} + std::max(options.prefill, options.decode);
+  if (!options.points.empty()) longest = 0;
+  for (const std::string& text : options.points) {
+    const auto point = parse_point(text);
+    if (!point.ok()) return fail(point.error());
+    points.push_back(*point);
+    longest = std::max(longest, std::uint64_t{point->depth} + point->tokens);
+  }
   const auto opened = open_model(options.model.model);
   if (!opened.ok()) return fail(opened.error());
   auto pool = std::make_shared<ThreadPool>(options.model.threads != 0 ? options.model.threads
@@ -137,10 +226,10 @@ int bench(const BenchOptions& options) {
   auto executor = executor::load_native(opened->file, native);
   if (!executor.ok()) return fail(executor.error());
   const executor::Description& d = (*executor)->describe();
-  if (options.depth + std::max(options.prefill, options.decode) > d.context_length) {
-    return fail(
-        make_error(ErrorCode::kInvalidArgument, "the model's context is " + std::to_string(d.context_length) +
-                                                    " tokens; ask for less depth, prefill or decode"));
+  if (const Status fits = check_context(d, longest); !fits.ok()) return fail(fits.error());
+  if (!points.empty()) {
+    print_points(points, measure_points(**executor, points, options.repeat), options.json);
+    return 0;
   }
   const MachineLimits limits = measure_limits(*pool, kernels::kernels());
   print(d, limits, measure(**executor, options), options);
@@ -158,6 +247,11 @@ void add_bench(CLI::App& app, int& exit_code) {
   command->add_option("--decode", options->decode, "Tokens to decode one by one")->capture_default_str();
   command->add_option("--depth", options->depth, "Tokens that are in the cache before")
       ->capture_default_str();
+  command
+      ->add_option("--points", options->points,
+                   "Time instead what these take: TOKENS@DEPTH,..., tokens read with so many in the cache")
+      ->delimiter(',')
+      ->type_name("TOKENS@DEPTH");
   command->add_option("--repeat", options->repeat, "Rounds; the median and the spread are shown")
       ->capture_default_str()
       ->check(CLI::Range(1U, 1000U));

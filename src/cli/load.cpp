@@ -13,6 +13,7 @@
 
 #include "base/machine.h"
 #include "base/version.h"
+#include "cli/memory_plan.h"
 #include "executor/native.h"
 #include "executor/scripted.h"
 #include "models/model.h"
@@ -25,11 +26,8 @@ namespace fs = std::filesystem;
 // What is done sooner shows no progress.
 constexpr std::chrono::milliseconds kMoment{700};
 
-// The parts of the process besides weights and KV: text set-up, activations, connections.
-constexpr std::uint64_t kOtherBytes = std::uint64_t{400} << 20;
-
-// 8 million tokens: more than a session of agents reads, little enough for the tree's own tables.
-constexpr std::uint64_t kMostBlocks = std::uint64_t{1} << 17;
+// A few blocks, so that writing is not one by one.
+constexpr std::size_t kDiskQueueLeast = std::size_t{8} << 20;
 
 // For a file without a chat template of its own: ChatML, which most instruction-tuned models have seen.
 constexpr const char* kChatMl =
@@ -63,33 +61,6 @@ Result<std::unique_ptr<executor::Executor>> make_executor(
   native.precision = precision_of(options.precision);
   native.kv_type = kv_type_of(options.kv_type);
   return executor::load_native(model.file, std::move(native));
-}
-
-// How many bytes of KV, and how long a conversation may be, within the memory asked.
-Result<engine::EngineOptions> plan_memory(const executor::Description& d, const ModelOptions& options) {
-  const std::uint64_t budget = options.memory != 0 ? options.memory : memory_limit_bytes() / 2;
-  const std::uint64_t fixed = d.weight_bytes + kOtherBytes;
-  const auto megabytes = [](std::uint64_t bytes) {
-    return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MB";
-  };
-  engine::EngineOptions plan;
-  plan.context_length = options.context != 0 ? std::min(options.context, d.context_length) : d.context_length;
-  const std::uint64_t room = budget > fixed ? budget - fixed : 0;
-  const auto blocks_for = [](std::uint64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens + 1; };
-  const std::uint64_t blocks = std::min(room / d.kv_bytes_per_block, kMostBlocks);
-  const std::uint64_t needed = blocks_for(options.context != 0 ? plan.context_length : 512);
-  if (blocks < needed) {
-    return make_error(ErrorCode::kResourceExhausted,
-                      "--memory " + megabytes(budget) + " is too little: the weights take " +
-                          megabytes(d.weight_bytes) + ", the rest of the process up to " +
-                          megabytes(kOtherBytes) + ", and a conversation of " +
-                          std::to_string((needed - 1) * kBlockTokens) + " tokens " +
-                          megabytes(needed * d.kv_bytes_per_block));
-  }
-  plan.context_length =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(plan.context_length, (blocks - 1) * kBlockTokens));
-  plan.kv_bytes = static_cast<std::size_t>(blocks) * d.kv_bytes_per_block;
-  return plan;
 }
 
 }  // namespace
@@ -145,26 +116,32 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   const executor::Description& d = runner->describe();
   loaded->fingerprint = std::string("kvasir-") + kVersion + "-" + d.weights_id.substr(0, 8) + "-" +
                         d.kernel_variant + "-" + d.kv_type;
-  KVASIR_ASSIGN_OR_RETURN(engine::EngineOptions plan, plan_memory(d, options));
   if (options.context > d.context_length) {
     spdlog::warn("--ctx {} is more than the model's context; {} is used", options.context, d.context_length);
   }
+  KVASIR_ASSIGN_OR_RETURN(loaded->grammars, grammars.get());
+  const std::string root = engine::cache_root(d, *loaded->tokenizer);
+  loaded->replay = open_replay_table(options.cache, root);
+  auto disk = open_disk_store(options.cache, d, root, model.id + " " + d.kv_type);
+  engine::EngineOptions plan;
+  const std::uint64_t budget = options.memory != 0 ? options.memory : memory_limit_bytes() / 2;
+  plan.disk_queue_bytes =
+      std::clamp(static_cast<std::size_t>(budget / 32), kDiskQueueLeast, plan.disk_queue_bytes);
+  // Last of all that is set up, so that all of it is counted.
+  KVASIR_RETURN_IF_ERROR(plan_memory(d, {resident_bytes(), growth_bytes(d, plan, budget, disk != nullptr)},
+                                     {budget, options.context}, plan));
   spdlog::info(
       "{}: {} layers, {:.0f} MB of weights, kernels {}, context {} tokens, {:.1f} GB for the KV cache "
       "({})",
       d.family, d.layers, static_cast<double>(d.weight_bytes) / 1e6,
       d.kernel_variant.empty() ? "none" : d.kernel_variant, plan.context_length,
       static_cast<double>(plan.kv_bytes) / 1e9, d.kv_type);
-  KVASIR_ASSIGN_OR_RETURN(loaded->grammars, grammars.get());
-  const std::string root = engine::cache_root(d, *loaded->tokenizer);
-  loaded->replay = open_replay_table(options.cache, root);
   plan.disk_loads =
       options.cache.loads == "always" ? engine::DiskLoads::kAlways : engine::DiskLoads::kMeasured;
   plan.disk_min_tokens = options.cache.min_tokens;
   plan.warn = [](const std::string& message) {
     spdlog::warn("the cache on disk takes no more: {}", message);
   };
-  auto disk = open_disk_store(options.cache, d, root, model.id + " " + d.kv_type);
   KVASIR_ASSIGN_OR_RETURN(
       loaded->engine, engine::Engine::create(std::move(runner), loaded->tokenizer, plan, std::move(disk)));
   return std::shared_ptr<const server::LoadedModel>(std::move(loaded));

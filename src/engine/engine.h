@@ -134,8 +134,9 @@ struct EngineOptions {
   std::uint32_t prefill_chunk = 512;      // prompt tokens a step when nothing is decoding
   std::uint32_t prefill_chunk_busy = 64;  // and when something is, so that its tokens keep coming
   DiskLoads disk_loads = DiskLoads::kMeasured;
-  double assumed_prefill_rate = 0;               // tokens a second, for tests: 0 measures it
-  std::uint32_t disk_min_tokens = 0;             // shorter conversations are not kept on disk
+  double assumed_prefill_rate = 0;                       // tokens a second, for tests: 0 measures it
+  std::size_t disk_queue_bytes = std::size_t{64} << 20;  // KV that waits to be written to disk
+  std::uint32_t disk_min_tokens = 0;                     // shorter conversations are not kept on disk
   std::function<void(const std::string&)> warn;  // what its user should know; called on threads of the engine
 };
 

@@ -35,6 +35,7 @@ Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
   }
   if (disk) {
     kv::DiskTierOptions tier;
+    tier.queue_bytes = options_.disk_queue_bytes;
     tier.wake = [this] {
       {
         const std::lock_guard lock(mutex_);

@@ -6,6 +6,25 @@
 #include "base/check.h"
 
 namespace kvasir::engine {
+namespace {
+
+// Up to which token both are the same, in the block that `sequence` reads next; its own position where that
+// is not further. Its last token is always read, for its logits.
+std::uint32_t shared_until(const Sequence& sequence, const Sequence& other) {
+  const std::uint32_t index = sequence.computed / kBlockTokens;
+  const std::size_t begin = std::size_t{index} * kBlockTokens;
+  // What comes from disk is written by another thread.
+  if (sequence.from_disk() || other.from_disk()) return sequence.computed;
+  if (begin >= other.tokens.size() || !sequence.table.shares_all_before(other.table, index)) {
+    return sequence.computed;
+  }
+  const auto own = std::span(sequence.tokens).first(sequence.tokens.size() - 1).subspan(begin);
+  const auto same = kv::common_prefix(own.first(std::min<std::size_t>(own.size(), kBlockTokens)),
+                                      std::span(other.tokens).subspan(begin));
+  return std::max(sequence.computed, static_cast<std::uint32_t>(begin) + same);
+}
+
+}  // namespace
 
 std::vector<Sequence*> Scheduler::admit() {
   std::vector<Sequence*> admitted;
@@ -105,12 +124,26 @@ std::vector<Slice> Scheduler::plan() {
 
 void Scheduler::adopt_what_others_read() {
   for (const auto& sequence : running_) {
-    if (sequence->computable() < kBlockTokens) continue;
+    if (sequence->decoding() || sequence->computable() == 0) continue;
     const std::uint32_t before = sequence->computed;
-    // The last token is computed in any case; of those in front of what is loaded, none need be.
-    const std::uint32_t limit = sequence->from_disk() ? sequence->load_begin + 1 : sequence->length();
-    sequence->computed = sequence->table.adopt(std::span(sequence->tokens).first(limit), before);
+    if (sequence->computable() >= kBlockTokens) {
+      // The last token is computed in any case; of those in front of what is loaded, none need be.
+      const std::uint32_t limit = sequence->from_disk() ? sequence->load_begin + 1 : sequence->length();
+      sequence->computed = sequence->table.adopt(std::span(sequence->tokens).first(limit), before);
+    }
+    copy_what_others_read(*sequence);
     if (sequence->generated() == 0) sequence->cached_tokens += sequence->computed - before;
+  }
+}
+
+void Scheduler::copy_what_others_read(Sequence& sequence) {
+  for (const auto& older : running_) {
+    if (older.get() == &sequence) return;
+    const std::uint32_t until = std::min(shared_until(sequence, *older), older->computed);
+    if (until > sequence.computed &&
+        sequence.table.copy_from(older->table, sequence.computed / kBlockTokens)) {
+      sequence.computed = until;
+    }
   }
 }
 
@@ -125,16 +158,19 @@ std::vector<Sequence*> Scheduler::prefilling_in_turn() const {
   return order;
 }
 
-// An older sequence is on its way through the very block that this one needs next.
+// An older sequence is on its way through the very block that this one needs next, or the start of it.
 bool Scheduler::is_being_read(const Sequence& sequence) const {
   const std::uint32_t index = sequence.computed / kBlockTokens;
-  if (index >= sequence.keys.size() || (index + 1) * kBlockTokens >= sequence.length()) return false;
+  const bool whole = index < sequence.keys.size() && (index + 1) * kBlockTokens < sequence.length();
   for (const auto& older : running_) {
     if (older.get() == &sequence) return false;
-    if (!older->decoding() && index < older->keys.size() && older->keys[index] == sequence.keys[index] &&
+    if (older->decoding()) continue;
+    if (whole && index < older->keys.size() && older->keys[index] == sequence.keys[index] &&
         older->computed < (index + 1) * kBlockTokens) {
       return true;
     }
+    const std::uint32_t until = shared_until(sequence, *older);
+    if (until > sequence.computed && older->computed < until) return true;
   }
   return false;
 }

@@ -10,8 +10,9 @@
 //
 // A step holds one token of every decoding sequence and a chunk of prompt. Sequences that read their prompts
 // take turns: a short prompt waits for one chunk of a long one, not for all of it. A sequence whose next
-// block is just being read by an older one waits for it and takes it from the tree. One whose KV is on its
-// way from disk computes at most what is in front of that until it is there.
+// tokens are just being read by an older one waits for them: full blocks it takes from the tree, of the block
+// in which the two part it copies what they share. One whose KV is on its way from disk computes at most what
+// is in front of that until it is there.
 //
 // Owned by the engine's thread.
 
@@ -57,6 +58,7 @@ class Scheduler {
   void add(Sequence& sequence, std::uint32_t tokens, std::vector<Slice>& plan);
   void adopt_what_others_read();
   std::vector<Sequence*> prefilling_in_turn() const;
+  void copy_what_others_read(Sequence& sequence);
   bool is_being_read(const Sequence& sequence) const;
 
   kv::PrefixTree& tree_;

@@ -29,10 +29,12 @@ struct Description {
   double matrix_weights =
       0;  // weights that every read token is multiplied with, 2 operations each (not the output layer's)
   std::size_t weight_bytes = 0;  // resident bytes of the packed weights
-  std::string kernel_variant;    // for example "avx512vnni"; part of the cache's root key
-  std::string precision;         // "standard" or "high"; part of the cache's root key
-  std::string kv_type;           // "f16", "bf16", "q8"; part of the cache's root key
-  std::string weights_id;        // hash that names the weights; part of the cache's root key
+  std::size_t mapped_bytes = 0;  // of the model's file, that become resident as they are looked up
+  std::size_t activation_bytes_per_token = 0;  // of the tokens in a step
+  std::string kernel_variant;                  // for example "avx512vnni"; part of the cache's root key
+  std::string precision;                       // "standard" or "high"; part of the cache's root key
+  std::string kv_type;                         // "f16", "bf16", "q8"; part of the cache's root key
+  std::string weights_id;                      // hash that names the weights; part of the cache's root key
   std::uint32_t rounding_version =
       0;  // bumped when the same tokens give other bits; part of the cache's root key
   bool exact = false;

@@ -21,6 +21,7 @@ std::string weights_id(const weights::GgufFile& file) {
     hash.update(t.name.data(), t.name.size());
     hash.update(t.shape.data(), t.shape.size() * sizeof(t.shape[0]));
     hash.update(t.data.data(), t.data.size());
+    file.release(t);  // a model that is being loaded is not resident twice
   }
   return hash.hex();
 }
@@ -40,6 +41,20 @@ kv::BlockLayout kv_layout(const models::ModelConfig& c) {
     layout.push_back({at + head.key_scales, 2, scales, sizeof(float)});  // of K, then of V
   }
   return layout;
+}
+
+// What a step's tokens take: rows as wide as the model, its queries, keys and values, and its feed-forward
+// layer, each as floats and as integers with their scales (models/decoder.h, Rows::resize).
+std::size_t activation_bytes(const models::ModelConfig& c) {
+  const std::size_t columns =
+      4 * c.width + 2 * c.heads * c.head_dim + 2 * c.kv_heads * c.head_dim + 2 * c.hidden;
+  return 7 * columns;
+}
+
+// The embedding is looked up in the file where the output layer has weights of its own.
+std::size_t mapped_bytes(const weights::GgufFile& file) {
+  const weights::TensorInfo* embedding = file.tensor("token_embd.weight");
+  return embedding != nullptr && file.tensor("output.weight") != nullptr ? embedding->data.size() : 0;
 }
 
 class NativeExecutor final : public Executor {
@@ -110,6 +125,8 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Ggu
   d.kv_bytes_per_block = c.kv_block_bytes();
   d.kv_layout = kv_layout(c);
   d.weight_bytes = model->weight_bytes();
+  d.mapped_bytes = mapped_bytes(*file);
+  d.activation_bytes_per_token = activation_bytes(c);
   d.matrix_weights = model->matrix_weights();
   d.kernel_variant = std::string(table.name);
   d.precision = model->precision() == models::Precision::kHigh ? "high" : "standard";

@@ -75,6 +75,21 @@ std::uint32_t BlockTable::adopt(std::span<const TokenId> tokens, std::uint32_t c
   }
 }
 
+bool BlockTable::shares_all_before(const BlockTable& other, std::uint32_t index) const {
+  if (!reads_cache_ || !other.reads_cache_ || name_space_ != other.name_space_) return false;
+  if (committed_ < index || other.committed_ < index) return false;
+  // A node of the tree names its whole path.
+  return index == 0 || blocks_[index - 1] == other.blocks_[index - 1];
+}
+
+bool BlockTable::copy_from(const BlockTable& other, std::uint32_t index) {
+  KVASIR_CHECK(index == committed_ && index < other.blocks_.size() && shares_all_before(other, index),
+               "a block is copied behind the same tokens");
+  if (!reserve((index + 1) * kBlockTokens)) return false;
+  tree_.pool().copy(other.blocks_[index], blocks_[index]);
+  return true;
+}
+
 bool BlockTable::reserve(std::uint32_t capacity) {
   while (blocks_.size() < blocks_for(capacity)) {
     const auto block = tree_.allocate();

@@ -41,6 +41,11 @@ class BlockTable {
   // Takes the full blocks that the tree has got since, for a sequence with `computed` tokens, as far as all
   // tokens but the last go; returns the new number of computed tokens.
   std::uint32_t adopt(std::span<const TokenId> tokens, std::uint32_t computed);
+  // Copies the block at `index`, the first that is not in the tree yet, from a table that has the same tokens
+  // in front of it: what both share of it need not be computed twice. False when no block can be had for it.
+  bool copy_from(const BlockTable& other, std::uint32_t index);
+  // Whether both hold the same blocks of the tree in front of `index`.
+  bool shares_all_before(const BlockTable& other, std::uint32_t index) const;
   // Makes room for `capacity` tokens; false (with what could be had) when every block is in use.
   bool reserve(std::uint32_t capacity);
   // The KV of tokens[0, computed) is written: full blocks go to the tree. Where the tree has one already, the

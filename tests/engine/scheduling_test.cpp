@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <condition_variable>
 #include <random>
 #include <utility>
 
 #include "engine/engine_fixture.h"
+#include "kv/prefix_tree.h"
 
 namespace kvasir::engine {
 namespace {
@@ -121,6 +123,34 @@ TEST(Scheduling, AShortPromptTakesItsTurnBetweenALongOnesChunks) {
   owner.reset();
   EXPECT_LE(read_in, 5) << "20000 tokens take 40 steps";
   EXPECT_GE(read_in, 4);
+}
+
+// What agents share ends anywhere in a block, and is read once to the token, whoever comes while it is read.
+TEST(Scheduling, AgentsAtOnceReadWhatTheyShareOnce) {
+  for (const std::size_t shared : {30U, 64U, 100U, 127U, 700U, 1300U}) {
+    constexpr std::size_t kAgents = 6;
+    Engine* engine = nullptr;
+    std::array<Client, kAgents> agents;
+    const auto prompt = [&](std::size_t agent) {
+      const std::size_t frame = chat("").size();
+      return chat(std::string(shared - frame / 2, 'x') +
+                  std::string(20 + 30 * agent, static_cast<char>('a' + agent)));
+    };
+    bool sent = false;
+    auto owner = make_engine(small_options(), [&](auto) -> Status {
+      for (std::size_t i = 1; i < kAgents && !sent; ++i) submit(*engine, agents[i], request_of(prompt(i)));
+      sent = true;
+      return {};
+    });
+    engine = owner.get();
+    submit(*engine, agents[0], request_of(prompt(0)));
+    std::size_t needed = prompt(0).size();
+    for (std::size_t i = 0; i < kAgents; ++i) {
+      EXPECT_EQ(agents[i].wait().text, "the answer is on the line");
+      if (i > 0) needed += prompt(i).size() - kv::common_prefix(prompt(0), prompt(i));
+    }
+    EXPECT_EQ(engine->stats().prefill_tokens, needed) << shared << " shared tokens";
+  }
 }
 
 TEST(Scheduling, ProgressLeadsFromStartedToTheWholePrompt) {
