@@ -58,7 +58,7 @@ class LiteralWriter {
     }
     if (style_.python_words && value.is_bool()) return value.get_bool() ? "True" : "False";
     if (style_.python_words && value.is_null()) return "None";
-    return json::serialize(value);
+    return spaced_json(value);
   }
 
  private:

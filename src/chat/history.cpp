@@ -92,25 +92,42 @@ std::string fitted_id(const ToolFormat& format, const std::string& id) {
   return nine;
 }
 
+// A call of the turn before, and whether its result has been seen.
+struct GivenCall {
+  std::string id;
+  std::string written;  // the id as the template is shown it
+  std::string name;
+  bool answered = false;
+};
+
+// A result of an unknown id is that of the first call that still waits for one.
+void fit_result(const ToolFormat& format, std::vector<GivenCall>& given, Message& message) {
+  auto call = std::ranges::find(given, message.tool_call_id, &GivenCall::id);
+  if (call == given.end()) call = std::ranges::find(given, false, &GivenCall::answered);
+  if (call == given.end()) {
+    message.tool_call_id = fitted_id(format, message.tool_call_id);
+    return;
+  }
+  call->answered = true;
+  message.tool_call_id = call->written;
+  if (message.name.empty()) message.name = call->name;
+}
+
 void fit_ids(const ToolFormat& format, std::vector<Message>& messages) {
   const auto* named = format.as<NamedJsonStyle>();
   const bool by_place = named != nullptr && !named->index_mark.empty();
-  std::vector<std::pair<std::string, std::string>> given;  // of the turn before: id and how it is written
+  std::vector<GivenCall> given;
   for (Message& message : messages) {
-    if (message.role == Role::kAssistant) {
-      given.clear();
-      for (std::size_t i = 0; i < message.tool_calls.size(); ++i) {
-        ToolCall& call = message.tool_calls[i];
-        std::string id = by_place ? "functions." + call.name + named->index_mark + std::to_string(i)
-                                  : fitted_id(format, call.id);
-        given.emplace_back(call.id, id);
-        call.id = std::move(id);
-      }
+    if (message.role == Role::kTool) fit_result(format, given, message);
+    if (message.role != Role::kAssistant) continue;
+    given.clear();
+    for (std::size_t i = 0; i < message.tool_calls.size(); ++i) {
+      ToolCall& call = message.tool_calls[i];
+      std::string id = by_place ? "functions." + call.name + named->index_mark + std::to_string(i)
+                                : fitted_id(format, call.id);
+      given.push_back({call.id, id, call.name});
+      call.id = std::move(id);
     }
-    if (message.role != Role::kTool) continue;
-    const auto known =
-        std::ranges::find(given, message.tool_call_id, &std::pair<std::string, std::string>::first);
-    message.tool_call_id = known != given.end() ? known->second : fitted_id(format, message.tool_call_id);
   }
 }
 

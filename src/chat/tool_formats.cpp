@@ -76,7 +76,7 @@ void add_json_lists(std::vector<ToolFormat>& formats) {
     g.hint = {};
   }));
   formats.push_back(changed(f, "command-r-plus", [](ToolFormat& g) {
-    g.section = {"Action:\n```json", "```"};
+    g.section = {"Action:\n```json\n", "```"};
     g.list = {"[\n    ", "\n]"};
     g.separator = ",\n    ";
     g.style = JsonCallStyle{"tool_name", {"parameters", "arguments"}, {}, {}};

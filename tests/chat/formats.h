@@ -11,13 +11,14 @@ inline std::vector<Tool> test_tools() {
   namespace json = boost::json;
   return {
       {"get_weather", "Weather of a city",
-       json::parse(R"({"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"},)"
-                   R"("metric":{"type":"boolean"},"note":{"anyOf":[{"type":"string"},{"type":"null"}]},)"
-                   R"("tags":{"type":"array","items":{"type":"string"}},)"
-                   R"("place":{"$ref":"#/$defs/place"},"any":{"type":["string","integer"]}},)"
-                   R"("required":["city"],"additionalProperties":false,)"
-                   R"("$defs":{"place":{"type":"object","properties":{"lat":{"type":"number"},)"
-                   R"("name":{"type":"string"}},"required":["lat"],"additionalProperties":false}}})")},
+       json::parse(
+           R"({"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"},)"
+           R"("metric":{"type":"boolean"},"note":{"anyOf":[{"type":"string"},{"type":"null"}]},)"
+           R"("tags":{"type":"array","items":{"type":"string"}},)"
+           R"("place":{"$ref":"#/$defs/place"},"any":{"type":["string","integer"]}},)"
+           R"("required":["city"],"additionalProperties":false,)"
+           R"("$defs":{"place":{"type":"object","properties":{"lat":{"type":"number","minimum":-90,"maximum":90},)"
+           R"("name":{"type":"string"}},"required":["lat"],"additionalProperties":false}}})")},
       {"bash", "Runs a command",
        json::parse(R"({"type":"object","properties":{"command":{"type":"string"}},"required":["command"],)"
                    R"("additionalProperties":false})")}};

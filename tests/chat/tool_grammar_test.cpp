@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 
 #include "chat/call_writer.h"
@@ -64,7 +65,8 @@ std::shared_ptr<const text::Tokenizer> byte_tokenizer(const std::vector<std::str
 
 bool is_of_type(const json::value& value, std::string_view type) {
   if (type == "string") return value.is_string();
-  if (type == "integer") return value.is_int64() || value.is_uint64();
+  if (type == "integer")
+    return value.is_number() && std::trunc(value.to_number<double>()) == value.to_number<double>();
   if (type == "number") return value.is_number();
   if (type == "boolean") return value.is_bool();
   if (type == "null") return value.is_null();
@@ -136,13 +138,15 @@ std::vector<Tool> walked_tools() {
 }
 
 // Walks at random through the masks, with a liking for endings once it is long.
-std::string random_walk(text::GrammarMatcher& matcher, const text::Tokenizer& tokenizer, unsigned seed) {
+// `end`: what ends free text in the format.
+std::string random_walk(text::GrammarMatcher& matcher, const text::Tokenizer& tokenizer, unsigned seed,
+                        const std::string& end) {
   std::mt19937 random(seed);
   std::string text;
   for (int step = 0; step < 6000; ++step) {
     auto mask = matcher.mask();
     if (!mask.ok()) {
-      ADD_FAILURE() << mask.error().message << "\nafter " << text;
+      ADD_FAILURE() << mask.error().message << "\nafter " << text.substr(0, 500);
       return {};
     }
     std::vector<TokenId> allowed;
@@ -150,14 +154,18 @@ std::string random_walk(text::GrammarMatcher& matcher, const text::Tokenizer& to
       if (((*mask)[static_cast<std::size_t>(id) / 32] >> (id % 32) & 1U) != 0) allowed.push_back(id);
     }
     if (allowed.empty()) {
-      ADD_FAILURE() << "dead end after " << text;
+      ADD_FAILURE() << "dead end after " << text.substr(0, 500);
       return {};
     }
     // Free text would go on for long: letters mostly, and after a while whatever ends it.
     TokenId choice = allowed[random() % allowed.size()];
     if (allowed.size() > 100) {
       const bool long_enough = step > 60 || random() % 6 == 0;
-      const std::string_view ends = "<\"'";
+      // Or of a JSON string within it: one of the two ends what is being written.
+      const std::string_view close = step / 40 % 2 == 0 ? std::string_view(end) : "\"";
+      std::size_t written = std::min(close.size() - 1, text.size());
+      while (!text.ends_with(close.substr(0, written))) --written;
+      const std::string_view ends = close.substr(written, 1);
       const std::string_view letters = "abc xyz\n,]})>";
       const std::string_view& from = long_enough ? ends : letters;
       const char wanted = from[random() % from.size()];
@@ -170,10 +178,13 @@ std::string random_walk(text::GrammarMatcher& matcher, const text::Tokenizer& to
         }
       }
     } else if (step > 80) {
+      // Half a character of a mark that is none of ASCII.
+      std::size_t written = std::min(end.size() - 1, text.size());
+      while (!text.ends_with(std::string_view(end).substr(0, written))) --written;
       for (const TokenId id : allowed) {
         const std::string_view bytes = tokenizer.bytes(id);
         if (bytes == "\"" || bytes == "}" || bytes == "]" || bytes == "/" || bytes == "'" || bytes == "<" ||
-            bytes == ")") {
+            bytes == ")" || (written > 0 && bytes == std::string_view(end).substr(written, 1))) {
           choice = id;
         }
       }
@@ -189,8 +200,15 @@ std::string random_walk(text::GrammarMatcher& matcher, const text::Tokenizer& to
     text += tokenizer.bytes(choice);
     if (matcher.is_stopped()) return text;
   }
-  ADD_FAILURE() << "no end after " << text;
+  ADD_FAILURE() << "no end after " << text.substr(text.size() - 300);
   return {};
+}
+
+std::string text_end(const ToolFormat& format) {
+  if (const auto* style = format.as<TaggedStyle>()) return style->parameter_close;
+  const auto* style = format.as<LiteralStyle>();
+  if (style == nullptr) return "\"";
+  return style->quote.empty() ? "'" : style->quote;
 }
 
 class ToolGrammars : public testing::TestWithParam<std::string> {};
@@ -236,7 +254,7 @@ void walk(const ToolFormat& format, const std::vector<std::string>& control, boo
   auto pristine = (*factory)->compile_lark(grammar);
   ASSERT_TRUE(pristine.ok()) << pristine.error().message << "\n" << grammar;
   for (unsigned seed = 0; seed < 40; ++seed) {
-    const std::string text = random_walk(*(*pristine)->clone(), *tokenizer, seed);
+    const std::string text = random_walk(*(*pristine)->clone(), *tokenizer, seed, text_end(format));
     ASSERT_FALSE(text.empty());
     OutputParserOptions options = options_for(format);
     options.tools = tools;
