@@ -211,6 +211,10 @@ class Planner {
       : context_(context), conversation_(conversation), traits_(*context.traits) {
     tools_.tools = callable_tools(conversation);
     tools_.readings.assign(tools_.tools.size(), SchemaReading::kStrict);
+    // Where the arguments are no JSON, the engine does not see the whole schema unless it is shown it.
+    const bool json =
+        traits_.format.as<JsonCallStyle>() != nullptr || traits_.format.as<NamedJsonStyle>() != nullptr;
+    if (!json && context.grammars != nullptr) assess_schemas();
   }
 
   Result<ConstraintPlan> plan() {
@@ -269,6 +273,7 @@ class Planner {
   }
 
   Result<std::unique_ptr<GrammarMatcher>> compile_calls() {
+    if (problem_) return std::move(*problem_);
     auto compiled = context_.grammars->compile_lark(placed(calls_grammar(calls(context_.opens_call))));
     if (compiled) return compiled;
     assess_schemas();
@@ -309,9 +314,12 @@ class Planner {
       const Tool& tool = tools_.tools[i];
       SchemaReading& reading = tools_.readings[i];
       while (reading != SchemaReading::kObject) {
-        const CallableTool callable{&tool, reading};
-        const auto compiled = context_.grammars->compile_lark(
-            calls_grammar({&traits_.format, traits_.markers, {&callable, 1}, false, {}}));
+        auto compiled = context_.grammars->compile_lark("start: " + arguments_rule(tool.parameters, reading));
+        if (compiled) {
+          const CallableTool callable{&tool, reading};
+          compiled = context_.grammars->compile_lark(
+              calls_grammar({&traits_.format, traits_.markers, {&callable, 1}, false, {}}));
+        }
         if (compiled) break;
         if (reading == SchemaReading::kStrict) note(tool, compiled.error().message);
         reading = reading == SchemaReading::kStrict ? SchemaReading::kLenient : SchemaReading::kObject;
