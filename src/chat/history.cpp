@@ -162,7 +162,8 @@ void split_calls(std::vector<Message>& messages) {
         std::make_move_iterator(messages.begin() + static_cast<std::ptrdiff_t>(end)));
     std::vector<ToolCall> calls = std::exchange(message.tool_calls, {});
     for (std::size_t c = 0; c < calls.size(); ++c) {
-      Message one = c == 0 ? std::move(message) : turn(Role::kAssistant, {});
+      Message one = turn(Role::kAssistant, {});
+      if (c == 0) std::swap(one, message);
       auto result = std::ranges::find(results, calls[c].id, &Message::tool_call_id);
       if (result == results.end() && !results.empty()) result = results.begin();
       one.tool_calls.push_back(std::move(calls[c]));

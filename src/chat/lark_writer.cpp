@@ -84,6 +84,7 @@ std::string LarkWriter::any_order(const std::vector<Field>& fields, const std::s
   if (fields.empty()) return "\"\"";
   if (fields.size() > kAnyOrderMax) return in_order(fields, separator);
   std::vector<const Field*> sorted;
+  sorted.reserve(fields.size());
   for (const Field& field : fields) sorted.push_back(&field);
   std::ranges::stable_partition(sorted, [](const Field* field) { return field->required; });
   const auto required = static_cast<std::size_t>(std::ranges::count_if(fields, &Field::required));
@@ -95,8 +96,8 @@ std::string LarkWriter::any_order(const std::vector<Field>& fields, const std::s
     std::string body;
     for (std::size_t i = 0; i < sorted.size(); ++i) {
       const std::string bit = std::to_string(i);
-      body += "\n  | " + before + sorted[i]->body + " " + rest + "::set_bit(" + bit + ") %if bit_clear(" +
-              bit + ")";
+      body.append("\n  | ").append(before).append(sorted[i]->body).append(" ").append(rest);
+      body.append("::set_bit(").append(bit).append(") %if bit_clear(").append(bit).append(")");
     }
     return body;
   };
@@ -111,11 +112,17 @@ std::string LarkWriter::in_order(const std::vector<Field>& fields, const std::st
   std::string rest = "\"\"";
   for (std::size_t i = fields.size(); i-- > 0;) {
     const Field& field = fields[i];
-    const std::string with = field.body + " " + rest;
-    const std::string skip_first = field.required ? "" : " | " + first;
-    const std::string skip_rest = field.required ? "" : " | " + rest;
-    first = rule("field", with + skip_first);
-    rest = rule("field", separator + " " + with + skip_rest);
+    std::string with = field.body;
+    with.append(" ").append(rest);
+    std::string from_first = with;
+    std::string from_rest = separator;
+    from_rest.append(" ").append(with);
+    if (!field.required) {
+      from_first.append(" | ").append(first);
+      from_rest.append(" | ").append(rest);
+    }
+    first = rule("field", from_first);
+    rest = rule("field", from_rest);
   }
   return first;
 }

@@ -54,8 +54,9 @@ std::vector<ToolCall> probe_calls(std::size_t count) {
   std::vector<ToolCall> calls;
   for (std::size_t i = 0; i < count; ++i) {
     const std::string number = std::to_string(i);
-    calls.push_back({"call0000" + number, std::string(kTool),
-                     "{\"a\": \"kvasir-probe-value" + number + "\", \"b\": 7" + number + "}"});
+    json::object arguments{{"a", "kvasir-probe-value" + number}};
+    arguments["b"] = 70 + static_cast<int>(i);
+    calls.push_back({"call0000" + number, std::string(kTool), json::serialize(arguments)});
   }
   return calls;
 }

@@ -96,6 +96,7 @@ struct CallableTools {
 
   std::vector<CallableTool> list() const {
     std::vector<CallableTool> all;
+    all.reserve(tools.size());
     for (std::size_t i = 0; i < tools.size(); ++i) all.push_back({&tools[i], readings[i]});
     return all;
   }

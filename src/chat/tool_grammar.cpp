@@ -22,7 +22,7 @@ class CallsGrammar {
 
   // All that a turn may hold of calls; `opened` is left out of the first.
   std::string calls(std::string_view opened) {
-    const std::string first = section(opened);
+    std::string first = section(opened);
     const bool repeats = format_.parallel == ParallelForm::kRepeated && context_.parallel;
     if (!repeats) return first;
     const std::string more = opened.empty() ? first : section({});
@@ -131,7 +131,7 @@ class CallsGrammar {
   }
 
   std::string body(const TaggedStyle& style, const CallableTool& callable) {
-    const std::string head = lark_.literal(callable.tool->name + style.name_end);
+    std::string head = lark_.literal(callable.tool->name + style.name_end);
     SchemaGrammar values(lark_, callable.tool->parameters, callable.reading);
     std::vector<LarkWriter::Field> fields;
     const json::value& schema = resolved(callable.tool->parameters, callable.tool->parameters);
