@@ -25,6 +25,7 @@ for stage in $stages; do
       ;;
     unit)
       say "unit tests, release build"
+      python3 tools/fetch_templates.py
       build release build
       tests build
       ;;
@@ -34,6 +35,7 @@ for stage in $stages; do
       ;;
     asan)
       say "unit tests under AddressSanitizer and UBSan"
+      python3 tools/fetch_templates.py
       build asan build-asan
       # Kernel variants are compared over whole models in the release build; here every kernel runs, once.
       ASAN_OPTIONS=detect_leaks=1 tests build-asan

@@ -131,6 +131,35 @@ std::vector<chat::Tool> parse_tools(const Fields& body) {
   return tools;
 }
 
+// {"type": "allowed_tools", "allowed_tools": {"mode": "auto" or "required", "tools": [{"type": "function",
+// ...}]}}; the Responses API has no inner object.
+chat::ToolChoice parse_allowed_tools(const Fields& choice, const std::vector<chat::Tool>& tools) {
+  using Kind = chat::ToolChoice::Kind;
+  const std::optional<Fields> inner = choice.fields("allowed_tools");
+  const Fields& allowed = inner ? *inner : choice;
+  const std::string mode = allowed.string("mode").value_or("auto");
+  if (mode != "auto" && mode != "required") {
+    field_error(allowed.path_of("mode"), "\"" + mode + "\" is not one of auto, required");
+  }
+  const json::array* list = allowed.array("tools");
+  if (list == nullptr) field_error(allowed.path_of("tools"), "is required: a list of functions");
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const Fields tool((*list)[i], element_path(allowed.path_of("tools"), i));
+    if (tool.string("type").value_or("function") != "function") continue;
+    const std::optional<Fields> function = tool.fields("function");
+    const Fields& named = function ? *function : tool;
+    std::string name = named.required_string("name");
+    const bool declared = std::ranges::find(tools, name, &chat::Tool::name) != tools.end();
+    if (!declared) field_error(named.path_of("name"), "\"" + name + "\" is not declared in tools");
+    names.push_back(std::move(name));
+  }
+  if (mode == "required" && names.empty()) {
+    field_error(allowed.path_of("tools"), "\"required\" needs at least one function");
+  }
+  return {mode == "required" ? Kind::kRequired : Kind::kAuto, {}, std::move(names)};
+}
+
 chat::ToolChoice parse_tool_choice(const Fields& body, const std::vector<chat::Tool>& tools) {
   using Kind = chat::ToolChoice::Kind;
   const json::value* value = body.find("tool_choice");
@@ -141,10 +170,13 @@ chat::ToolChoice parse_tool_choice(const Fields& body, const std::vector<chat::T
   if (by_word) {
     const std::string choice = to_string(*type);
     if (choice == "auto") return {};
-    if (choice == "none") return {Kind::kNone, {}};
+    if (choice == "none") return {Kind::kNone};
+    if (choice == "allowed_tools" && value->is_object()) {
+      return parse_allowed_tools(Fields(*value, "tool_choice"), tools);
+    }
     if (choice == "required") {
       if (tools.empty()) field_error("tool_choice", "\"required\" needs at least one function in tools");
-      return {Kind::kRequired, {}};
+      return {Kind::kRequired};
     }
     field_error("tool_choice", "\"" + choice + "\" is not one of none, auto, required");
   }

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
+
+#include "chat/json_text.h"
 
 namespace kvasir::chat {
 namespace {
@@ -11,25 +14,6 @@ namespace json = boost::json;
 
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-// A raw control character inside a string is not JSON. Models write line breaks so; the escape says the same.
-void append_escaped(std::string& out, char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  if (byte >= 0x20) {
-    out.push_back(c);
-  } else if (c == '\n') {
-    out += "\\n";
-  } else if (c == '\t') {
-    out += "\\t";
-  } else if (c == '\r') {
-    out += "\\r";
-  } else {
-    constexpr std::string_view kHex = "0123456789abcdef";
-    out += "\\u00";
-    out.push_back(kHex[byte >> 4U]);
-    out.push_back(kHex[byte & 0xFU]);
-  }
 }
 
 std::optional<std::string> decode_string(const std::string& quoted) {
@@ -88,15 +72,20 @@ CallObject::Step CallObject::feed(char c) {
 CallObject::Step CallObject::feed_key_end() {
   const std::optional<std::string> key = decode_string(raw_);
   if (!key) return Step::kFail;
-  const auto& arguments_keys = rules_.format->arguments_keys;
+  const auto& arguments_keys = style_.arguments_keys;
   slot_ = Slot::kOther;
-  if (*key == rules_.format->name_key && !name_known_) {
+  if (style_.name_key.empty()) {
+    if (!name_known_) {
+      if (!take_name(*key)) return Step::kFail;
+      slot_ = Slot::kArguments;
+    }
+  } else if (*key == style_.name_key && !name_known_) {
     slot_ = Slot::kName;
   } else if (std::find(arguments_keys.begin(), arguments_keys.end(), *key) != arguments_keys.end() &&
              arguments_ == Arguments::kNone) {
     slot_ = Slot::kArguments;
   }
-  if (slot_ == Slot::kOther && !rules_.other_keys_allowed) return Step::kFail;
+  if (slot_ == Slot::kOther && bare_) return Step::kFail;
   state_ = State::kColon;
   return Step::kMore;
 }
@@ -147,10 +136,14 @@ CallObject::Step CallObject::value_ended() {
 }
 
 bool CallObject::name_ended() {
-  const std::optional<std::string> name = decode_string(raw_);
-  if (!name || name->empty()) return false;
-  if (rules_.declared_names_only && !rules_.is_declared(*name)) return false;
-  name_ = *name;
+  std::optional<std::string> name = decode_string(raw_);
+  return name && take_name(std::move(*name));
+}
+
+bool CallObject::take_name(std::string name) {
+  if (name.empty()) return false;
+  if (bare_ && std::ranges::find(tools_, name, &Tool::name) == tools_.end()) return false;
+  name_ = std::move(name);
   name_known_ = true;
   return true;
 }
@@ -171,17 +164,12 @@ bool CallObject::arguments_string_ended() {
 CallObject::Step CallObject::object_ended() {
   if (!name_known_) return Step::kFail;
   if (arguments_ == Arguments::kNone) {
-    if (rules_.arguments_required) return Step::kFail;
+    if (bare_) return Step::kFail;
     pending_ = "{}";
     arguments_ = Arguments::kComplete;
   }
   state_ = State::kClosed;
   return Step::kDone;
-}
-
-std::string CallObject::take_arguments() {
-  if (!begun()) return {};
-  return std::exchange(pending_, {});
 }
 
 }  // namespace kvasir::chat

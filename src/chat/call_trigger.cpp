@@ -33,10 +33,12 @@ std::optional<std::string_view> take_string(std::string_view& text) {
 }  // namespace
 
 CallTrigger::CallTrigger(const ToolFormat& format, std::span<const Tool> tools)
-    : open_(format.open),
-      watch_lines_(format.bare_call_opens_line),
-      name_key_(format.name_key),
-      arguments_keys_(format.arguments_keys) {
+    : openers_(call_openers(format)), watch_lines_(format.bare_call_opens_line) {
+  if (const auto* style = format.as<JsonCallStyle>()) {
+    name_key_ = style->name_key;
+    arguments_keys_ = style->arguments_keys;
+  }
+  for (const std::string& opener : openers_) opener_bytes_max_ = std::max(opener_bytes_max_, opener.size());
   std::size_t longest = 0;
   for (const Tool& tool : tools) {
     names_.push_back(tool.name);
@@ -56,8 +58,10 @@ void CallTrigger::reset(bool at_line_start) {
 std::optional<CallTrigger::Hit> CallTrigger::feed(std::string_view bytes) {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     tail_.push_back(bytes[i]);
-    if (tail_.size() > open_.size()) tail_.erase(0, 1);
-    if (tail_ == open_) return Hit{std::nullopt, std::string(bytes.substr(i + 1))};
+    if (tail_.size() > opener_bytes_max_) tail_.erase(0, 1);
+    for (const std::string& opener : openers_) {
+      if (tail_.ends_with(opener)) return Hit{std::nullopt, opener, std::string(bytes.substr(i + 1))};
+    }
     if (!watch_lines_) continue;
     if (std::optional<Hit> hit = feed_line(bytes[i])) {
       hit->rest = std::string(bytes.substr(i + 1));
@@ -81,7 +85,7 @@ std::optional<CallTrigger::Hit> CallTrigger::feed_line(char c) {
   }
   line_.push_back(c);
   if (c == ':') {
-    if (const std::optional<std::size_t> tool = bare_tool()) return Hit{tool, {}};
+    if (const std::optional<std::size_t> tool = bare_tool()) return Hit{tool, {}, {}};
   }
   if (line_.size() > line_bytes_max_) {
     line_.clear();

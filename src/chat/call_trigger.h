@@ -16,9 +16,9 @@ namespace kvasir::chat {
 class CallTrigger {
  public:
   struct Hit {
-    std::optional<std::size_t>
-        tool;          // of a bare call: which of the tools; nullopt after the opening delimiter
-    std::string rest;  // bytes after the trigger in the piece that completed it
+    std::optional<std::size_t> tool;  // of a bare call: which of the tools
+    std::string opener;               // else: which of call_openers()
+    std::string rest;                 // bytes after the trigger in the piece that completed it
   };
 
   CallTrigger(const ToolFormat& format, std::span<const Tool> tools);
@@ -33,8 +33,9 @@ class CallTrigger {
   // The tool whose bare call `line_` opens, up to and with the colon after its arguments' key.
   std::optional<std::size_t> bare_tool() const;
 
-  std::string open_;
-  std::string tail_;  // the last bytes, shorter than open_
+  std::vector<std::string> openers_;
+  std::size_t opener_bytes_max_ = 0;
+  std::string tail_;  // the last bytes, no more than the longest opener has
   bool watch_lines_ = false;
   std::string name_key_;
   std::vector<std::string> arguments_keys_;

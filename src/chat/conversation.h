@@ -39,7 +39,9 @@ struct Tool {
 struct ToolChoice {
   enum class Kind { kAuto, kNone, kRequired, kNamed };
   Kind kind = Kind::kAuto;
-  std::string name;  // kNamed
+  std::string name = {};  // kNamed
+  std::optional<std::vector<std::string>> allowed =
+      {};  // kAuto, kRequired: of the tools, those that may be called
 };
 
 // What the answer's text must be, beside tool calls.

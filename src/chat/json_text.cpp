@@ -1,7 +1,9 @@
 #include "chat/json_text.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 namespace kvasir::chat {
@@ -44,7 +46,48 @@ void write_canonical(const json::value& value, std::string& out) {
   }
 }
 
+std::string number_text(const json::value& number) {
+  if (!number.is_double()) return json::serialize(number);
+  constexpr std::size_t kLongest = 32;
+  char text[kLongest];
+  const auto end = std::to_chars(text, text + kLongest, number.get_double()).ptr;
+  std::string shortest(text, end);
+  if (shortest.find_first_not_of("-0123456789") == std::string::npos) shortest += ".0";
+  return shortest;
+}
+
+void write_spaced(const json::value& value, std::string& out) {
+  bool first = true;
+  const auto separate = [&] {
+    if (!std::exchange(first, false)) out += ", ";
+  };
+  if (value.is_object()) {
+    out += '{';
+    for (const auto& field : value.get_object()) {
+      separate();
+      out += json::serialize(field.key()) + ": ";
+      write_spaced(field.value(), out);
+    }
+    out += '}';
+  } else if (value.is_array()) {
+    out += '[';
+    for (const json::value& item : value.get_array()) {
+      separate();
+      write_spaced(item, out);
+    }
+    out += ']';
+  } else {
+    out += value.is_number() ? number_text(value) : json::serialize(value);
+  }
+}
+
 }  // namespace
+
+std::string spaced_json(const json::value& value) {
+  std::string text;
+  write_spaced(value, text);
+  return text;
+}
 
 void normalise_numbers(json::value& value) {
   if (value.is_object()) {
@@ -74,6 +117,35 @@ std::string canonical_arguments(std::string_view arguments) {
   std::string text;
   write_canonical(value, text);
   return text;
+}
+
+void append_escaped(std::string& out, char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  if (byte >= 0x20) {
+    out.push_back(c);
+  } else if (c == '\n') {
+    out += "\\n";
+  } else if (c == '\t') {
+    out += "\\t";
+  } else if (c == '\r') {
+    out += "\\r";
+  } else {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    out += "\\u00";
+    out.push_back(kHex[byte >> 4U]);
+    out.push_back(kHex[byte & 0xFU]);
+  }
+}
+
+void append_quoted(std::string& out, char c) {
+  if (c == '"' || c == '\\') out += '\\';
+  append_escaped(out, c);
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) append_quoted(out, c);
+  return out + '"';
 }
 
 std::string_view trim(std::string_view text) {

@@ -20,6 +20,17 @@ boost::json::value arguments_object(std::string_view arguments);
 // read them. For comparing, not for showing.
 std::string canonical_arguments(std::string_view arguments);
 
+// JSON with the white space that Python's json.dumps and with it most templates write: `, ` and `: `.
+std::string spaced_json(const boost::json::value& value);
+
+// Appends a character of a string that is JSON but for raw control characters, which models write: those are
+// escaped.
+void append_escaped(std::string& out, char c);
+// Appends a character of plain text to the inside of a JSON string.
+void append_quoted(std::string& out, char c);
+// Text as a JSON string.
+std::string quoted(std::string_view text);
+
 std::string_view trim(std::string_view text);
 
 }  // namespace kvasir::chat

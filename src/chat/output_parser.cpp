@@ -1,6 +1,9 @@
 #include "chat/output_parser.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "chat/json_text.h"
 
 namespace kvasir::chat {
 namespace {
@@ -8,6 +11,7 @@ namespace {
 constexpr std::string_view kFence = "```";
 // White space between a code fence and the call in it. A bound, so that what is held back has one too.
 constexpr std::size_t kMaxFenceSpace = 16;
+constexpr std::size_t kNineIdBytes = 9;
 
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -18,12 +22,16 @@ bool begins(std::string_view whole, std::string_view part) {
 
 }  // namespace
 
-OutputParser::OutputParser(OutputParserOptions options)
-    : options_(std::move(options)), declared_(options_.tool_names.begin(), options_.tool_names.end()) {
+OutputParser::OutputParser(OutputParserOptions options) : options_(std::move(options)) {
+  if (!options_.tools.empty()) openers_ = call_openers(options_.format);
   if (options_.starts_in_reasoning && options_.reasoning.known()) {
     state_ = State::kReasoning;
     drop_space_ = true;
     any_output_ = true;
+  } else if (!options_.starts_in_call.empty() && !openers_.empty()) {
+    state_ = State::kCall;
+    reader_.emplace(options_.format, options_.tools);
+    reader_->open(options_.starts_in_call, {});
   }
 }
 
@@ -37,11 +45,15 @@ void OutputParser::feed(std::string_view text, std::vector<OutputEvent>& events)
 void OutputParser::finish(std::vector<OutputEvent>& events) {
   events_ = &events;
   if (state_ == State::kCall) {
-    if (call_begun_) {
-      end_call();
+    if (reader_->in_call()) {
+      reader_->call().cut();
+      arguments_ += reader_->call().take_arguments();
+      call_ended();
     } else {
+      // What had begun and was no call yet; or what may have been the end of one.
+      const std::string text = reader_->take_text() + std::string(trim(reader_->take_again()));
       state_ = State::kText;
-      emit_text(call_text_);
+      emit_text(without_markers(text));
     }
   } else {
     const std::string held = std::exchange(mark_, {});
@@ -82,25 +94,30 @@ void OutputParser::consume_text(char c) {
 }
 
 OutputParser::Match OutputParser::classify() const {
-  const auto against = [this](std::string_view delimiter, Match match) {
-    if (delimiter.empty() || !begins(delimiter, mark_)) return Match::kNone;
-    return mark_.size() == delimiter.size() ? match : Match::kPartial;
+  Match found = Match::kNone;
+  // The first delimiter that is complete counts; until one is, what any may still become.
+  const auto try_one = [&](std::string_view delimiter, Match match) {
+    if (delimiter.empty() || !begins(delimiter, mark_)) return;
+    if (mark_.size() < delimiter.size()) match = Match::kPartial;
+    if (found == Match::kNone || found == Match::kPartial) found = match;
   };
-  const auto first_of = [](std::initializer_list<Match> matches) {
-    for (const Match match : matches) {
-      if (match != Match::kNone) return match;
+  if (state_ == State::kReasoning) {
+    try_one(options_.reasoning.close, Match::kCloseReasoning);
+  } else {
+    const bool calls = !openers_.empty();
+    if (calls && after_call_) try_one(trim(options_.format.section.close), Match::kCloseCall);
+    if (after_call_ && close_fence_) try_one(kFence, Match::kCloseCall);
+    for (const std::string& opener : openers_) try_one(opener, Match::kOpenCall);
+    if (!any_output_ || options_.reasoning.anywhere) try_one(options_.reasoning.open, Match::kOpenReasoning);
+    for (const std::string& mark : options_.format.silent) try_one(mark, Match::kSilent);
+    if (found == Match::kNone && calls && options_.format.bare_call_opens_line && mark_opens_line_) {
+      found = classify_bare();
     }
-    return Match::kNone;
-  };
-  if (state_ == State::kReasoning) return against(options_.reasoning.close, Match::kCloseReasoning);
-  const bool calls = !declared_.empty();
-  return first_of({
-      calls && after_call_ ? against(options_.format.close, Match::kCloseCall) : Match::kNone,
-      after_call_ && close_fence_ ? against(kFence, Match::kCloseCall) : Match::kNone,
-      calls ? against(options_.format.open, Match::kOpenCall) : Match::kNone,
-      any_output_ ? Match::kNone : against(options_.reasoning.open, Match::kOpenReasoning),
-      calls && options_.format.bare_call_opens_line && mark_opens_line_ ? classify_bare() : Match::kNone,
-  });
+  }
+  if (found != Match::kNone) return found;
+  // Last: a marker may begin any of these.
+  for (const std::string& marker : options_.markers) try_one(marker, Match::kSilent);
+  return found;
 }
 
 // A line that opens with `{`, or with a fence whose first line opens with it: ```json\n{
@@ -139,6 +156,8 @@ void OutputParser::on_mark(Match match) {
       state_ = State::kText;
       drop_space_ = true;
       break;
+    case Match::kSilent:
+      break;
     default:  // kCloseCall: a fence may still follow a tag, and a tag a fence
       if (mark == kFence) close_fence_ = false;
       at_line_start_ = false;
@@ -149,13 +168,20 @@ void OutputParser::on_mark(Match match) {
 // The first character of the mark begins no delimiter; what follows it may.
 void OutputParser::mark_is_text() {
   const std::string mark = std::exchange(mark_, {});
-  if (drop_space_ || (after_call_ && !any_text_)) space_.clear();
-  emit_text(std::exchange(space_, {}) + mark.front());
-  drop_space_ = false;
-  after_call_ = false;
-  close_fence_ = false;
-  at_line_start_ = false;
-  for (const char c : std::string_view(mark).substr(1)) consume(c);
+  std::size_t taken = 0;
+  for (const std::string& marker : options_.markers) {
+    if (begins(mark, marker)) taken = std::max(taken, marker.size());
+  }
+  if (taken == 0) {
+    if (drop_space_ || (after_call_ && !any_text_)) space_.clear();
+    emit_text(std::exchange(space_, {}) + mark.front());
+    drop_space_ = false;
+    after_call_ = false;
+    close_fence_ = false;
+    at_line_start_ = false;
+    taken = 1;
+  }
+  for (const char c : std::string_view(mark).substr(taken)) consume(c);
 }
 
 void OutputParser::emit_text(std::string_view text) {
@@ -177,46 +203,70 @@ void OutputParser::flush_text() {
 // --- Calls ---------------------------------------------------------------------------------------------
 
 void OutputParser::begin_call(bool bare) {
-  CallObject::Rules rules;
-  rules.format = &options_.format;
-  rules.is_declared = [this](std::string_view name) { return declared_.find(name) != declared_.end(); };
-  rules.declared_names_only = bare;
-  rules.arguments_required = bare;
-  rules.other_keys_allowed = !bare;
-  call_.emplace(std::move(rules));
   if (drop_space_) space_.clear();
   call_fenced_ = (bare && mark_.front() == kFence.front()) || (after_call_ && close_fence_);
-  call_text_ = std::exchange(space_, {}) + std::exchange(mark_, {});
-  call_begun_ = false;
+  call_seen_ = false;
+  reader_.emplace(options_.format, options_.tools);
+  std::string text = std::exchange(space_, {}) + mark_;
+  if (bare) {
+    reader_->open_bare(std::move(text));
+  } else {
+    reader_->open(mark_, std::move(text));
+  }
+  mark_.clear();
   state_ = State::kCall;
-  if (bare) call_->feed('{');
 }
 
 void OutputParser::consume_call(char c) {
-  const CallObject::Step step = call_->feed(c);
-  if (step == CallObject::Step::kFail) {
-    call_fails(c);
-    return;
+  using Step = CallsReader::Step;
+  switch (reader_->feed(c)) {
+    case Step::kMore:
+      break;
+    case Step::kBegun:
+      call_begun();
+      arguments_ += reader_->call().take_arguments();
+      break;
+    case Step::kArguments:
+      arguments_ += reader_->call().take_arguments();
+      break;
+    case Step::kCallEnded:
+      if (!call_open_) call_begun();
+      arguments_ += reader_->call().take_arguments();
+      call_ended();
+      break;
+    case Step::kDone:
+      calls_done();
+      break;
+    case Step::kText:
+      state_ = State::kText;
+      drop_space_ = false;
+      break;
+    case Step::kFail:
+      calls_fail(c);
+      break;
   }
-  if (!call_begun_) {
-    call_text_.push_back(c);
-    if (!call_->begun()) return;
-    call_begun_ = true;
-    call_text_.clear();
-    flush_text();
-    any_output_ = true;
-    events_->push_back(
-        ToolCallBegin{calls_, options_.make_id ? options_.make_id() : std::string(), call_->name()});
-  }
-  arguments_ += call_->take_arguments();
-  if (step == CallObject::Step::kDone) end_call();
 }
 
-void OutputParser::end_call() {
+void OutputParser::call_begun() {
+  flush_text();
+  any_output_ = true;
+  call_open_ = true;
+  call_seen_ = true;
+  const CallReader& call = reader_->call();
+  std::string id = call.id();
+  if (options_.format.ids == IdRule::kNine && id.size() != kNineIdBytes) id.clear();
+  if (id.empty() && options_.make_id) id = options_.make_id();
+  events_->push_back(ToolCallBegin{calls_, std::move(id), call.name()});
+}
+
+void OutputParser::call_ended() {
   flush_arguments();
   events_->push_back(ToolCallEnd{calls_});
   ++calls_;
-  call_.reset();
+  call_open_ = false;
+}
+
+void OutputParser::calls_done() {
   state_ = State::kText;
   at_line_start_ = false;
   drop_space_ = false;
@@ -224,19 +274,33 @@ void OutputParser::end_call() {
   close_fence_ = call_fenced_;
 }
 
-void OutputParser::call_fails(char c) {
-  if (call_begun_) {
-    // It cannot be taken back; what follows is text.
-    end_call();
-  } else {
-    call_.reset();
-    state_ = State::kText;
-    emit_text(std::exchange(call_text_, {}));
-    drop_space_ = false;
-    after_call_ = false;
-    at_line_start_ = !ready_.empty() && ready_.back() == '\n';
+void OutputParser::calls_fail(char c) {
+  const std::string text = reader_->take_text();
+  const std::string rest = reader_->take_again();
+  // A call that is certain cannot be taken back; what follows is text.
+  if (call_open_) call_ended();
+  calls_done();
+  if (!call_seen_ || !text.empty()) {
+    emit_text(without_markers(text));
+    after_call_ = close_fence_ = false;
+    at_line_start_ = !text.empty() && text.back() == '\n';
   }
-  consume_text(c);
+  for (const char again : rest) consume(again);
+  consume(c);
+}
+
+// Control tokens are never shown: where they stand in something that is no call after all, they are left out.
+std::string OutputParser::without_markers(std::string text) const {
+  for (const std::string& marker : options_.markers) {
+    std::string kept;
+    std::size_t from = 0;
+    for (std::size_t at = text.find(marker); at != std::string::npos; at = text.find(marker, from)) {
+      kept.append(text, from, at - from);
+      from = at + marker.size();
+    }
+    if (from > 0) text = kept.append(text, from);
+  }
+  return text;
 }
 
 void OutputParser::flush_arguments() {

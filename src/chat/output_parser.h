@@ -8,12 +8,11 @@
 
 #include <functional>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "chat/call_object.h"
+#include "chat/calls_reader.h"
 #include "chat/conversation.h"
 #include "chat/tool_format.h"
 
@@ -22,15 +21,17 @@ namespace kvasir::chat {
 struct OutputParserOptions {
   ToolFormat format;
   ReasoningFormat reasoning;
-  std::vector<std::string> tool_names;  // declared tools; empty: no call is looked for
-  bool starts_in_reasoning = false;     // the prompt ended with the opening tag
+  std::vector<Tool> tools;           // declared; empty: no call is looked for
+  std::vector<std::string> markers;  // control tokens of the vocabulary that are marks: never text
+  bool starts_in_reasoning = false;  // the prompt ended with the opening tag
+  std::string starts_in_call;        // the prompt ended with this opener of a call
   std::function<std::string()> make_id;
 };
 
 class OutputParser {
  public:
   explicit OutputParser(OutputParserOptions options);
-  // The reader of a call points into options_.
+  // The readers of calls point into options_.
   OutputParser(const OutputParser&) = delete;
   OutputParser& operator=(const OutputParser&) = delete;
 
@@ -43,7 +44,16 @@ class OutputParser {
 
  private:
   enum class State { kText, kReasoning, kCall };
-  enum class Match { kNone, kPartial, kOpenCall, kOpenReasoning, kCloseReasoning, kCloseCall, kBareCall };
+  enum class Match {
+    kNone,
+    kPartial,
+    kOpenCall,
+    kOpenReasoning,
+    kCloseReasoning,
+    kCloseCall,
+    kBareCall,
+    kSilent,  // a mark that is no text
+  };
 
   void consume(char c);
   void consume_text(char c);
@@ -53,14 +63,17 @@ class OutputParser {
   void on_mark(Match match);
   void mark_is_text();
   void begin_call(bool bare);
-  void end_call();
-  void call_fails(char c);
+  void call_begun();
+  void call_ended();
+  void calls_done();
+  void calls_fail(char c);
+  std::string without_markers(std::string text) const;
   void emit_text(std::string_view text);
   void flush_text();
   void flush_arguments();
 
   OutputParserOptions options_;
-  std::set<std::string, std::less<>> declared_;
+  std::vector<std::string> openers_;  // of calls; empty where no tool is declared
   State state_ = State::kText;
   std::vector<OutputEvent>* events_ = nullptr;  // of the running feed() or finish()
 
@@ -77,11 +90,11 @@ class OutputParser {
   bool after_call_ = false;   // a closing delimiter may come now
   bool close_fence_ = false;  // and a closing code fence
 
-  std::optional<CallObject> call_;
-  std::string call_text_;  // everything of a call that is not certain yet
-  bool call_begun_ = false;
+  std::optional<CallsReader> reader_;
+  bool call_open_ = false;  // a call has begun and not ended
   bool call_fenced_ = false;
-  std::string arguments_;  // of the running call, not yet emitted
+  bool call_seen_ = false;  // since reader_ opened
+  std::string arguments_;   // of the running call, not yet emitted
   std::size_t calls_ = 0;
 };
 

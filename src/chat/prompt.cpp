@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "chat/history.h"
 #include "chat/json_text.h"
+#include "chat/markers.h"
 
 namespace kvasir::chat {
 namespace {
@@ -23,134 +25,21 @@ std::string_view role_name(Role role) {
   return "user";
 }
 
-json::object tool_json(const Tool& tool) {
-  json::object function{{"name", tool.name}};
-  if (!tool.description.empty()) function["description"] = tool.description;
-  json::value parameters =
-      tool.parameters.is_object()
-          ? tool.parameters
-          : json::value(json::object{{"type", "object"}, {"properties", json::object()}});
-  normalise_numbers(parameters);
-  function["parameters"] = std::move(parameters);
-  return {{"type", "function"}, {"function", std::move(function)}};
+json::value arguments_json(const ToolCall& call, const TemplateTraits& traits) {
+  json::value object = arguments_object(call.arguments);
+  // Where the model was cut off or wrote no JSON, templates that go through the object are shown none.
+  if (!object.is_object()) object = json::object();
+  return traits.arguments_as_text ? json::value(spaced_json(object)) : object;
 }
 
-std::string joined(const std::string& first, const std::string& second) {
-  return first.empty() || second.empty() ? first + second : first + "\n\n" + second;
-}
-
-std::string reminder(const std::string& text) {
-  return "<system-reminder>\n" + text + "\n</system-reminder>";
-}
-
-// A failed call's result says so even where the template has no place for it.
-std::string result_text(const Message& message) {
-  if (!message.is_error) return message.content;
-  const bool says_so = message.content.rfind("Error", 0) == 0 || message.content.rfind('<', 0) == 0;
-  return says_so ? message.content : "Error: " + message.content;
-}
-
-// What the system turn says of the tools where the template says nothing.
-std::string tools_description(const Conversation& conversation, const ToolFormat& format) {
-  std::string text =
-      "# Tools\n\nYou can call functions. Their signatures, one JSON object a line:\n<tools>\n";
-  for (const Tool& tool : conversation.tools) text += json::serialize(tool_json(tool)) + "\n";
-  text +=
-      "</tools>\n\nTo call a function, answer with a JSON object that holds its name and arguments, inside " +
-      format.open + " tags:\n";
-  text += format.open + format.lead + "{\"" + format.name_key + "\": <function name>, \"" +
-          format.arguments_keys.front() + "\": <arguments object>}" + format.trail + format.close;
-  return text;
-}
-
-Message turn(Role role, std::string content) {
-  Message message;
-  message.role = role;
-  message.content = std::move(content);
-  return message;
-}
-
-// System turns where the template takes them: see TemplateTraits.
-std::vector<Message> place_system_turns(const Conversation& conversation, const TemplateTraits& traits) {
-  std::vector<Message> placed;
-  const std::vector<Message>& messages = conversation.messages;
-  std::size_t next = 0;
-  if (!traits.renders_mid_system || !traits.renders_system) {
-    // One leading system turn at most.
-    Message system = turn(Role::kSystem, {});
-    for (; next < messages.size() && messages[next].role == Role::kSystem; ++next) {
-      system.content = joined(system.content, messages[next].content);
-    }
-    if (next > 0) placed.push_back(std::move(system));
-  }
-  std::string pending;  // reminders for the following user turn
-  for (; next < messages.size(); ++next) {
-    Message message = messages[next];
-    if (message.role == Role::kSystem && !placed.empty() && !traits.renders_mid_system) {
-      pending = joined(pending, reminder(message.content));
-      continue;
-    }
-    if (!pending.empty() && message.role == Role::kUser) {
-      message.content = joined(std::exchange(pending, {}), message.content);
-    } else if (!pending.empty() && message.role == Role::kAssistant) {
-      placed.push_back(turn(Role::kUser, std::exchange(pending, {})));
-    }
-    placed.push_back(std::move(message));
-  }
-  if (!pending.empty()) placed.push_back(turn(Role::kUser, std::move(pending)));
-  return placed;
-}
-
-// Calls and results as text, for a template that knows neither.
-void write_out_tools(const Conversation& conversation, const ToolFormat& format,
-                     std::vector<Message>& messages) {
-  if (!conversation.tools.empty()) {
-    if (messages.empty() || messages.front().role != Role::kSystem) {
-      messages.insert(messages.begin(), turn(Role::kSystem, {}));
-    }
-    messages.front().content = joined(messages.front().content, tools_description(conversation, format));
-  }
-  std::vector<Message> written;
-  for (Message& message : messages) {
-    if (message.role == Role::kTool) {
-      const std::string block = format.result_open + result_text(message) + format.result_close;
-      // Results of one answer's calls share a turn, as in the templates that know them.
-      if (!written.empty() && written.back().role == Role::kTool) {
-        written.back().content += "\n" + block;
-      } else {
-        written.push_back(turn(Role::kTool, block));
-      }
-      continue;
-    }
-    for (const ToolCall& call : std::exchange(message.tool_calls, {})) {
-      if (!message.content.empty()) message.content += format.separator;
-      message.content += write_call(format, call.name, json::serialize(arguments_object(call.arguments)));
-    }
-    written.push_back(std::move(message));
-  }
-  for (Message& message : written) {
-    if (message.role == Role::kTool) message.role = Role::kUser;
-  }
-  messages = std::move(written);
-}
-
-void fold_system_into_user(std::vector<Message>& messages) {
-  if (messages.empty() || messages.front().role != Role::kSystem) return;
-  if (messages.size() > 1 && messages[1].role == Role::kUser) {
-    messages[1].content = joined(messages.front().content, messages[1].content);
-    messages.erase(messages.begin());
-  } else {
-    messages.front().role = Role::kUser;
-  }
-}
-
-json::object message_json(const Message& message) {
+json::object message_json(const Message& message, const TemplateTraits& traits) {
   json::object object{{"role", role_name(message.role)}, {"content", result_text(message)}};
-  if (!message.reasoning.empty()) object["reasoning_content"] = message.reasoning;
+  if (!message.reasoning.empty()) object[traits.thought_key] = message.reasoning;
   if (!message.tool_calls.empty()) {
+    if (traits.null_content && message.content.empty()) object["content"] = nullptr;
     json::array calls;
     for (const ToolCall& call : message.tool_calls) {
-      json::object function{{"name", call.name}, {"arguments", arguments_object(call.arguments)}};
+      json::object function{{"name", call.name}, {"arguments", arguments_json(call, traits)}};
       calls.push_back(json::object{{"type", "function"}, {"id", call.id}, {"function", std::move(function)}});
     }
     object["tool_calls"] = std::move(calls);
@@ -165,24 +54,27 @@ bool ends_with_open_thought(std::string_view prompt, const ReasoningFormat& reas
   const std::size_t last = prompt.find_last_not_of(" \t\r\n");
   if (last == std::string_view::npos) return false;
   const std::string_view trimmed = prompt.substr(0, last + 1);
-  return trimmed.size() >= reasoning.open.size() &&
-         trimmed.substr(trimmed.size() - reasoning.open.size()) == reasoning.open;
+  return trimmed.ends_with(trim(reasoning.open));
+}
+
+// The opener of a call that the template has written for the answer to go on from.
+std::string open_call(std::string_view prompt, const ToolFormat& format) {
+  const std::string_view opener = trim(format.call.open);
+  return !opener.empty() && prompt.ends_with(opener) ? std::string(opener) : std::string();
 }
 
 }  // namespace
 
 json::object template_context(const Conversation& conversation, const TemplateTraits& traits) {
-  std::vector<Message> messages = place_system_turns(conversation, traits);
-  if (!traits.renders_tools) write_out_tools(conversation, traits.format, messages);
-  if (!traits.renders_system) fold_system_into_user(messages);
-
   json::object context = conversation.template_options;
   json::array list;
-  for (const Message& message : messages) list.push_back(message_json(message));
+  for (const Message& message : fitted_messages(conversation, traits))
+    list.push_back(message_json(message, traits));
   context["messages"] = std::move(list);
   if (traits.renders_tools && !conversation.tools.empty()) {
     json::array tools;
     for (const Tool& tool : conversation.tools) tools.push_back(tool_json(tool));
+    context["xml_tools"] = tools;  // SmolLM3's name for them
     context["tools"] = std::move(tools);
   }
   context["add_generation_prompt"] = true;
@@ -191,10 +83,11 @@ json::object template_context(const Conversation& conversation, const TemplateTr
 
 PromptRenderer::PromptRenderer(std::shared_ptr<const text::ChatTemplate> chat_template,
                                std::shared_ptr<const text::Tokenizer> tokenizer,
-                               std::int64_t now_unix_seconds)
+                               std::int64_t now_unix_seconds, const ToolFormat* forced)
     : template_(std::move(chat_template)), tokenizer_(std::move(tokenizer)), now_(now_unix_seconds) {
   traits_ = probe_template([this](const json::object& context) { return render_context(context); },
-                           template_->source());
+                           template_->source(), forced);
+  traits_.markers = find_markers(traits_.format, traits_.reasoning, *tokenizer_);
   joiner_ = TurnJoiner(probe_turns(renderer(), *tokenizer_), traits_.reasoning);
 }
 
@@ -265,6 +158,9 @@ Result<RenderedPrompt> PromptRenderer::render(const Conversation& conversation, 
   RenderedPrompt prompt;
   KVASIR_ASSIGN_OR_RETURN(prompt.text, render_text(conversation, true));
   prompt.opens_reasoning = ends_with_open_thought(prompt.text, traits_.reasoning);
+  prompt.closes_reasoning =
+      traits_.reasoning.known() && trim(prompt.text).ends_with(trim(traits_.reasoning.close));
+  prompt.opens_call = open_call(prompt.text, traits_.format);
   prompt.recordable = joiner_.ends_with_opening(prompt.text);
   const auto cut = joiner_.cut(conversation, prompt.text, known_turns(conversation, replay), renderer());
   if (cut) {

@@ -18,6 +18,7 @@
 #include "base/types.h"
 #include "chat/conversation.h"
 #include "chat/replay_table.h"
+#include "chat/template_traits.h"
 #include "chat/tool_format.h"
 #include "chat/turn_join.h"
 #include "text/chat_template.h"
@@ -30,6 +31,8 @@ struct RenderedPrompt {
   std::vector<TokenId> tokens;
   bool opens_reasoning =
       false;  // the template has written the opening tag: the answer begins inside a thought
+  bool closes_reasoning = false;  // it has written a thought's end: the answer holds none
+  std::string opens_call;         // likewise the opener of a call; empty where it has not
   // The answer to this prompt may come back as sampled tokens: it is worth recording.
   bool recordable = false;
   std::vector<ReplayTurn> replayed;   // the turns that stand as sampled tokens
@@ -58,8 +61,10 @@ class PromptRenderer {
  public:
   // Probes the template once (a handful of small renders). `now_unix_seconds` is what the template's clock
   // shows for the renderer's life: a date that moved would cost every conversation its cached prefix.
+  // `forced`: the model's tool format, whatever the template shows; null to find it.
   PromptRenderer(std::shared_ptr<const text::ChatTemplate> chat_template,
-                 std::shared_ptr<const text::Tokenizer> tokenizer, std::int64_t now_unix_seconds);
+                 std::shared_ptr<const text::Tokenizer> tokenizer, std::int64_t now_unix_seconds,
+                 const ToolFormat* forced = nullptr);
 
   // kInvalidArgument with the template's own words where it refuses the conversation.
   Result<RenderedPrompt> render(const Conversation& conversation, ReplaySource replay = {}) const;

@@ -18,55 +18,105 @@ bool ends_answer(const text::Tokenizer& tokenizer, TokenId token) {
   return std::find(ends.begin(), ends.end(), token) != ends.end();
 }
 
-// Compiles what `grammar_of` writes, with the strictest reading of the schemas that compiles.
-template <class GrammarOf>
-Result<std::unique_ptr<GrammarMatcher>> compile_loosening(GrammarFactory& grammars, GrammarOf grammar_of) {
-  auto strict = grammars.compile_lark(grammar_of(SchemaReading::kStrict));
-  if (strict) return strict;
-  auto lenient = grammars.compile_lark(grammar_of(SchemaReading::kLenient));
-  if (lenient) return lenient;
-  return grammars.compile_lark(grammar_of(SchemaReading::kObject));
-}
-
-// The whole answer follows one grammar, once a thought that the prompt opened has been closed.
+// The whole answer follows one grammar, behind a thought that the prompt opened or that the model may open.
 class WholeAnswer : public engine::Constraint {
  public:
+  // `opening`: the text with which the model may open a thought, if it may.
   WholeAnswer(std::unique_ptr<GrammarMatcher> matcher, std::shared_ptr<const text::Tokenizer> tokenizer,
-              ThoughtWatch thought)
-      : matcher_(std::move(matcher)), tokenizer_(std::move(tokenizer)), thought_(std::move(thought)) {}
+              ThoughtWatch thought, const std::string& opening)
+      : matcher_(std::move(matcher)), tokenizer_(std::move(tokenizer)), thought_(std::move(thought)) {
+    if (opening.empty()) return;
+    first_ = tokenizer_->encode(opening, text::SpecialText::kParse).front();
+    to_open_ = opening;
+  }
 
   Mask mask() override {
     if (thought_.inside()) return std::optional<std::span<const std::uint32_t>>();
+    if (opening_) return opening_mask();
     KVASIR_ASSIGN_OR_RETURN(const std::span<const std::uint32_t> allowed, matcher_->mask());
-    return std::optional(allowed);
+    if (to_open_.empty()) return std::optional(allowed);
+    mask_.assign(allowed.begin(), allowed.end());
+    set(first_);
+    return std::optional<std::span<const std::uint32_t>>(mask_);
   }
 
   Status accept(TokenId token) override {
     if (ends_answer(*tokenizer_, token)) return {};
-    if (!thought_.inside()) return matcher_->accept(token);
-    thought_.feed(tokenizer_->bytes(token));
+    if (thought_.inside()) {
+      thought_.feed(tokenizer_->bytes(token));
+      return {};
+    }
+    opening_ = opening_ || (!to_open_.empty() && token == first_ && !grammar_allows(token));
+    if (!opening_) {
+      to_open_.clear();
+      return matcher_->accept(token);
+    }
+    const std::string_view bytes = tokenizer_->bytes(token);
+    thought_.feed(bytes);
+    to_open_.erase(0, bytes.size());
+    opening_ = !to_open_.empty();
     return {};
   }
 
  private:
+  bool grammar_allows(TokenId token) {
+    const auto allowed = matcher_->mask();
+    const auto bit = static_cast<std::uint32_t>(token);
+    return allowed.ok() && ((*allowed)[bit / 32] >> (bit % 32) & 1U) != 0;
+  }
+  void set(TokenId token) {
+    const auto bit = static_cast<std::uint32_t>(token);
+    mask_[bit / 32] |= 1U << (bit % 32);
+  }
+  // Where the vocabulary has no token for the tag, its pieces; the last may run on into the thought.
+  Mask opening_mask() {
+    mask_.assign((tokenizer_->vocab_size() + 31) / 32, 0);
+    const auto count = static_cast<TokenId>(tokenizer_->vocab_size());
+    for (TokenId token = 0; token < count; ++token) {
+      const std::string_view bytes = tokenizer_->bytes(token);
+      if (bytes.empty() || tokenizer_->is_special(token)) continue;
+      if (bytes.starts_with(to_open_) || std::string_view(to_open_).starts_with(bytes)) set(token);
+    }
+    return std::optional<std::span<const std::uint32_t>>(mask_);
+  }
+
   std::unique_ptr<GrammarMatcher> matcher_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   ThoughtWatch thought_;
+  std::string to_open_;  // what is still to be written of the thought's opening; empty where it cannot come
+  TokenId first_ = kNoToken;  // its first token
+  bool opening_ = false;      // that token has come
+  std::vector<std::uint32_t> mask_;
+};
+
+// The tools that may be called, each with the strictest reading of its schema that compiles.
+struct CallableTools {
+  std::vector<Tool> tools;
+  std::vector<SchemaReading> readings;  // one a tool
+
+  std::vector<CallableTool> list() const {
+    std::vector<CallableTool> all;
+    all.reserve(tools.size());
+    for (std::size_t i = 0; i < tools.size(); ++i) all.push_back({&tools[i], readings[i]});
+    return all;
+  }
 };
 
 // Free text in which every call that begins is held to its grammar.
 class CallsOnTrigger : public engine::Constraint {
  public:
-  CallsOnTrigger(std::shared_ptr<GrammarFactory> grammars, std::shared_ptr<const text::Tokenizer> tokenizer,
-                 std::unique_ptr<GrammarMatcher> call_rest, const ToolFormat& format, std::vector<Tool> tools,
-                 bool parallel, ThoughtWatch thought)
-      : grammars_(std::move(grammars)),
-        tokenizer_(std::move(tokenizer)),
-        call_rest_(std::move(call_rest)),
+  CallsOnTrigger(const ConstraintContext& context, CallableTools tools, bool parallel)
+      : grammars_(context.grammars),
+        tokenizer_(context.tokenizer),
+        format_(context.traits->format),
+        markers_(context.traits->markers),
         tools_(std::move(tools)),
+        callable_(tools_.list()),
         parallel_(parallel),
-        trigger_(format, tools_),
-        thought_(std::move(thought)) {}
+        trigger_(format_, tools_.tools),
+        thought_(context.traits->reasoning, context.opens_reasoning) {
+    if (!context.opens_call.empty() && !context.opens_reasoning) arm({std::nullopt, context.opens_call, {}});
+  }
 
   Mask mask() override {
     if (ended_) return std::optional<std::span<const std::uint32_t>>(end_mask());
@@ -92,15 +142,12 @@ class CallsOnTrigger : public engine::Constraint {
 
  private:
   void arm(const CallTrigger::Hit& hit) {
-    if (!hit.tool) {
-      armed_ = call_rest_->clone();
-    } else {
-      auto compiled = compile_loosening(*grammars_, [&](SchemaReading reading) {
-        return bare_call_rest_grammar(tools_[*hit.tool], parallel_, reading);
-      });
-      if (!compiled) return;  // no grammar can be had: the parser still reads the call
-      armed_ = std::move(compiled).value();
-    }
+    const std::string grammar =
+        hit.tool ? bare_call_rest_grammar(callable_[*hit.tool], parallel_)
+                 : call_rest_grammar({&format_, markers_, callable_, parallel_, {}}, hit.opener);
+    auto compiled = grammars_->compile_lark(grammar);
+    if (!compiled) return;  // no grammar can be had: the parser still reads the call
+    armed_ = std::move(compiled).value();
     // The token that completed the trigger may have gone on past it.
     for (const TokenId token : tokenizer_->encode(hit.rest, text::SpecialText::kAsText)) {
       if (armed_->accept(token).ok()) continue;
@@ -130,8 +177,10 @@ class CallsOnTrigger : public engine::Constraint {
 
   std::shared_ptr<GrammarFactory> grammars_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
-  std::unique_ptr<GrammarMatcher> call_rest_;  // pristine; each call gets a copy
-  std::vector<Tool> tools_;
+  const ToolFormat format_;
+  const std::vector<Marker> markers_;
+  const CallableTools tools_;
+  const std::vector<CallableTool> callable_;  // points into tools_
   bool parallel_;
   CallTrigger trigger_;
   ThoughtWatch thought_;
@@ -145,88 +194,170 @@ bool forces_calls(const ToolChoice& choice) {
 }
 
 std::vector<Tool> callable_tools(const Conversation& conversation) {
-  if (conversation.tool_choice.kind == ToolChoice::Kind::kNone) return {};
-  if (conversation.tool_choice.kind != ToolChoice::Kind::kNamed) return conversation.tools;
-  std::vector<Tool> named;
+  const ToolChoice& choice = conversation.tool_choice;
+  if (choice.kind == ToolChoice::Kind::kNone) return {};
+  std::vector<Tool> callable;
   for (const Tool& tool : conversation.tools) {
-    if (tool.name == conversation.tool_choice.name) named.push_back(tool);
+    const bool named = choice.kind != ToolChoice::Kind::kNamed || tool.name == choice.name;
+    const bool allowed =
+        !choice.allowed || std::ranges::find(*choice.allowed, tool.name) != choice.allowed->end();
+    if (named && allowed) callable.push_back(tool);
   }
-  return named;
+  return callable;
 }
 
-Result<std::unique_ptr<GrammarMatcher>> compile_answer(GrammarFactory& grammars,
-                                                       const Conversation& conversation,
-                                                       const ToolFormat& format,
-                                                       const std::vector<Tool>& tools, bool thought) {
-  const auto placed = [thought](std::string grammar) {
-    return thought ? after_thought(std::move(grammar)) : grammar;
-  };
-  // Alone first, so that an error is the response schema's own.
-  auto answer = grammars.compile_lark(placed(answer_grammar(conversation.response_format)));
-  if (!answer) {
-    return make_error(ErrorCode::kInvalidArgument,
-                      "the schema cannot be used to constrain the answer: " + answer.error().message,
-                      "response_format.json_schema.schema");
+class Planner {
+ public:
+  Planner(const ConstraintContext& context, const Conversation& conversation)
+      : context_(context), conversation_(conversation), traits_(*context.traits) {
+    tools_.tools = callable_tools(conversation);
+    tools_.readings.assign(tools_.tools.size(), SchemaReading::kStrict);
+    // Where the arguments are no JSON, the engine does not see the whole schema unless it is shown it.
+    const bool json =
+        traits_.format.as<JsonCallStyle>() != nullptr || traits_.format.as<NamedJsonStyle>() != nullptr;
+    if (!json && context.grammars != nullptr) assess_schemas();
   }
-  if (tools.empty()) return answer;
-  return compile_loosening(grammars, [&](SchemaReading reading) {
-    return placed(calls_or_answer_grammar(format, tools, conversation.parallel_tool_calls,
-                                          conversation.response_format, reading));
-  });
-}
 
-Result<std::unique_ptr<GrammarMatcher>> compile_calls(GrammarFactory& grammars, const ToolFormat& format,
-                                                      const std::vector<Tool>& tools, bool parallel,
-                                                      bool thought) {
-  return compile_loosening(grammars, [&](SchemaReading reading) {
-    std::string grammar = calls_grammar(format, tools, parallel, reading);
-    return thought ? after_thought(std::move(grammar)) : grammar;
-  });
-}
+  Result<ConstraintPlan> plan() {
+    const bool forced_calls = forces_calls(conversation_.tool_choice);
+    const bool forced_answer = conversation_.response_format.kind != ResponseFormat::Kind::kText;
+    if (!forced_calls && !forced_answer) return on_trigger();
+    if (context_.grammars == nullptr) {
+      return make_error(ErrorCode::kUnsupported,
+                        "this model has no grammar support, so no call or format can be forced",
+                        forced_calls ? "tool_choice" : "response_format");
+    }
+    if (forced_calls && tools_.tools.empty()) {
+      return make_error(ErrorCode::kInvalidArgument, "no declared tool can be called", "tool_choice");
+    }
+    auto matcher = forced_calls ? compile_calls() : compile_answer();
+    if (!matcher) return std::move(matcher).error();
+    ConstraintPlan plan;
+    plan.warning = warning_;
+    plan.constraint = std::make_unique<WholeAnswer>(std::move(matcher).value(), context_.tokenizer,
+                                                    ThoughtWatch(traits_.reasoning, context_.opens_reasoning),
+                                                    thought_opening());
+    return plan;
+  }
 
-// tool_choice auto.
-std::unique_ptr<engine::Constraint> calls_on_trigger(const ConstraintContext& context,
-                                                     const std::vector<Tool>& tools, bool parallel) {
-  const ToolFormat& format = context.traits->format;
-  auto call_rest = compile_loosening(*context.grammars, [&](SchemaReading reading) {
-    return call_rest_grammar(format, tools, parallel, reading);
-  });
-  if (!call_rest) return nullptr;  // only the guarantee is lost, not the tools
-  return std::make_unique<CallsOnTrigger>(context.grammars, context.tokenizer, std::move(call_rest).value(),
-                                          format, tools, parallel,
-                                          ThoughtWatch(context.traits->reasoning, context.opens_reasoning));
-}
+ private:
+  // tool_choice auto.
+  Result<ConstraintPlan> on_trigger() {
+    ConstraintPlan plan;
+    if (tools_.tools.empty() || context_.grammars == nullptr) return plan;
+    // Compiled now, so that the engine's thread finds it compiled, and what cannot be held to is known.
+    const std::vector<std::string> openers = call_openers(traits_.format);
+    (void)compile_loosening([&] {
+      return openers.empty() ? bare_call_rest_grammar(tools_.list().front(), true)
+                             : call_rest_grammar(calls({}), openers.front());
+    });
+    plan.constraint = std::make_unique<CallsOnTrigger>(context_, tools_, conversation_.parallel_tool_calls);
+    plan.warning = warning_;
+    return plan;
+  }
+
+  CallGrammarContext calls(std::string_view opened) {
+    callable_ = tools_.list();
+    return {&traits_.format, traits_.markers, callable_, conversation_.parallel_tool_calls, opened};
+  }
+
+  std::string placed(std::string grammar) const {
+    const bool behind_thought = context_.opens_reasoning || !thought_opening().empty();
+    return behind_thought ? after_thought(traits_.format, traits_.markers, std::move(grammar)) : grammar;
+  }
+
+  // A thinking model opens its thought itself, unless the prompt has done so, or has ended it.
+  std::string thought_opening() const {
+    if (!traits_.reasoning.known() || context_.opens_reasoning || context_.closes_reasoning) return {};
+    if (!context_.opens_call.empty()) return {};
+    return traits_.reasoning.open;
+  }
+
+  Result<std::unique_ptr<GrammarMatcher>> compile_calls() {
+    if (problem_) return std::move(*problem_);
+    auto compiled = context_.grammars->compile_lark(placed(calls_grammar(calls(context_.opens_call))));
+    if (compiled) return compiled;
+    assess_schemas();
+    if (problem_) return std::move(*problem_);
+    return compiled;
+  }
+
+  Result<std::unique_ptr<GrammarMatcher>> compile_answer() {
+    // Alone first, so that an error is the response schema's own.
+    auto answer = context_.grammars->compile_lark(placed(
+        answer_grammar(traits_.format, traits_.markers, context_.opens_call, conversation_.response_format)));
+    if (!answer) {
+      return make_error(ErrorCode::kInvalidArgument,
+                        "the schema cannot be used to constrain the answer: " + answer.error().message,
+                        "response_format.json_schema.schema");
+    }
+    if (tools_.tools.empty()) return answer;
+    return compile_loosening([&] {
+      return placed(calls_or_answer_grammar(calls(context_.opens_call), conversation_.response_format));
+    });
+  }
+
+  // Compiles what `grammar_of` writes, with the strictest reading of each tool's schema that compiles.
+  template <class GrammarOf>
+  Result<std::unique_ptr<GrammarMatcher>> compile_loosening(GrammarOf grammar_of) {
+    auto strict = context_.grammars->compile_lark(grammar_of());
+    if (strict) return strict;
+    assess_schemas();
+    auto assessed = context_.grammars->compile_lark(grammar_of());
+    if (assessed) return assessed;
+    std::ranges::fill(tools_.readings, SchemaReading::kObject);
+    return context_.grammars->compile_lark(grammar_of());
+  }
+
+  // Which tools' schemas do not compile, and how far each is to be loosened.
+  void assess_schemas() {
+    for (std::size_t i = 0; i < tools_.tools.size(); ++i) {
+      const Tool& tool = tools_.tools[i];
+      SchemaReading& reading = tools_.readings[i];
+      while (reading != SchemaReading::kObject) {
+        auto compiled = context_.grammars->compile_lark("start: " + arguments_rule(tool.parameters, reading));
+        if (compiled) {
+          const CallableTool callable{&tool, reading};
+          compiled = context_.grammars->compile_lark(
+              calls_grammar({&traits_.format, traits_.markers, {&callable, 1}, false, {}}));
+        }
+        if (compiled) break;
+        if (reading == SchemaReading::kStrict) note(tool, compiled.error().message);
+        reading = reading == SchemaReading::kStrict ? SchemaReading::kLenient : SchemaReading::kObject;
+      }
+    }
+  }
+
+  // The engine's words for a person: the first line, without where in the grammar it stands.
+  static std::string reason(std::string_view words) {
+    words = words.substr(0, words.find('\n'));
+    constexpr std::string_view kPlace = "JSON schema: ";
+    const std::size_t at = words.find(kPlace);
+    return std::string(at == std::string_view::npos ? words : words.substr(at + kPlace.size()));
+  }
+
+  void note(const Tool& tool, const std::string& words) {
+    const auto at = std::ranges::find(conversation_.tools, tool.name, &Tool::name);
+    const std::string place = "tools[" + std::to_string(at - conversation_.tools.begin()) + "]";
+    const std::string sentence =
+        place + " (" + tool.name + "): its schema cannot be enforced: " + reason(words);
+    if (!problem_) problem_ = make_error(ErrorCode::kInvalidArgument, sentence, place);
+    warning_ += (warning_.empty() ? "" : "; ") + sentence;
+  }
+
+  const ConstraintContext& context_;
+  const Conversation& conversation_;
+  const TemplateTraits& traits_;
+  CallableTools tools_;
+  std::vector<CallableTool> callable_;
+  std::string warning_;
+  std::optional<Error> problem_;
+};
 
 }  // namespace
 
-Result<std::unique_ptr<engine::Constraint>> make_constraint(const ConstraintContext& context,
-                                                            const Conversation& conversation) {
-  const std::vector<Tool> tools = callable_tools(conversation);
-  const bool forced_calls = forces_calls(conversation.tool_choice);
-  const bool forced_answer = conversation.response_format.kind != ResponseFormat::Kind::kText;
-  if (!forced_calls && !forced_answer) {
-    if (tools.empty() || context.grammars == nullptr) return std::unique_ptr<engine::Constraint>();
-    return calls_on_trigger(context, tools, conversation.parallel_tool_calls);
-  }
-  if (context.grammars == nullptr) {
-    return make_error(ErrorCode::kUnsupported,
-                      "this model has no grammar support, so no call or format can be forced",
-                      forced_calls ? "tool_choice" : "response_format");
-  }
-  if (forced_calls && tools.empty()) {
-    return make_error(ErrorCode::kInvalidArgument, "no declared tool can be called", "tool_choice");
-  }
-
-  const ToolFormat& format = context.traits->format;
-  const bool thought = context.opens_reasoning;
-  auto matcher = forced_calls ? compile_calls(*context.grammars, format, tools,
-                                              conversation.parallel_tool_calls, thought)
-                              : compile_answer(*context.grammars, conversation, format, tools, thought);
-  if (!matcher) return std::move(matcher).error();
-  // A thought that the model would open itself is not possible here: the grammar holds from the first token.
-  const ReasoningFormat reasoning = thought ? context.traits->reasoning : ReasoningFormat();
-  return std::unique_ptr<engine::Constraint>(std::make_unique<WholeAnswer>(
-      std::move(matcher).value(), context.tokenizer, ThoughtWatch(reasoning, thought)));
+Result<ConstraintPlan> make_constraint(const ConstraintContext& context, const Conversation& conversation) {
+  return Planner(context, conversation).plan();
 }
 
 }  // namespace kvasir::chat

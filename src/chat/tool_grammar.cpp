@@ -1,58 +1,224 @@
 #include "chat/tool_grammar.h"
 
+#include <utility>
+
+#include "chat/json_text.h"
+
 namespace kvasir::chat {
 namespace {
 
 namespace json = boost::json;
 
-// A string as a Lark literal, which is written as JSON writes it.
-std::string literal(std::string_view text) {
-  return json::serialize(json::string_view(text.data(), text.size()));
-}
+constexpr std::string_view kNineId = " /[a-zA-Z0-9]{9}/ ";
+constexpr std::string_view kPlace = " /0|[1-9][0-9]{0,2}/ ";
 
-// The schema with the spacing that chat templates write back, one optional space after ',' and ':': a weak
-// model cannot wander off into white space, and what comes back in the next prompt is mostly what was
-// sampled.
-std::string schema_rule(const json::value& schema, SchemaReading reading) {
-  json::object ruled;
-  if (reading != SchemaReading::kObject && schema.is_object()) ruled = schema.get_object();
-  // Arguments are an object whatever the schema leaves open.
-  if (ruled.if_contains("type") == nullptr) ruled["type"] = "object";
-  ruled["x-guidance"] = json::object{{"whitespace_flexible", false},
-                                     {"item_separator", ", ?"},
-                                     {"key_separator", ": ?"},
-                                     {"lenient", reading != SchemaReading::kStrict}};
-  return "%json " + json::serialize(ruled);
-}
+// The rules of one grammar: `tool`, any of the tools' bodies, and what stands around it.
+class CallsGrammar {
+ public:
+  explicit CallsGrammar(const CallGrammarContext& context)
+      : context_(context), format_(*context.format), lark_(context.markers) {}
 
-// Rules tool_0, tool_1, ...: the JSON object of one call each; and `tool`, any of them.
-std::string tool_rules(const ToolFormat& format, std::span<const Tool> tools, SchemaReading reading) {
-  std::string any = "tool: ";
-  std::string rules;
-  for (std::size_t i = 0; i < tools.size(); ++i) {
-    const std::string number = std::to_string(i);
-    any += (i == 0 ? "tool_" : " | tool_") + number;
-    const std::string head = "{\"" + format.name_key + "\": " + literal(tools[i].name) + ", \"" +
-                             format.arguments_keys.front() + "\": ";
-    rules.append("tool_").append(number).append(": ").append(literal(head));
-    rules.append(" arguments_").append(number).append(" \"}\"\n");
-    rules.append("arguments_").append(number).append(": ");
-    rules.append(schema_rule(tools[i].parameters, reading)).append("\n");
+  LarkWriter& lark() { return lark_; }
+
+  // All that a turn may hold of calls; `opened` is left out of the first.
+  std::string calls(std::string_view opened) {
+    std::string first = section(opened);
+    const bool repeats = format_.parallel == ParallelForm::kRepeated && context_.parallel;
+    if (!repeats) return first;
+    const std::string more = opened.empty() ? first : section({});
+    return first + " ( " + lark_.literal(format_.separator) + " " + more + " )*";
   }
-  return any + "\n" + rules;
-}
+
+  // From behind an opener: of a section to its end, or of a call to its own.
+  std::string rest(std::string_view opener) {
+    any_name_end_ = true;
+    const bool of_section = opener == trim(format_.section.open);
+    const std::string& written = of_section ? format_.section.open : format_.call.open;
+    const std::string_view mark = trim(written);
+    const std::string_view missing = mark.starts_with(opener) ? mark.substr(opener.size()) : "";
+    std::string begin = missing.empty() ? lead(written) : lark_.literal(missing);
+    std::string rest = of_section ? begin + " " + in_section() + " " + lark_.literal(format_.section.close)
+                                  : begin + " " + tool() + " " + lark_.literal(format_.call.close);
+    const auto* named = format_.as<NamedJsonStyle>();
+    if (named != nullptr && !named->text_name.empty()) {
+      rest = "( " + rest + " | " + lark_.literal(named->text_name + "\n") + " )";
+    }
+    return rest;
+  }
+
+  // What answers that are no calls begin with.
+  std::string answer_open(std::string_view opened) const {
+    std::string_view open = format_.answer_open;
+    if (open.starts_with(opened)) open.remove_prefix(opened.size());
+    return open.empty() ? std::string() : lark_.literal(open) + " ";
+  }
+
+ private:
+  // White space that the family writes behind an opener; a model may leave it out.
+  static std::string lead(std::string_view written) {
+    return trim(written).size() < written.size() && written.back() == '\n' ? "/[ \\n]?/" : "\"\"";
+  }
+
+  static std::string_view without(std::string_view text, std::string_view opened) {
+    const std::string_view mark = trim(text);
+    if (opened.empty() || !mark.starts_with(opened)) return text;
+    return text.substr(text.find(opened) + opened.size());
+  }
+
+  std::string section(std::string_view opened) {
+    const bool of_call = format_.section.open.empty();
+    std::string out = lark_.literal(without(format_.section.open, of_call ? "" : opened)) + " ";
+    out += in_section(of_call ? opened : "") + " " + lark_.literal(format_.section.close);
+    return lark_.rule("section", out);
+  }
+
+  std::string in_section(std::string_view opened = {}) {
+    std::string list = call(opened);
+    if (format_.parallel == ParallelForm::kInSection && context_.parallel) {
+      list += " ( " + lark_.literal(format_.separator) + " " + call({}) + " )*";
+    }
+    return lark_.literal(format_.list.open) + " " + list + " " + lark_.literal(format_.list.close);
+  }
+
+  std::string call(std::string_view opened) {
+    return lark_.literal(without(format_.call.open, opened)) + " " + tool() + " " +
+           lark_.literal(format_.call.close);
+  }
+
+  std::string tool() {
+    if (!tool_.empty()) return tool_;
+    std::string any;
+    for (const CallableTool& callable : context_.tools) {
+      const std::string body =
+          std::visit([&](const auto& style) { return this->body(style, callable); }, format_.style);
+      any += (any.empty() ? "" : " | ") + lark_.rule("tool", body);
+    }
+    tool_ = lark_.rule("call", any);
+    return tool_;
+  }
+
+  std::string arguments(const CallableTool& callable) {
+    return lark_.rule("arguments", arguments_rule(callable.tool->parameters, callable.reading));
+  }
+
+  std::string body(const JsonCallStyle& style, const CallableTool& callable) {
+    const std::string name = quoted(callable.tool->name);
+    if (style.name_key.empty()) return lark_quoted("{" + name + ": ") + " " + arguments(callable) + " \"}\"";
+    std::string head =
+        quoted(style.name_key) + ": " + name + ", " + quoted(style.arguments_keys.front()) + ": ";
+    if (style.index_key.empty()) {
+      head = lark_quoted("{" + head);
+    } else {
+      head = lark_quoted("{" + quoted(style.index_key) + ": \"") + std::string(kPlace) +
+             lark_quoted("\", " + head);
+    }
+    std::string out = head + " " + arguments(callable);
+    if (style.id_key.empty()) return out + " \"}\"";
+    return out + " " + lark_quoted(", " + quoted(style.id_key) + ": \"") + std::string(kNineId) +
+           lark_quoted("\"}");
+  }
+
+  std::string body(const NamedJsonStyle& style, const CallableTool& callable) {
+    std::string out = lark_quoted(callable.tool->name);
+    if (!style.index_mark.empty()) out += " " + lark_quoted(style.index_mark) + std::string(kPlace);
+    if (!style.id_mark.empty()) out += " " + lark_.literal(style.id_mark) + std::string(kNineId);
+    std::string end = lark_.literal(style.name_end);
+    if (any_name_end_ && !style.other_name_ends.empty()) {
+      for (const std::string& other : style.other_name_ends) end += " | " + lark_.literal(other);
+      end = "\" \"? ( " + end + " )";
+    }
+    return out + " " + end + " " + arguments(callable);
+  }
+
+  std::string body(const TaggedStyle& style, const CallableTool& callable) {
+    std::string head = lark_.literal(callable.tool->name + style.name_end);
+    SchemaGrammar values(lark_, callable.tool->parameters, callable.reading);
+    std::vector<LarkWriter::Field> fields;
+    const json::value& schema = resolved(callable.tool->parameters, callable.tool->parameters);
+    const json::value* properties =
+        schema.is_object() ? schema.get_object().if_contains("properties") : nullptr;
+    const json::value* required = schema.is_object() ? schema.get_object().if_contains("required") : nullptr;
+    if (properties != nullptr && properties->is_object() && callable.reading != SchemaReading::kObject) {
+      for (const auto& field : properties->get_object()) {
+        bool needed = false;
+        if (required != nullptr && required->is_array()) {
+          for (const json::value& one : required->get_array()) {
+            needed = needed ||
+                     (one.is_string() && std::string_view(one.get_string()) == std::string_view(field.key()));
+          }
+        }
+        fields.push_back({parameter(style, values, callable, field.key(), field.value()), needed});
+      }
+      return head + " " + lark_.any_order(fields, "");
+    }
+    const json::value* more =
+        schema.is_object() ? schema.get_object().if_contains("additionalProperties") : nullptr;
+    if (more != nullptr && more->is_bool() && !more->get_bool()) return head;
+    const std::string end = style.value_space.close + style.parameter_close;
+    const std::string free =
+        lark_.literal(style.parameter_open) + " /[A-Za-z_][A-Za-z0-9_]*/ " +
+        lark_.literal(style.parameter_name_end + style.value_open + style.value_space.open) + " " +
+        values.bare_text(json::object(), end) + " " + lark_.literal(style.parameter_separator);
+    return head + " ( " + free + " )*";
+  }
+
+  std::string parameter(const TaggedStyle& style, SchemaGrammar& values, const CallableTool& callable,
+                        std::string_view name, const json::value& schema) {
+    const ValueKinds kinds = value_kinds(callable.tool->parameters, schema);
+    const std::string head = style.parameter_open + std::string(name);
+    const std::string lead = style.value_open + style.value_space.open;
+    const std::string end = style.value_space.close + style.parameter_close;
+    const std::string separator = " " + lark_.literal(style.parameter_separator);
+    const std::string text_head = lark_.literal(head + style.parameter_name_end + lead);
+    // Where the tag tells nothing, a value that may be a text covers all others.
+    const bool text = kinds.text || kinds.unknown();
+    std::string body;
+    if (text) body = text_head + " " + values.bare_text(text_part(callable, schema), end);
+    const bool told = !style.other_name_end.empty();
+    if (!text || (told && (kinds.other() || kinds.null))) {
+      const std::string other = told ? lark_.literal(head + style.other_name_end + lead) : text_head;
+      body += (text ? " | " : "") + other + " " + values.bare_value(schema, style.python_words) + " " +
+              lark_.literal(end);
+    }
+    return lark_.rule("parameter", "( " + body + " )" + separator);
+  }
+
+  // Of a schema that admits more than text: what it says of texts.
+  static json::value text_part(const CallableTool& callable, const json::value& schema) {
+    const json::value& root = callable.tool->parameters;
+    const json::value& here = resolved(root, schema);
+    if (!here.is_object()) return json::object();
+    for (const char* key : {"anyOf", "oneOf"}) {
+      const json::value* list = here.get_object().if_contains(key);
+      if (list == nullptr || !list->is_array()) continue;
+      const json::value* only = nullptr;
+      for (const json::value& one : list->get_array()) {
+        const ValueKinds kinds = value_kinds(root, one);
+        if (kinds.other() || (kinds.text && only != nullptr)) return json::object();
+        if (kinds.text) only = &one;
+      }
+      return only != nullptr ? text_part(callable, *only) : json::value(json::object());
+    }
+    return here;
+  }
+
+  std::string body(const LiteralStyle& style, const CallableTool& callable) {
+    SchemaGrammar values(lark_, callable.tool->parameters, callable.reading);
+    const std::string fields = values.literal_fields(style, callable.tool->parameters, style.assign, true);
+    return lark_quoted(callable.tool->name + style.arguments.open) + " " + fields + " " +
+           lark_quoted(style.arguments.close);
+  }
+
+  const CallGrammarContext& context_;
+  const ToolFormat& format_;
+  LarkWriter lark_;
+  std::string tool_;
+  bool any_name_end_ = false;
+};
 
 // The end of the start rule, and what it refers to.
 std::string tail_rules(bool more_follows) {
   return more_follows ? " tail\ntail: /(.|\\n)*/\n" : "\n";
-}
-
-std::string calls_rules(const ToolFormat& format, std::span<const Tool> tools, bool parallel,
-                        SchemaReading reading) {
-  std::string text = parallel ? "calls: call (" + literal(format.separator) + " call)*\n" : "calls: call\n";
-  text +=
-      "call: " + literal(format.open + format.lead) + " tool " + literal(format.trail + format.close) + "\n";
-  return text + tool_rules(format, tools, reading);
 }
 
 // Compact, spaced or indented, but never an endless run of white space, which is where a weak model that is
@@ -67,34 +233,42 @@ std::string answer_rule(const ResponseFormat& format) {
 
 }  // namespace
 
-std::string calls_grammar(const ToolFormat& format, std::span<const Tool> tools, bool parallel,
-                          SchemaReading reading) {
-  return "start: calls\n" + calls_rules(format, tools, parallel, reading);
+std::string calls_grammar(const CallGrammarContext& context) {
+  CallsGrammar grammar(context);
+  const std::string calls = grammar.calls(context.opened);
+  return "start: " + calls + "\n" + grammar.lark().rules();
 }
 
-std::string calls_or_answer_grammar(const ToolFormat& format, std::span<const Tool> tools, bool parallel,
-                                    const ResponseFormat& answer, SchemaReading reading) {
-  return "start: calls | answer\n" + calls_rules(format, tools, parallel, reading) + answer_rule(answer);
+std::string calls_or_answer_grammar(const CallGrammarContext& context, const ResponseFormat& answer) {
+  CallsGrammar grammar(context);
+  const std::string calls = grammar.calls(context.opened);
+  const std::string open = grammar.answer_open(context.opened);
+  return "start: calls | " + open + "answer\ncalls: " + calls + "\n" + grammar.lark().rules() +
+         answer_rule(answer);
 }
 
-std::string call_rest_grammar(const ToolFormat& format, std::span<const Tool> tools, bool more_follows,
-                              SchemaReading reading) {
-  return "start: lead tool " + literal(format.trail + format.close) + tail_rules(more_follows) +
-         "lead: /[ \\n]?/\n" + tool_rules(format, tools, reading);
+std::string call_rest_grammar(const CallGrammarContext& context, std::string_view opener) {
+  CallsGrammar grammar(context);
+  const std::string rest = grammar.rest(opener);
+  return "start: " + rest + tail_rules(context.parallel) + grammar.lark().rules();
 }
 
-std::string bare_call_rest_grammar(const Tool& tool, bool more_follows, SchemaReading reading) {
+std::string bare_call_rest_grammar(const CallableTool& tool, bool more_follows) {
   return "start: space arguments /\\s*\\}/" + tail_rules(more_follows) +
-         "space: / ?/\narguments: " + schema_rule(tool.parameters, reading) + "\n";
+         "space: / ?/\narguments: " + arguments_rule(tool.tool->parameters, tool.reading) + "\n";
 }
 
-std::string after_thought(std::string grammar) {
+std::string after_thought(const ToolFormat& format, std::span<const Marker> markers, std::string grammar) {
   const std::string start = "start: ";
-  return "start: gap whole\ngap: /\\n{0,2}/\nwhole: " + grammar.substr(start.size());
+  std::string gap = "/\\n{0,2}/";
+  if (!format.turn_open.empty()) gap += " ( " + LarkWriter(markers).literal(format.turn_open) + " )?";
+  return "start: gap whole\ngap: " + gap + "\nwhole: " + grammar.substr(start.size());
 }
 
-std::string answer_grammar(const ResponseFormat& format) {
-  return "start: answer\n" + answer_rule(format);
+std::string answer_grammar(const ToolFormat& tool_format, std::span<const Marker> markers,
+                           std::string_view opened, const ResponseFormat& format) {
+  const CallGrammarContext context{&tool_format, markers, {}, true, opened};
+  return "start: " + CallsGrammar(context).answer_open(opened) + "answer\n" + answer_rule(format);
 }
 
 }  // namespace kvasir::chat

@@ -44,7 +44,11 @@ void TurnRecorder::take(const OutputEvent& event) {
 bool TurnRecorder::whole() const {
   const text::Tokenizer& tokenizer = *options_.tokenizer;
   text::StreamDecoder decoder;
-  std::string decoded = decoder.feed(tokenizer.decode(tokens_, true));
+  std::string decoded;
+  for (const TokenId token : tokens_) {
+    const bool shown = std::ranges::find(options_.shown_tokens, token) != options_.shown_tokens.end();
+    if (shown || !tokenizer.is_special(token)) decoded += decoder.feed(tokenizer.bytes(token));
+  }
   decoded += decoder.finish();
   if (decoded != raw_) return false;
   if (options_.reasoning.known()) {

@@ -24,6 +24,7 @@ struct TurnRecorderOptions {
   ReasoningFormat reasoning;
   std::string opening;  // TurnBoundaries' two: a turn that holds their special tokens would be more than one
   std::string end;
+  std::vector<TokenId> shown_tokens;  // the engine request's
   // The API shows text in blocks that end at a call; clients send them back apart and they are joined by a
   // line break. Also, arguments that are no whole JSON object are shown as an empty one.
   bool text_in_blocks = false;

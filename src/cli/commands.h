@@ -23,6 +23,7 @@ struct ModelOptions {
   std::string precision = "auto";
   CacheOptions cache;
   std::string kv_type = "f16";
+  std::string tool_format = "auto";  // or a name of chat::known_tool_formats()
 };
 
 models::Precision precision_of(const std::string& name);

@@ -111,7 +111,11 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   if (!source) spdlog::warn("{} has no chat template; ChatML is used", model.path);
   KVASIR_ASSIGN_OR_RETURN(auto chat_template, text::ChatTemplate::compile(source.value_or(kChatMl)));
   loaded->renderer = std::make_unique<chat::PromptRenderer>(std::move(chat_template), loaded->tokenizer,
-                                                            static_cast<std::int64_t>(std::time(nullptr)));
+                                                            static_cast<std::int64_t>(std::time(nullptr)),
+                                                            chat::find_tool_format(options.tool_format));
+  const chat::TemplateTraits& traits = loaded->renderer->traits();
+  spdlog::info("tool calls: {}{}", traits.format.name,
+               traits.renders_tools ? "" : ", described in the system turn: the chat template knows none");
   KVASIR_ASSIGN_OR_RETURN(auto runner, make_executor(model, options, executor, loaded->tokenizer, progress));
   const executor::Description& d = runner->describe();
   loaded->fingerprint = std::string("kvasir-") + kVersion + "-" + d.weights_id.substr(0, 8) + "-" +

@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "chat/tool_format.h"
 #include "cli/commands.h"
 
 namespace kvasir::cli {
@@ -28,6 +29,13 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
          "and changes some answers, more so with models whose keys have large biases, like Qwen2")
       ->capture_default_str()
       ->check(CLI::IsMember({"f16", "bf16", "q8"}));
+  std::vector<std::string> formats = {"auto"};
+  for (const chat::ToolFormat& format : chat::known_tool_formats()) formats.push_back(format.name);
+  app.add_option("--tool-format", options.tool_format,
+                 "How the model writes tool calls, where its chat template does not show it: auto finds it")
+      ->capture_default_str()
+      ->type_name("NAME")
+      ->check(CLI::IsMember(formats));
 }
 
 models::Precision precision_of(const std::string& name) {

@@ -1,5 +1,6 @@
 #include "engine/answer_text.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace kvasir::engine {
@@ -7,7 +8,7 @@ namespace kvasir::engine {
 std::optional<Text> AnswerText::add(SampledToken token) {
   const std::size_t begin = decoded_;
   std::string visible;
-  if (!tokenizer_.is_special(token.token)) {
+  if (!tokenizer_.is_special(token.token) || std::ranges::find(shown_, token.token) != shown_.end()) {
     const std::string characters = decoder_.feed(tokenizer_.bytes(token.token));
     decoded_ += characters.size();
     visible = stops_.feed(characters);

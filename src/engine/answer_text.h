@@ -1,6 +1,7 @@
 #pragma once
 // The visible text of one answer: token bytes become whole characters, stop strings are held back and cut
-// off, special tokens stay out, and every sampled token goes with the text that it completes.
+// off, special tokens stay out but those that are asked for, and every sampled token goes with the text that
+// it completes.
 
 #include <deque>
 #include <optional>
@@ -15,8 +16,10 @@ namespace kvasir::engine {
 
 class AnswerText {
  public:
-  AnswerText(const text::Tokenizer& tokenizer, const std::vector<std::string>& stops)
-      : tokenizer_(tokenizer), stops_(stops) {}
+  // `shown`: special tokens that do not stay out; outlives the answer.
+  AnswerText(const text::Tokenizer& tokenizer, const std::vector<std::string>& stops,
+             const std::vector<TokenId>& shown)
+      : tokenizer_(tokenizer), stops_(stops), shown_(shown) {}
 
   // The next token of the answer; returns what became visible, if anything did. After a stop string nothing
   // more may be added.
@@ -38,6 +41,7 @@ class AnswerText {
   const text::Tokenizer& tokenizer_;
   text::StreamDecoder decoder_;
   StopMatcher stops_;
+  const std::vector<TokenId>& shown_;
   std::deque<Pending> pending_;
   std::size_t decoded_ = 0;  // bytes that came out of the decoder
   std::size_t emitted_ = 0;  // of these, bytes that became visible

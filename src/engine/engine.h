@@ -54,6 +54,7 @@ struct Request {
   std::uint32_t max_tokens = 0;           // at least 1; the caller has checked it against the context
   std::vector<std::string> stop;          // stop strings: end the answer, are not part of it
   std::optional<std::uint32_t> logprobs;  // top_logprobs per token; 0 = the sampled token's own only
+  std::vector<TokenId> shown_tokens;      // control tokens whose text is part of the answer's, for its reader
   bool ignore_eos = false;
   bool use_cache = true;  // false: cached KV is not read (it is still written)
   // Reads the prompt for a later request and answers nothing: done only while nothing else is, given up

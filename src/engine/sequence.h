@@ -30,7 +30,7 @@ struct Sequence {
         tokens(std::move(request.prompt)),
         prompt_tokens(static_cast<std::uint32_t>(tokens.size())),
         table(tree, request.cache_namespace, request.use_cache),
-        answer(tokenizer, request.stop) {}
+        answer(tokenizer, request.stop, request.shown_tokens) {}
 
   std::uint32_t length() const { return static_cast<std::uint32_t>(tokens.size()); }
   std::uint32_t generated() const { return length() - prompt_tokens; }

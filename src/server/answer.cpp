@@ -15,6 +15,15 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// A header's value holds no line breaks, whatever clients name their tools.
+std::string header_text(std::string text) {
+  constexpr std::size_t kMost = 1000;
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return text.substr(0, kMost);
+}
+
 }  // namespace
 
 HttpResponse json_response(int status, std::string body) {
@@ -77,6 +86,7 @@ void Answer::open_stream(const std::string& cache_note) {
                   {"Cache-Control", "no-cache"},
                   {"X-Accel-Buffering", "no"}};
   if (!cache_note.empty()) headers.emplace_back("x-kvasir-cache", cache_note);
+  if (!options_.warning.empty()) headers.emplace_back("x-kvasir-warning", header_text(options_.warning));
   exchange_->begin_stream(200, std::move(headers));
   send(options_.builder->opened());
 }
@@ -196,6 +206,8 @@ void Answer::on_finished(std::size_t choice, const engine::Finished& finished) {
   } else {
     HttpResponse response = json_response(200, options_.builder->body());
     response.headers.emplace_back("x-kvasir-cache", cache_note_);
+    if (!options_.warning.empty())
+      response.headers.emplace_back("x-kvasir-warning", header_text(options_.warning));
     exchange_->respond(std::move(response));
   }
 }

@@ -37,6 +37,7 @@ struct AnswerOptions {
   std::vector<std::unique_ptr<chat::TurnRecorder>> recorders;
   // Called with each answered turn, on the engine's thread; may be empty. Needs recorders.
   std::function<void(chat::Message turn)> on_turn;
+  std::string warning;                  // what of the request is not held to; a header, where not empty
   std::uint32_t replayed_tokens = 0;    // of the prompt, for the log
   bool explain_cache = false;           // the client asks what was not found in the cache
   std::vector<chat::PromptPart> parts;  // then: where the prompt's parts begin

@@ -341,15 +341,19 @@ class Server::Impl {
 
     AnswerOptions options;
     std::vector<engine::Request> requests;
+    const chat::ConstraintContext constraining{
+        model->grammars,         model->tokenizer,         &traits,
+        prompt->opens_reasoning, prompt->closes_reasoning, prompt->opens_call};
     for (std::uint32_t i = 0; i < request.options.n; ++i) {
-      auto constraint = chat::make_constraint(
-          {model->grammars, model->tokenizer, &traits, prompt->opens_reasoning}, request.conversation);
-      if (!constraint.ok()) return exchange->respond(error_response(dialect, constraint.error()));
+      auto plan = chat::make_constraint(constraining, request.conversation);
+      if (!plan.ok()) return exchange->respond(error_response(dialect, plan.error()));
       auto engine_request = engine_request_for(request.options, prompt->tokens, i, *model, dialect);
       if (!engine_request.ok()) return exchange->respond(error_response(dialect, engine_request.error()));
-      engine_request->constraint = std::move(constraint).value();
+      engine_request->constraint = std::move(plan->constraint);
+      engine_request->shown_tokens = traits.shown_tokens();
       requests.push_back(std::move(*engine_request));
-      options.parsers.push_back(parser_for(request.conversation, traits, prompt->opens_reasoning, dialect));
+      options.parsers.push_back(parser_for(request.conversation, traits, *prompt, dialect));
+      options.warning = plan->warning;
     }
     if (prompt->recordable) {
       chat::TurnRecorderOptions recording = recorder_options(request.conversation, *model, name_space);
@@ -383,14 +387,23 @@ class Server::Impl {
 
   static std::unique_ptr<chat::OutputParser> parser_for(const chat::Conversation& conversation,
                                                         const chat::TemplateTraits& traits,
-                                                        bool opens_reasoning, Dialect dialect) {
+                                                        const chat::RenderedPrompt& prompt, Dialect dialect) {
     chat::OutputParserOptions options;
     options.format = traits.format;
     options.reasoning = traits.reasoning;
     if (conversation.tool_choice.kind != chat::ToolChoice::Kind::kNone) {
-      for (const chat::Tool& tool : conversation.tools) options.tool_names.push_back(tool.name);
+      options.tools = conversation.tools;
     }
-    options.starts_in_reasoning = opens_reasoning;
+    for (const chat::Marker& marker : traits.markers) {
+      if (!marker.ends_answer) options.markers.push_back(marker.text);
+    }
+    options.starts_in_reasoning = prompt.opens_reasoning;
+    options.starts_in_call = prompt.opens_call;
+    if (traits.format.ids == chat::IdRule::kNine) {
+      constexpr std::size_t kNine = 9;
+      options.make_id = [] { return random_id().substr(0, kNine); };
+      return std::make_unique<chat::OutputParser>(std::move(options));
+    }
     options.make_id = [prefix = dialect == Dialect::kAnthropic ? "toolu_" : "call_"] {
       return prefix + random_id();
     };

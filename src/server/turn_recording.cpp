@@ -12,6 +12,7 @@ chat::TurnRecorderOptions recorder_options(const chat::Conversation& conversatio
   options.reasoning = model.renderer->traits().reasoning;
   options.opening = model.renderer->joiner().boundaries().opening;
   options.end = model.renderer->joiner().boundaries().end;
+  options.shown_tokens = model.renderer->traits().shown_tokens();
   return options;
 }
 

@@ -59,11 +59,20 @@ void add_end_token(std::vector<TokenId>& tokens, TokenId id) {
   if (id != kNoToken && std::find(tokens.begin(), tokens.end(), id) == tokens.end()) tokens.push_back(id);
 }
 
+TokenId find_special(const Tokenizer::Impl& impl, std::string_view name) {
+  std::int32_t id = kNoToken;
+  if (kvt_tokenizer_find(impl.handle.get(), ffi::text_of(name), &id, nullptr) != KVT_OK || id < 0)
+    return kNoToken;
+  return impl.table.kinds[id] == KVT_TOKEN_SPECIAL ? id : kNoToken;
+}
+
 void add_end_names(const Tokenizer::Impl& impl, std::vector<TokenId>& tokens) {
+  // In gpt-oss's vocabulary a turn has several messages: this ends the thought, not the answer.
+  const bool channels =
+      find_special(impl, "<|channel|>") != kNoToken && find_special(impl, "<|return|>") != kNoToken;
   for (const std::string_view name : kEndNames) {
-    std::int32_t id = kNoToken;
-    if (kvt_tokenizer_find(impl.handle.get(), ffi::text_of(name), &id, nullptr) != KVT_OK || id < 0) continue;
-    if (impl.table.kinds[id] == KVT_TOKEN_SPECIAL) add_end_token(tokens, id);
+    if (channels && name == "<|end|>") continue;
+    add_end_token(tokens, find_special(impl, name));
   }
 }
 

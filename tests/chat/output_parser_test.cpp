@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "event_lines.h"
+
 namespace kvasir::chat {
 namespace {
 
@@ -11,42 +13,8 @@ OutputParserOptions options_with(std::vector<std::string> tools) {
   OutputParserOptions options;
   options.format = hermes_format();
   options.reasoning = {"<think>", "</think>"};
-  options.tool_names = std::move(tools);
+  for (std::string& name : tools) options.tools.push_back({std::move(name), {}, {}});
   return options;
-}
-
-// Events as one line each, adjacent deltas joined: what must not depend on how the text was cut.
-std::vector<std::string> lines_of(const std::vector<OutputEvent>& events) {
-  std::vector<std::string> lines;
-  std::string kind;
-  const auto add = [&](const std::string& next, const std::string& text) {
-    if (next == kind && !lines.empty()) {
-      lines.back() += text;
-    } else {
-      lines.push_back(next + text);
-    }
-    kind = next;
-  };
-  for (const OutputEvent& event : events) {
-    if (const auto* text = std::get_if<TextDelta>(&event)) add("text:", text->text);
-    if (const auto* thought = std::get_if<ReasoningDelta>(&event)) add("thought:", thought->text);
-    if (const auto* begin = std::get_if<ToolCallBegin>(&event)) {
-      add("begin" + std::to_string(begin->index) + ":", begin->name);
-    }
-    if (const auto* part = std::get_if<ToolCallArguments>(&event)) {
-      add("args" + std::to_string(part->index) + ":", part->fragment);
-    }
-    if (const auto* end = std::get_if<ToolCallEnd>(&event)) add("end" + std::to_string(end->index), "");
-  }
-  return lines;
-}
-
-std::vector<std::string> parse(OutputParserOptions options, const std::vector<std::string>& pieces) {
-  OutputParser parser(std::move(options));
-  std::vector<OutputEvent> events;
-  for (const std::string& piece : pieces) parser.feed(piece, events);
-  parser.finish(events);
-  return lines_of(events);
 }
 
 std::vector<std::string> parse(const std::string& text) {

@@ -110,7 +110,7 @@ class Chat {
     OutputParserOptions parsing;
     parsing.format = renderer_.traits().format;
     parsing.reasoning = renderer_.traits().reasoning;
-    parsing.tool_names = {"get_weather"};
+    parsing.tools = {{"get_weather", {}, {}}};
     parsing.starts_in_reasoning = before.opens_reasoning;
     parsing.make_id = [this] { return "call_" + std::to_string(++ids_); };
     OutputParser parser(std::move(parsing));

@@ -33,7 +33,7 @@ std::unique_ptr<engine::Constraint> constraint_for(const Conversation& conversat
   traits.reasoning = {"<think>", "</think>"};
   auto made = make_constraint({grammars(), text::qwen().tokenizer, &traits, opens_reasoning}, conversation);
   EXPECT_TRUE(made.ok()) << made.error().message;
-  return made.ok() ? std::move(*made) : nullptr;
+  return made.ok() ? std::move(made->constraint) : nullptr;
 }
 
 bool allows(engine::Constraint& constraint, TokenId token) {
@@ -196,12 +196,59 @@ TEST(ToolConstraint, JsonThatIsNoCallStaysFree) {
   EXPECT_TRUE(is_free(*constraint));
 }
 
-TEST(ToolConstraint, SchemaThatTheGrammarDoesNotKnowIsReadLoosely) {
+TEST(ToolConstraint, SchemaThatTheGrammarDoesNotKnowIsAnErrorWhereACallIsForced) {
   Conversation conversation = with_tools();
-  conversation.tools[0].parameters =
-      json::parse(R"({"type":"object","properties":{"x":{"type":"nonsense"}}})");
+  conversation.tools[1].parameters =
+      json::parse(R"({"type":"object","properties":{"x":{"type":"string"}},"unevaluatedProperties":false})");
   conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
-  EXPECT_EQ(admitted(*constraint_for(conversation), kCall), kCall);
+  TemplateTraits traits;
+  traits.format = hermes_format();
+  const auto made = make_constraint({grammars(), text::qwen().tokenizer, &traits}, conversation);
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(made.error().subject, "tools[1]");
+  EXPECT_NE(made.error().message.find("bash"), std::string::npos) << made.error().message;
+  EXPECT_NE(made.error().message.find("unevaluatedProperties"), std::string::npos) << made.error().message;
+}
+
+TEST(ToolConstraint, SchemaThatTheGrammarDoesNotKnowIsReadLooselyAndSaidSoElsewhere) {
+  Conversation conversation = with_tools();
+  conversation.tools[1].parameters =
+      json::parse(R"({"type":"object","properties":{"command":{"type":"string"}},"required":["command"],)"
+                  R"("unevaluatedProperties":false})");
+  TemplateTraits traits;
+  traits.format = hermes_format();
+  auto made = make_constraint({grammars(), text::qwen().tokenizer, &traits}, conversation);
+  ASSERT_TRUE(made.ok());
+  EXPECT_NE(made->warning.find("tools[1] (bash)"), std::string::npos) << made->warning;
+  EXPECT_EQ(made->warning.find('\n'), std::string::npos);
+  // The others are held to all of theirs, and this one to what is known of it.
+  const std::string head = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": ";
+  EXPECT_EQ(admitted(*made->constraint, head + "5"), head);
+}
+
+TEST(ToolConstraint, OnlyAllowedToolsMayBeCalled) {
+  Conversation conversation = with_tools();
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  conversation.tool_choice.allowed = {"bash"};
+  EXPECT_EQ(admitted(*constraint_for(conversation), kBash), kBash);
+  EXPECT_EQ(admitted(*constraint_for(conversation), kCall), "<tool_call>\n{\"name\": \"");
+  conversation.tool_choice.kind = ToolChoice::Kind::kAuto;
+  EXPECT_EQ(admitted(*constraint_for(conversation), kCall), "<tool_call>\n{\"name\": \"");
+}
+
+TEST(ToolConstraint, ModelMayThinkBeforeTheForcedCall) {
+  Conversation conversation = with_tools();
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  const std::string thought = "<think>\nLet me <tool_call> see</think>\n\n";
+  EXPECT_EQ(admitted(*constraint_for(conversation), thought + kCall), thought + kCall);
+  EXPECT_EQ(admitted(*constraint_for(conversation), "<think>x</think>\nSure"), "<think>x</think>\n");
+  TemplateTraits traits;
+  traits.format = hermes_format();
+  traits.reasoning = {"<think>", "</think>"};
+  auto made = make_constraint({grammars(), text::qwen().tokenizer, &traits, false, true}, conversation);
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(admitted(*made->constraint, thought), "");  // the prompt has ended the thought
 }
 
 TEST(ToolConstraint, AwkwardToolNamesAreQuoted) {

@@ -1,5 +1,5 @@
 // libFuzzer: any generated text, cut anywhere, through the output parser. Whatever the pieces, the text and
-// the calls that come out are the same.
+// the calls that come out are the same. The first byte says which tool format reads it.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,12 +14,16 @@ namespace {
 
 using namespace kvasir::chat;  // NOLINT: a fuzzer is one file
 
-std::string events_of(std::string_view text, std::size_t piece) {
+std::string events_of(const ToolFormat& format, std::string_view text, std::size_t piece) {
   OutputParserOptions options;
-  options.format = hermes_format();
-  options.format.bare_call_opens_line = true;
+  options.format = format;
   options.reasoning = {"<think>", "</think>"};
-  options.tool_names = {"f", "get_weather"};
+  const boost::json::object text_type{{"type", "string"}};
+  const boost::json::object properties{
+      {"a", text_type},
+      {"b", boost::json::object{{"type", "integer"}}},
+      {"c", boost::json::object{{"type", boost::json::array{"string", "null", "array"}}}}};
+  options.tools = {{"f", {}, boost::json::object{{"properties", properties}}}, {"get_weather", {}, {}}};
   options.make_id = [] { return std::string("id"); };
   OutputParser parser(std::move(options));
   std::vector<OutputEvent> events;
@@ -56,7 +60,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (static_cast<unsigned char>(c) >= 0x80 || (c > 0 && c < 6))
       c = '.';  // the engine gives whole characters
   }
-  const std::string whole = events_of(text, text.size() + 1);
-  if (events_of(text, 1) != whole || events_of(text, 7) != whole) std::abort();
+  const auto formats = known_tool_formats();
+  const ToolFormat& format = formats[text.empty() ? 0 : static_cast<unsigned char>(text[0]) % formats.size()];
+  if (!text.empty()) text.erase(0, 1);
+  const std::string whole = events_of(format, text, text.size() + 1);
+  if (events_of(format, text, 1) != whole || events_of(format, text, 7) != whole) std::abort();
   return 0;
 }

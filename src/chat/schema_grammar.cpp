@@ -1,0 +1,244 @@
+#include "chat/schema_grammar.h"
+
+#include <algorithm>
+
+#include "chat/call_writer.h"
+#include "chat/json_text.h"
+
+namespace kvasir::chat {
+namespace {
+
+namespace json = boost::json;
+
+const json::object& object_of(const json::value& schema) {
+  static const json::object kEmpty;
+  return schema.is_object() ? schema.get_object() : kEmpty;
+}
+
+std::optional<std::size_t> size_of(const json::object& schema, std::string_view key) {
+  const json::value* value = schema.if_contains(key);
+  if (value == nullptr || !value->is_number()) return std::nullopt;
+  const double number = value->to_number<double>();
+  return number >= 0 ? std::optional(static_cast<std::size_t>(number)) : std::nullopt;
+}
+
+const json::value* list_of(const json::object& schema, std::string_view key) {
+  const json::value* value = schema.if_contains(key);
+  return value != nullptr && value->is_array() ? value : nullptr;
+}
+
+std::string bounds(std::size_t low, std::optional<std::size_t> high) {
+  return "{" + std::to_string(low) + "," + (high ? std::to_string(*high) : "") + "}";
+}
+
+}  // namespace
+
+std::string json_rule(json::object schema, SchemaReading reading) {
+  schema["x-guidance"] = json::object{{"whitespace_flexible", false},
+                                      {"item_separator", ", ?"},
+                                      {"key_separator", ": ?"},
+                                      {"lenient", reading != SchemaReading::kStrict}};
+  return "%json " + json::serialize(schema);
+}
+
+std::string arguments_rule(const json::value& parameters, SchemaReading reading) {
+  json::object ruled;
+  if (reading != SchemaReading::kObject && parameters.is_object()) ruled = parameters.get_object();
+  if (ruled.if_contains("type") == nullptr) ruled["type"] = "object";
+  return json_rule(std::move(ruled), reading);
+}
+
+// A pattern need match only somewhere in the text.
+std::string SchemaGrammar::constrained_text(const json::object& schema, const std::string& character) const {
+  const auto low = size_of(schema, "minLength");
+  const auto high = size_of(schema, "maxLength");
+  std::string expression = "/" + character + bounds(low.value_or(0), high) + "/";
+  const json::value* pattern = schema.if_contains("pattern");
+  if (pattern == nullptr || !pattern->is_string() || reading_ != SchemaReading::kStrict) return expression;
+  std::string text(pattern->get_string());
+  const bool from_start = text.starts_with('^');
+  const bool to_end = text.ends_with('$') && !text.ends_with("\\$");
+  if (from_start) text.erase(0, 1);
+  if (to_end) text.pop_back();
+  std::string escaped;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '/' && (i == 0 || text[i - 1] != '\\')) escaped += '\\';
+    escaped += text[i];
+  }
+  return expression + " & /(?s:" + (from_start ? "" : ".*") + "(" + escaped + ")" + (to_end ? "" : ".*") +
+         ")/";
+}
+
+std::string SchemaGrammar::bare_text(const json::value& schema, std::string_view end) {
+  const json::object& here = object_of(resolved(root_, schema));
+  std::string words;
+  const auto add_word = [&](const json::value& value) {
+    if (!value.is_string()) return;
+    words += (words.empty() ? "( " : " | ") + lark_.literal(std::string_view(value.get_string()));
+  };
+  if (const json::value* constant = here.if_contains("const")) add_word(*constant);
+  if (const json::value* values = list_of(here, "enum"); values != nullptr) {
+    for (const json::value& value : values->get_array()) add_word(value);
+  }
+  if (!words.empty()) return words + " ) " + lark_.literal(end);
+  if (here.contains("pattern") || here.contains("maxLength")) {
+    const std::string terminal = lark_.reserve("TEXT");
+    // Nothing that could begin the end, so that the text ends where it must.
+    lark_.define(terminal, constrained_text(here, "[^" + regex_escaped(end.substr(0, 1)) + "\\n]"));
+    return terminal + " " + lark_.literal(end);
+  }
+  return lark_.text_until(trim(end), size_of(here, "minLength").value_or(0));
+}
+
+std::string SchemaGrammar::bare_value(const json::value& schema, bool python_words) {
+  json::object here = object_of(resolved(root_, schema));
+  for (const char* key : {"$defs", "definitions"}) {
+    const json::value* shared = object_of(root_).if_contains(key);
+    if (shared != nullptr && !here.contains(key)) here[key] = *shared;
+  }
+  const json::value* type = here.if_contains("type");
+  const bool boolean = type != nullptr && type->is_string() && type->get_string() == "boolean";
+  const std::string value = lark_.rule("value", json_rule(std::move(here), reading_));
+  return boolean && python_words ? "( " + value + " | \"True\" | \"False\" )" : value;
+}
+
+std::string SchemaGrammar::constant(const LiteralStyle& style, const json::value& value) const {
+  return lark_.literal(write_literal(style, value));
+}
+
+std::string SchemaGrammar::literal_value(const LiteralStyle& style, const json::value& schema) {
+  const json::value& here = resolved(root_, schema);
+  const auto known = named_.find(&here);
+  if (known != named_.end()) return known->second;
+  const std::string name = lark_.reserve("value");
+  named_[&here] = name;
+  lark_.define(name, literal_alternatives(style, object_of(here)));
+  return name;
+}
+
+std::string SchemaGrammar::literal_alternatives(const LiteralStyle& style, const json::object& schema) {
+  std::string body;
+  const auto add = [&body](const std::string& alternative) {
+    body += (body.empty() ? "" : " | ") + alternative;
+  };
+  if (const json::value* fixed = schema.if_contains("const")) return constant(style, *fixed);
+  if (const json::value* values = list_of(schema, "enum"); values != nullptr) {
+    for (const json::value& value : values->get_array()) add(constant(style, value));
+    return body;
+  }
+  for (const char* key : {"anyOf", "oneOf"}) {
+    const json::value* list = list_of(schema, key);
+    if (list == nullptr) continue;
+    for (const json::value& one : list->get_array()) add(literal_value(style, one));
+    return body;
+  }
+  if (const json::value* list = list_of(schema, "allOf"); list != nullptr && !list->get_array().empty()) {
+    return literal_value(style, list->get_array().front());
+  }
+  const json::value* type = schema.if_contains("type");
+  if (type != nullptr && type->is_array()) {
+    for (const json::value& one : type->get_array()) {
+      if (one.is_string()) add(literal_type(style, schema, one.get_string()));
+    }
+    return body;
+  }
+  if (type != nullptr && type->is_string()) return literal_type(style, schema, type->get_string());
+  return schema.contains("properties") ? literal_type(style, schema, "object") : any(style);
+}
+
+std::string SchemaGrammar::literal_type(const LiteralStyle& style, const json::object& schema,
+                                        std::string_view type) {
+  if (type == "string") return literal_text(style, schema);
+  if (type == "boolean") return style.python_words ? "( \"True\" | \"False\" )" : "( \"true\" | \"false\" )";
+  if (type == "null") return style.python_words ? "\"None\"" : "\"null\"";
+  if (type == "array") return literal_array(style, schema);
+  if (type == "object") {
+    const std::string fields =
+        literal_fields(style, schema, style.quote.empty() ? ": " : ":", style.bare_keys);
+    return "\"{\" " + fields + " \"}\"";
+  }
+  json::object number{{"type", type}};
+  for (const char* key : {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}) {
+    if (const json::value* limit = schema.if_contains(key)) number[key] = *limit;
+  }
+  return lark_.rule("number", json_rule(std::move(number), reading_));
+}
+
+std::string SchemaGrammar::literal_text(const LiteralStyle& style, const json::object& schema) {
+  const bool constrained = schema.contains("pattern") || schema.contains("maxLength");
+  if (!style.quote.empty()) return lark_.literal(style.quote) + " " + bare_text(schema, style.quote);
+  if (schema.contains("pattern")) {
+    const std::string terminal = lark_.reserve("TEXT");
+    lark_.define(terminal, constrained_text(schema, R"([^'\\\x00-\x1f])"));
+    return "\"'\" " + terminal + " \"'\"";
+  }
+  const auto high = constrained ? size_of(schema, "maxLength") : std::nullopt;
+  const std::string size = bounds(size_of(schema, "minLength").value_or(0), high);
+  const std::string terminal = lark_.reserve("TEXT");
+  lark_.define(terminal, R"(/'([^'\\\x00-\x1f]|\\['"\\nrt]))" + size +
+                             R"('/ | /"([^"\\\x00-\x1f]|\\['"\\nrt]))" + size + "\"/");
+  return terminal;
+}
+
+std::string SchemaGrammar::literal_array(const LiteralStyle& style, const json::object& schema) {
+  const json::value* items = schema.if_contains("items");
+  const std::string item = items != nullptr && items->is_object() ? literal_value(style, *items) : any(style);
+  const std::size_t low = size_of(schema, "minItems").value_or(0);
+  const auto high = size_of(schema, "maxItems");
+  if (high && *high == 0) return "\"[]\"";
+  const std::string more = "( " + lark_quoted(style.separator) + " " + item + " )";
+  std::string list = item + " " + more;
+  list += bounds(low > 0 ? low - 1 : 0, high ? std::optional(*high - 1) : std::nullopt);
+  return low == 0 ? "\"[\" ( " + list + " )? \"]\"" : "\"[\" " + list + " \"]\"";
+}
+
+std::string SchemaGrammar::literal_fields(const LiteralStyle& style, const json::value& schema,
+                                          std::string_view assign, bool bare_keys) {
+  const json::object& here = object_of(resolved(root_, schema));
+  const json::value* properties = here.if_contains("properties");
+  const json::value* required = list_of(here, "required");
+  const auto is_required = [&](std::string_view name) {
+    if (required == nullptr) return false;
+    return std::ranges::any_of(required->get_array(), [&](const json::value& one) {
+      return one.is_string() && std::string_view(one.get_string()) == name;
+    });
+  };
+  const auto key_text = [&](std::string_view name) {
+    if (bare_keys) return std::string(name);
+    return style.quote.empty() ? quoted(name) : style.quote + std::string(name) + style.quote;
+  };
+  std::vector<LarkWriter::Field> fields;
+  if (properties != nullptr && properties->is_object() && reading_ != SchemaReading::kObject) {
+    for (const auto& field : properties->get_object()) {
+      const std::string key = lark_.literal(key_text(field.key()) + std::string(assign));
+      fields.push_back(
+          {lark_.rule("field", key + " " + literal_value(style, field.value())), is_required(field.key())});
+    }
+  }
+  const std::string separator = lark_quoted(style.separator);
+  if (!fields.empty()) return lark_.any_order(fields, separator);
+  const json::value* more = here.if_contains("additionalProperties");
+  if (more != nullptr && more->is_bool() && !more->get_bool()) return "\"\"";
+  const std::string value = more != nullptr && more->is_object() ? literal_value(style, *more) : any(style);
+  const std::string mark = bare_keys             ? ""
+                           : style.quote.empty() ? "\"\\\"\" "
+                                                 : lark_.literal(style.quote) + " ";
+  const std::string field =
+      lark_.rule("field", mark + "/[A-Za-z_][A-Za-z0-9_]*/ " + mark + lark_quoted(assign) + " " + value);
+  return lark_.rule("fields", "( " + field + " ( " + separator + " " + field + " )* )?");
+}
+
+// Any value; what keys bare objects may have is the family's, so only words.
+std::string SchemaGrammar::any(const LiteralStyle& style) {
+  if (!any_.empty()) return any_;
+  any_ = lark_.reserve("any");
+  std::string body;
+  for (const char* type : {"string", "number", "boolean", "null"}) {
+    body += literal_type(style, {}, type) + " | ";
+  }
+  body += literal_array(style, {}) + " | " + literal_type(style, {}, "object");
+  lark_.define(any_, body);
+  return any_;
+}
+
+}  // namespace kvasir::chat
