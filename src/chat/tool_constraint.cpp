@@ -58,6 +58,11 @@ class WholeAnswer : public engine::Constraint {
     return {};
   }
 
+  std::vector<TokenId> take_forced(std::size_t most) override {
+    if (thought_.inside() || opening_ || !to_open_.empty()) return {};
+    return matcher_->take_forced(most);
+  }
+
  private:
   bool grammar_allows(TokenId token) {
     const auto allowed = matcher_->mask();
@@ -138,6 +143,13 @@ class CallsOnTrigger : public engine::Constraint {
     const std::optional<CallTrigger::Hit> hit = trigger_.feed(tokenizer_->bytes(token));
     if (hit) arm(*hit);
     return {};
+  }
+
+  std::vector<TokenId> take_forced(std::size_t most) override {
+    if (ended_ || armed_ == nullptr) return {};
+    std::vector<TokenId> tokens = armed_->take_forced(most);
+    if (!tokens.empty()) leave_when_complete(tokenizer_->bytes(tokens.back()));
+    return tokens;
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "base/types.h"
@@ -20,6 +21,12 @@ class Constraint {
   virtual Result<std::optional<std::span<const std::uint32_t>>> mask() = 0;
   // The token that was sampled under the last mask.
   virtual Status accept(TokenId token) = 0;
+  // Tokens that must come now, at most `most`; they count as accepted. The engine writes them without asking
+  // the model: the same for everybody, whatever else runs.
+  virtual std::vector<TokenId> take_forced(std::size_t most) {
+    (void)most;
+    return {};
+  }
 };
 
 }  // namespace kvasir::engine

@@ -88,12 +88,8 @@ std::vector<Sequence*> DiskLink::finish_loads(const std::vector<std::unique_ptr<
   for (const auto& sequence : running) {
     if (sequence->load != nullptr || sequence->load_end == 0 || sequence->computed < sequence->load_begin)
       continue;
-    const std::uint32_t loaded = sequence->load_end - sequence->computed;
-    sequence->computed = sequence->load_end;
-    if (sequence->generated() == 0) {
-      sequence->cached_tokens += loaded;
-      sequence->loaded_tokens += loaded;
-    }
+    const std::uint32_t before = std::exchange(sequence->computed, sequence->load_end);
+    sequence->loaded_tokens += sequence->count_found(before);
     sequence->load_begin = sequence->load_end = 0;
     sequence->table.commit(sequence->tokens, sequence->computed);
     ready.push_back(sequence.get());

@@ -238,6 +238,9 @@ void Engine::Loop::take_arrived(std::vector<std::unique_ptr<Sequence>> arrived) 
     if (!is_real(sequence) && busy) {
       give_up(std::move(sequence));
     } else {
+      // At least one token is left to the model.
+      const auto forced = take_forced(*sequence, sequence->request.max_tokens - 1);
+      sequence->tokens.insert(sequence->tokens.end(), forced.begin(), forced.end());
       scheduler_.enqueue(std::move(sequence));
     }
   }
@@ -281,7 +284,7 @@ bool Engine::Loop::step() {
     if (sequence.request.background) {
       counted_.idle_prefill_tokens += slice.tokens;
     } else if (!sequence.decoding()) {
-      counted_.prefill_tokens += slice.tokens;
+      counted_.prefill_tokens += prompt_tokens_in(slice);
     }
     sequence.computed += slice.tokens;
     sequence.table.commit(sequence.tokens, sequence.computed);
@@ -295,6 +298,13 @@ bool Engine::Loop::step() {
     sample(sequence, std::span<const float>(logits_).subspan(row++ * row_size, vocab_size_));
   }
   return true;
+}
+
+// Tokens of the prompt in a slice; all of them where an answer is read again.
+std::uint32_t Engine::Loop::prompt_tokens_in(const Slice& slice) {
+  const Sequence& s = *slice.sequence;
+  if (s.sampled) return slice.tokens;
+  return std::min(s.computed + slice.tokens, s.prompt_tokens) - std::min(s.computed, s.prompt_tokens);
 }
 
 void Engine::Loop::observe_prefill(std::span<const Slice> plan, double step_seconds) {
@@ -349,12 +359,17 @@ Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const fl
 }
 
 void Engine::Loop::sample(Sequence& sequence, std::span<const float> row) {
+  if (!sequence.sampled) {
+    sequence.sampled = true;
+    sequence.first_token = Clock::now();
+    for (std::uint32_t i = sequence.prompt_tokens; i < sequence.length(); ++i)
+      write(sequence, {sequence.tokens[i], 0.0F, {}});
+  }
   auto token = choose(sequence, row);
   if (!token.ok()) {
     fail(scheduler_.remove(sequence.id), token.error());
     return;
   }
-  if (sequence.generated() == 0) sequence.first_token = Clock::now();
   if (std::ranges::find(end_tokens_, token->token) != end_tokens_.end()) {
     finish(sequence, FinishReason::kStop);
     return;
@@ -363,20 +378,33 @@ void Engine::Loop::sample(Sequence& sequence, std::span<const float> row) {
 }
 
 void Engine::Loop::accept(Sequence& sequence, SampledToken token) {
-  ++counted_.generated_tokens;
   sequence.tokens.push_back(token.token);
-  if (auto text = sequence.answer.add(std::move(token))) sequence.sink(std::move(*text));
-  if (sequence.answer.stop_string()) {
-    finish(sequence, FinishReason::kStopString);
-  } else if (sequence.generated() >= sequence.request.max_tokens) {
-    finish(sequence, FinishReason::kLength);
+  write(sequence, std::move(token));
+  if (sequence.answer.stop_string()) return finish(sequence, FinishReason::kStopString);
+  for (const TokenId forced : take_forced(sequence, sequence.request.max_tokens - sequence.generated())) {
+    sequence.tokens.push_back(forced);
+    write(sequence, {forced, 0.0F, {}});
   }
+  if (sequence.generated() >= sequence.request.max_tokens) finish(sequence, FinishReason::kLength);
+}
+
+void Engine::Loop::write(Sequence& sequence, SampledToken token) {
+  ++counted_.generated_tokens;
+  if (auto text = sequence.answer.add(std::move(token))) sequence.sink(std::move(*text));
+}
+
+std::vector<TokenId> Engine::Loop::take_forced(Sequence& sequence, std::uint32_t most) {
+  const Request& request = sequence.request;
+  // A forced token has no logprobs, and a stop string may end an answer in the middle of a run.
+  if (request.constraint == nullptr || request.logprobs || !request.stop.empty()) return {};
+  return request.constraint->take_forced(std::min(most, kForcedMost));
 }
 
 void Engine::Loop::report_progress(Sequence& sequence) {
-  if (!sequence.announced || sequence.generated() > 0 || sequence.computed <= sequence.reported) return;
-  sequence.reported = sequence.computed;
-  sequence.sink(Progress{sequence.computed, sequence.prompt_tokens});
+  const std::uint32_t done = std::min(sequence.computed, sequence.prompt_tokens);
+  if (!sequence.announced || sequence.sampled || done <= sequence.reported) return;
+  sequence.reported = done;
+  sequence.sink(Progress{done, sequence.prompt_tokens});
 }
 
 void Engine::Loop::finish(Sequence& sequence, FinishReason reason) {

@@ -66,6 +66,9 @@ class Engine::Loop {
   void sample(Sequence& sequence, std::span<const float> row);
   Result<SampledToken> choose(Sequence& sequence, std::span<const float> row);
   void accept(Sequence& sequence, SampledToken token);
+  void write(Sequence& sequence, SampledToken token);
+  static std::vector<TokenId> take_forced(Sequence& sequence, std::uint32_t most);
+  static std::uint32_t prompt_tokens_in(const Slice& slice);
   void report_progress(Sequence& sequence);
   void observe_prefill(std::span<const Slice> plan, double step_seconds);
   void finish(Sequence& sequence, FinishReason reason);

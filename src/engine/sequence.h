@@ -2,12 +2,16 @@
 // A request on its way through the engine. Made by submit(), from then on touched by the engine's thread
 // only.
 //
-//   tokens:    [ prompt ............................ | answer ....... ]
+//   tokens:    [ prompt ............................ | answer ....... ]   an answer's beginning that a
+//   grammar forces
+//                                                                        is there from the start, and read
+//                                                                        with it
 //   computed:  [ KV is in the table's blocks ... ) then what the next steps read
 //
 // Reading the prompt, going on after a preemption and decoding are the same thing: compute what is missing,
 // sample when all of it is there.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <vector>
@@ -20,6 +24,9 @@
 namespace kvasir::engine {
 
 using Clock = std::chrono::steady_clock;
+
+// Most tokens that are written at once without asking the model.
+inline constexpr std::uint32_t kForcedMost = 32;
 
 struct Sequence {
   Sequence(RequestId request_id, Request what, EventSink where, kv::PrefixTree& tree,
@@ -35,13 +42,22 @@ struct Sequence {
   std::uint32_t length() const { return static_cast<std::uint32_t>(tokens.size()); }
   std::uint32_t generated() const { return length() - prompt_tokens; }
   std::uint32_t remaining() const { return length() - computed; }
-  bool decoding() const { return generated() > 0 && remaining() == 1; }
+  // Answering: the next step reads the last token, and what a grammar forced behind it.
+  bool decoding() const { return sampled && remaining() <= 1 + kForcedMost; }
   // Tokens that can be computed now: up to what comes from disk, if anything does.
   std::uint32_t computable() const { return (from_disk() ? load_begin : length()) - computed; }
   // KV of [load_begin, load_end) is being loaded, or is there and waits for what is before it.
   bool from_disk() const { return load != nullptr || load_end > 0; }
   // Blocks it takes to hold every token so far and the next one.
   std::uint32_t blocks_wanted() const { return kv::blocks_for(std::uint64_t{length()} + 1); }
+
+  // Tokens [before, computed) were found, not computed.
+  std::uint32_t count_found(std::uint32_t before) {
+    if (sampled) return 0;
+    const std::uint32_t found = std::min(computed, prompt_tokens) - std::min(before, prompt_tokens);
+    cached_tokens += found;
+    return found;
+  }
 
   void drop_load() {
     if (load) load->cancel();
@@ -59,6 +75,7 @@ struct Sequence {
   std::uint32_t reported = 0;          // of the prompt, in Started or Progress
   bool running = false;                // admitted and not preempted
   bool started = false;                // has been admitted once
+  bool sampled = false;                // the model has been asked; before, an answer has only forced tokens
   bool announced = false;              // Started has been sent
   std::uint32_t loaded_tokens = 0;     // of cached_tokens, those that came from disk
   std::shared_ptr<kv::DiskLoad> load;  // on its way into the table

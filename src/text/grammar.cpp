@@ -1,5 +1,6 @@
 #include "text/grammar.h"
 
+#include <bit>
 #include <utility>
 
 #include "text/ffi.h"
@@ -32,6 +33,10 @@ Result<std::shared_ptr<GrammarFactory>> GrammarFactory::create(std::shared_ptr<c
   impl->tokenizer = std::move(tokenizer);
   impl->handle.reset(handle);
   return std::shared_ptr<GrammarFactory>(new GrammarFactory(std::move(impl)));
+}
+
+const Tokenizer& GrammarFactory::tokenizer() const {
+  return *impl_->tokenizer;
 }
 
 Result<std::unique_ptr<GrammarMatcher>> GrammarFactory::compile(Kind kind, std::string_view source) {
@@ -74,6 +79,42 @@ Status GrammarMatcher::accept(TokenId token) {
       kvt_matcher_accept(impl_->handle.get(), static_cast<std::uint32_t>(token), &error);
   if (status != KVT_OK) return ffi::error_of(status, error, "grammar");
   return {};
+}
+
+// Some token that may come next has all of `text` and more.
+bool GrammarMatcher::may_run_past(std::string_view text) {
+  const auto allowed = mask();
+  if (!allowed.ok()) return true;
+  const Tokenizer& tokenizer = impl_->factory->tokenizer();
+  for (std::size_t word = 0; word < allowed->size(); ++word) {
+    for (std::uint32_t bits = (*allowed)[word]; bits != 0; bits &= bits - 1) {
+      const auto token = static_cast<TokenId>(word * 32 + static_cast<std::size_t>(std::countr_zero(bits)));
+      const std::string_view bytes = tokenizer.bytes(token);
+      if (bytes.size() > text.size() && bytes.starts_with(text)) return true;
+    }
+  }
+  return false;
+}
+
+std::vector<TokenId> GrammarMatcher::take_forced(std::size_t most) {
+  constexpr std::size_t kLongestToken = 256;  // looked for past the end of forced text
+  kvt_buffer out{};
+  if (kvt_matcher_forced(impl_->handle.get(), &out, nullptr) != KVT_OK) return {};
+  const std::string text = ffi::take(out);
+  if (text.empty()) return {};
+  const Tokenizer& tokenizer = impl_->factory->tokenizer();
+  std::vector<TokenId> taken;
+  std::string_view rest = text;
+  for (const TokenId token : tokenizer.encode(text, SpecialText::kAsText)) {
+    const std::string_view bytes = tokenizer.bytes(token);
+    // A tokenizer that normalises would write something else.
+    if (taken.size() == most || bytes.empty() || !rest.starts_with(bytes)) break;
+    if (rest.size() <= kLongestToken && may_run_past(rest)) break;
+    if (!accept(token).ok()) break;
+    taken.push_back(token);
+    rest.remove_prefix(bytes.size());
+  }
+  return taken;
 }
 
 bool GrammarMatcher::is_accepting() {

@@ -39,6 +39,8 @@ class GrammarFactory : public std::enable_shared_from_this<GrammarFactory> {
   // Exactly one JSON value that the schema admits (compact or spaced as the model likes).
   Result<std::unique_ptr<GrammarMatcher>> compile_json_schema(std::string_view schema_json);
 
+  const Tokenizer& tokenizer() const;
+
   struct Impl;
 
  private:
@@ -61,6 +63,10 @@ class GrammarMatcher {
   // Advances by a token that the mask allowed. kInternal when it was not allowed; the state is then
   // unchanged.
   Status accept(TokenId token);
+  // Accepts what the grammar leaves no choice about, at most `most` tokens, and returns it: the text that
+  // must come, cut as the tokenizer cuts it, up to where a token might run on into text that is open. Empty
+  // where there is a choice now.
+  std::vector<TokenId> take_forced(std::size_t most);
   // The text so far is a whole sentence of the grammar (the end may come now).
   bool is_accepting();
   // Nothing but the end may follow.
@@ -73,6 +79,7 @@ class GrammarMatcher {
   explicit GrammarMatcher(std::unique_ptr<Impl> impl);
 
  private:
+  bool may_run_past(std::string_view text);
   std::unique_ptr<Impl> impl_;
 };
 

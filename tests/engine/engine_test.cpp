@@ -111,6 +111,14 @@ class FixedConstraint final : public Constraint {
     ++next_;
     return {};
   }
+  // Everything but each `choice`-th token is forced, where that is not 0.
+  std::vector<TokenId> take_forced(std::size_t most) override {
+    std::vector<TokenId> forced;
+    while (choice_ != 0 && forced.size() < most && next_ < allowed_.size() && next_ % choice_ != choice_ - 1)
+      forced.push_back(allowed_[next_++]);
+    return forced;
+  }
+  std::size_t choice_ = 0;
 
  private:
   std::vector<TokenId> allowed_;
@@ -127,6 +135,44 @@ TEST(Engine, AConstraintDecidesWhatMayCome) {
   const Outcome outcome = run(*engine, std::move(request));
   EXPECT_EQ(outcome.text, "{\"x\": 2}");
   EXPECT_EQ(outcome.finished->reason, FinishReason::kStop);
+}
+
+TEST(Engine, ForcedTokensAreWrittenWithoutAskingTheModel) {
+  const auto said = tokens_of("{\"name\": \"get_weather\", \"arguments\": {}}");
+  const auto ask = [&](Engine& engine, std::size_t choice, std::uint32_t most) {
+    Request request = request_of(chat_of(200), most);
+    auto constraint = std::make_unique<FixedConstraint>(said, 1000);
+    constraint->choice_ = choice;
+    request.constraint = std::move(constraint);
+    return run(engine, std::move(request));
+  };
+  auto plain = make_engine();
+  const Outcome one_by_one = ask(*plain, 0, 300);
+  for (const std::size_t choice : {2U, 7U, 1000U}) {
+    auto engine = make_engine();
+    for (int round = 0; round < 2; ++round) {  // the second finds the prompt, and some of the answer
+      const Outcome outcome = ask(*engine, choice, 300);
+      EXPECT_EQ(outcome.text, one_by_one.text);
+      EXPECT_EQ(outcome.ids(), one_by_one.ids());
+      EXPECT_EQ(outcome.finished->reason, FinishReason::kStop);
+      EXPECT_EQ(outcome.finished->usage.completion_tokens, said.size());
+      EXPECT_EQ(outcome.finished->usage.prompt_tokens, 200U);
+      EXPECT_LE(outcome.finished->usage.cached_tokens, 200U);
+      EXPECT_GE(outcome.finished->usage.cached_tokens, round == 0 ? 0U : 199U);
+    }
+    EXPECT_EQ(engine->stats().generated_tokens, 2 * said.size());
+    EXPECT_LE(engine->stats().prefill_tokens, 201U);
+    EXPECT_LT(engine->stats().steps, 2 * said.size());
+    expect_conserved(*engine);
+  }
+  // A length that ends in a forced run.
+  for (const std::uint32_t most : {1U, 2U, 9U}) {
+    auto engine = make_engine();
+    const Outcome cut = ask(*engine, 1000, most);
+    EXPECT_EQ(cut.ids(), std::vector<TokenId>(said.begin(), said.begin() + most));
+    EXPECT_EQ(cut.finished->reason, FinishReason::kLength);
+    expect_conserved(*engine);
+  }
 }
 
 TEST(Engine, AConstraintsErrorFailsItsRequestOnly) {

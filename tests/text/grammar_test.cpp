@@ -240,5 +240,34 @@ TEST_F(Grammar, MaskAndAcceptAgreeOnEveryToken) {
   }
 }
 
+TEST_F(Grammar, WhatMustComeIsTakenAtOnceAsTheTokenizerCutsIt) {
+  const auto matcher =
+      lark("start: \"<tool_call>\\n{\\\"name\\\": \\\"\" (\"read_file\" | \"write_file\") \"\\\"}\"");
+  ASSERT_NE(matcher, nullptr);
+  const std::string opening = "<tool_call>\n{\"name\": \"";
+  EXPECT_EQ(matcher->take_forced(100), tokenizer().encode(opening, SpecialText::kAsText));
+  EXPECT_TRUE(matcher->take_forced(100).empty()) << "there is a choice now";
+  ASSERT_TRUE(matcher->accept(tokenizer().encode("write", SpecialText::kAsText).front()).ok());
+  const auto rest = matcher->take_forced(100);
+  EXPECT_EQ(tokenizer().decode(rest, false), "_file\"}");
+  EXPECT_TRUE(matcher->is_accepting());
+}
+
+TEST_F(Grammar, ForcedTextStopsWhereATokenMayRunOn) {
+  // "foo" is one token, but so is "food": after "fo", the tokenizer would cut what comes in either way.
+  const auto matcher = lark("start: \"x = foo\" /[a-z]*/");
+  ASSERT_NE(matcher, nullptr);
+  const auto taken = matcher->take_forced(100);
+  EXPECT_EQ(tokenizer().decode(taken, false), "x =");
+  EXPECT_TRUE(takes(*matcher, tokenizer().encode(" food", SpecialText::kAsText)));
+}
+
+TEST_F(Grammar, AtMostSoManyTokensAreTaken) {
+  const auto matcher = lark("start: \"one two three four five\"");
+  ASSERT_NE(matcher, nullptr);
+  EXPECT_EQ(matcher->take_forced(2).size(), 2U);
+  EXPECT_EQ(tokenizer().decode(matcher->take_forced(100), false), " three four five");
+}
+
 }  // namespace
 }  // namespace kvasir::text

@@ -117,6 +117,8 @@ void kvt_matcher_free(kvt_matcher* matcher);
 kvt_status kvt_matcher_mask(kvt_matcher* matcher, const uint32_t** words, size_t* word_count,
                             kvt_buffer* error);
 kvt_status kvt_matcher_accept(kvt_matcher* matcher, uint32_t token, kvt_buffer* error);
+// The bytes that must come next, up to the first special token; may be none.
+kvt_status kvt_matcher_forced(kvt_matcher* matcher, kvt_buffer* out, kvt_buffer* error);
 kvt_status kvt_matcher_is_accepting(kvt_matcher* matcher, int32_t* out, kvt_buffer* error);
 kvt_status kvt_matcher_is_stopped(kvt_matcher* matcher, int32_t* out, kvt_buffer* error);
 kvt_status kvt_matcher_clone(const kvt_matcher* matcher, kvt_matcher** out, kvt_buffer* error);

@@ -231,6 +231,22 @@ pub unsafe extern "C" fn kvt_matcher_accept(matcher: *mut GrammarMatcher, token:
     guard(error, || (*matcher).accept(token))
 }
 
+/// The bytes that must come next, up to the first special token.
+#[no_mangle]
+pub unsafe extern "C" fn kvt_matcher_forced(
+    matcher: *mut GrammarMatcher,
+    out: *mut Owned<u8>,
+    error: *mut Owned<u8>,
+) -> i32 {
+    guard(error, || {
+        let mut bytes = (*matcher).matcher.compute_ff_bytes();
+        let text = bytes.iter().position(|&b| b == TokTrie::SPECIAL_TOKEN_MARKER).unwrap_or(bytes.len());
+        bytes.truncate(text);
+        out.write(Owned::new(bytes));
+        Ok(())
+    })
+}
+
 #[no_mangle]
 pub unsafe extern "C" fn kvt_matcher_is_accepting(
     matcher: *mut GrammarMatcher,
