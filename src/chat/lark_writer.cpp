@@ -85,8 +85,11 @@ std::string LarkWriter::any_order(const std::vector<Field>& fields, const std::s
   if (fields.size() > kAnyOrderMax) return in_order(fields, separator);
   std::vector<const Field*> sorted;
   sorted.reserve(fields.size());
-  for (const Field& field : fields) sorted.push_back(&field);
-  std::ranges::stable_partition(sorted, [](const Field* field) { return field->required; });
+  for (const bool required : {true, false}) {
+    for (const Field& field : fields) {
+      if (field.required == required) sorted.push_back(&field);
+    }
+  }
   const auto required = static_cast<std::size_t>(std::ranges::count_if(fields, &Field::required));
   const std::string complete =
       required == 0 ? "\"\"" : "\"\" %if is_ones([0:" + std::to_string(required) + "])";
