@@ -381,12 +381,6 @@ void Engine::Loop::accept(Sequence& sequence, SampledToken token) {
   sequence.tokens.push_back(token.token);
   write(sequence, std::move(token));
   if (sequence.answer.stop_string()) return finish(sequence, FinishReason::kStopString);
-  // The last token is the model's, so that a run's KV is there when the answer ends by its length.
-  const std::uint32_t left = sequence.request.max_tokens - sequence.generated();
-  for (const TokenId forced : take_forced(sequence, left > 0 ? left - 1 : 0)) {
-    sequence.tokens.push_back(forced);
-    write(sequence, {forced, 0.0F, {}});
-  }
   if (sequence.generated() >= sequence.request.max_tokens) finish(sequence, FinishReason::kLength);
 }
 

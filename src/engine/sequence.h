@@ -25,7 +25,7 @@ namespace kvasir::engine {
 
 using Clock = std::chrono::steady_clock;
 
-// Most tokens that are written at once without asking the model.
+// Most tokens of an answer's opening that are written without asking the model.
 inline constexpr std::uint32_t kForcedMost = 32;
 
 struct Sequence {
