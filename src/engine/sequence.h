@@ -42,8 +42,7 @@ struct Sequence {
   std::uint32_t length() const { return static_cast<std::uint32_t>(tokens.size()); }
   std::uint32_t generated() const { return length() - prompt_tokens; }
   std::uint32_t remaining() const { return length() - computed; }
-  // Answering: the next step reads the last token, and what a grammar forced behind it.
-  bool decoding() const { return sampled && remaining() <= 1 + kForcedMost; }
+  bool decoding() const { return sampled && remaining() == 1; }
   // Tokens that can be computed now: up to what comes from disk, if anything does.
   std::uint32_t computable() const { return (from_disk() ? load_begin : length()) - computed; }
   // KV of [load_begin, load_end) is being loaded, or is there and waits for what is before it.
