@@ -46,6 +46,7 @@ CallObject::Step CallObject::feed(char c) {
       const JsonScanner::Step step = scanner_.feed(c);
       if (step == JsonScanner::Step::kError) return Step::kFail;
       append_escaped(raw_, c);
+      if (style_.name_key.empty() && !name_known_ && step == JsonScanner::Step::kMore) foresee_name();
       return step == JsonScanner::Step::kDone ? feed_key_end() : Step::kMore;
     }
     case State::kColon:
@@ -109,6 +110,7 @@ CallObject::Step CallObject::feed_value(char c) {
     return feed(c);
   }
   if (collecting_) append_escaped(raw_, c);
+  if (slot_ == Slot::kName && step == JsonScanner::Step::kMore) foresee_name();
   if (arguments_ == Arguments::kReading) {
     if (in_string) {
       append_escaped(pending_, c);

@@ -12,10 +12,13 @@ namespace kvasir::chat {
 class CallObject : public CallReader {
  public:
   explicit CallObject(const CallReaderContext& context)
-      : style_(*context.format->as<JsonCallStyle>()), tools_(context.tools), bare_(context.bare) {}
+      : CallReader(context),
+        style_(*context.format->as<JsonCallStyle>()),
+        tools_(context.tools),
+        bare_(context.bare) {}
 
   Step feed(char c) override;
-  bool begun() const override { return name_known_ && arguments_ != Arguments::kNone; }
+  bool begun() const override { return foreseen() || (name_known_ && arguments_ != Arguments::kNone); }
 
  private:
   enum class State { kOpen, kFirstKey, kKey, kKeyText, kColon, kValue, kAfterValue, kClosed };
@@ -26,6 +29,7 @@ class CallObject : public CallReader {
   Step feed_value(char c);
   Step value_ended();
   Step object_ended();
+  void foresee_name() { foresee(std::string_view(raw_).substr(1)); }
   bool name_ended();
   bool take_name(std::string name);
   bool arguments_string_ended();

@@ -49,7 +49,7 @@ void CallsReader::begin_call() {
 }
 
 void CallsReader::begin_body(bool bare) {
-  call_ = make_call_reader({&format_, tools_, bare});
+  call_ = make_call_reader({&format_, tools_, bare, declared_only_});
   state_ = State::kCall;
 }
 

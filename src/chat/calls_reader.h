@@ -24,8 +24,9 @@ class CallsReader {
     kText,       // what opened is no call, and no text either
   };
 
-  // `format` and `tools` outlive the reader.
-  CallsReader(const ToolFormat& format, std::span<const Tool> tools) : format_(format), tools_(tools) {}
+  // `format` and `tools` outlive the reader. `declared_only`: the sampler admits these tools' names only.
+  CallsReader(const ToolFormat& format, std::span<const Tool> tools, bool declared_only)
+      : format_(format), tools_(tools), declared_only_(declared_only) {}
 
   // `opener`: which of call_openers(); `text`: what has been read so far.
   void open(std::string_view opener, std::string text);
@@ -55,6 +56,7 @@ class CallsReader {
 
   const ToolFormat& format_;
   std::span<const Tool> tools_;
+  bool declared_only_;
   State state_ = State::kCall;
   LooseMatch mark_;
   std::vector<std::string_view> marks_;

@@ -18,7 +18,9 @@ bool in_name(char c) {
 }  // namespace
 
 LiteralCall::LiteralCall(const CallReaderContext& context)
-    : style_(*context.format->as<LiteralStyle>()), value_({style_.quote, style_.bare_keys}) {}
+    : CallReader(context),
+      style_(*context.format->as<LiteralStyle>()),
+      value_({style_.quote, style_.bare_keys}) {}
 
 CallReader::Step LiteralCall::feed(char c) {
   switch (state_) {
@@ -30,6 +32,7 @@ CallReader::Step LiteralCall::feed(char c) {
       }
       if (!in_name(c) || name_.size() == kNameBytesMax) return Step::kFail;
       name_.push_back(c);
+      foresee(name_);
       return Step::kMore;
     case State::kFirst:
     case State::kKey:

@@ -15,7 +15,7 @@ class LiteralCall : public CallReader {
   explicit LiteralCall(const CallReaderContext& context);
 
   Step feed(char c) override;
-  bool begun() const override { return begun_; }
+  bool begun() const override { return begun_ || foreseen(); }
   void cut() override {
     if (state_ == State::kValue && !skipping_) value_.cut(pending_);
   }

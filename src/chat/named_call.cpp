@@ -15,10 +15,12 @@ bool ends_name(char c) {
 }
 
 constexpr std::size_t kNameBytesMax = 256;
+constexpr std::string_view kPrefix = "functions.";  // where the model wrote another opening
 
 }  // namespace
 
-NamedCall::NamedCall(const CallReaderContext& context) : style_(*context.format->as<NamedJsonStyle>()) {}
+NamedCall::NamedCall(const CallReaderContext& context)
+    : CallReader(context), style_(*context.format->as<NamedJsonStyle>()) {}
 
 std::string_view NamedCall::unmatched() const {
   return state_ == State::kMark ? std::string_view(mark_.seen()) : std::string_view();
@@ -55,6 +57,7 @@ CallReader::Step NamedCall::feed_name(char c) {
   if (!ends_name(c)) {
     if (word.size() == kNameBytesMax) return Step::kFail;
     word.push_back(c);
+    if (state_ == State::kName) foresee_name();
     return Step::kMore;
   }
   if (word.empty()) return Step::kFail;
@@ -70,9 +73,19 @@ CallReader::Step NamedCall::feed_name(char c) {
   return space_is_mark ? feed(c) : feed_mark(c);
 }
 
+void NamedCall::foresee_name() {
+  // An id is told with the name, and a word in the name's place may open text.
+  if (!style_.id_mark.empty() || style_.text_name.starts_with(name_)) return;
+  std::string_view beginning = name_;
+  if (!style_.index_mark.empty()) {
+    if (!beginning.starts_with(kPrefix)) return;
+    beginning.remove_prefix(kPrefix.size());
+  }
+  if (!beginning.empty()) foresee(beginning);
+}
+
 bool NamedCall::name_ended() {
   if (style_.index_mark.empty()) return true;
-  constexpr std::string_view kPrefix = "functions.";  // where the model wrote another opening
   if (name_.starts_with(kPrefix)) name_.erase(0, kPrefix.size());
   const std::size_t mark = name_.rfind(style_.index_mark);
   if (mark == std::string::npos) return true;

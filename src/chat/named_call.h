@@ -13,7 +13,7 @@ class NamedCall : public CallReader {
   explicit NamedCall(const CallReaderContext& context);
 
   Step feed(char c) override;
-  bool begun() const override { return state_ == State::kArguments; }
+  bool begun() const override { return foreseen() || state_ == State::kArguments; }
   std::string_view unmatched() const override;
 
  private:
@@ -23,6 +23,7 @@ class NamedCall : public CallReader {
   Step feed_mark(char c);
   Step feed_arguments(char c);
   void expect_marks(bool id_too);
+  void foresee_name();
   bool name_ended();
 
   const NamedJsonStyle& style_;

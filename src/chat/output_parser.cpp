@@ -30,7 +30,7 @@ OutputParser::OutputParser(OutputParserOptions options) : options_(std::move(opt
     any_output_ = true;
   } else if (!options_.starts_in_call.empty() && !openers_.empty()) {
     state_ = State::kCall;
-    reader_.emplace(options_.format, options_.tools);
+    reader_.emplace(options_.format, options_.tools, options_.declared_only);
     reader_->open(options_.starts_in_call, {});
   }
 }
@@ -206,7 +206,7 @@ void OutputParser::begin_call(bool bare) {
   if (drop_space_) space_.clear();
   call_fenced_ = (bare && mark_.front() == kFence.front()) || (after_call_ && close_fence_);
   call_seen_ = false;
-  reader_.emplace(options_.format, options_.tools);
+  reader_.emplace(options_.format, options_.tools, options_.declared_only);
   std::string text = std::exchange(space_, {}) + mark_;
   if (bare) {
     reader_->open_bare(std::move(text));

@@ -22,6 +22,7 @@ struct OutputParserOptions {
   ToolFormat format;
   ReasoningFormat reasoning;
   std::vector<Tool> tools;           // declared; empty: no call is looked for
+  bool declared_only = false;        // the sampler holds every call that opens to these tools' names
   std::vector<std::string> markers;  // control tokens of the vocabulary that are marks: never text
   bool starts_in_reasoning = false;  // the prompt ended with the opening tag
   std::string starts_in_call;        // the prompt ended with this opener of a call

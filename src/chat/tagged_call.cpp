@@ -16,7 +16,10 @@ bool is_space(char c) {
 }  // namespace
 
 TaggedCall::TaggedCall(const CallReaderContext& context)
-    : format_(*context.format), style_(*context.format->as<TaggedStyle>()), tools_(context.tools) {}
+    : CallReader(context),
+      format_(*context.format),
+      style_(*context.format->as<TaggedStyle>()),
+      tools_(context.tools) {}
 
 CallReader::Step TaggedCall::feed(char c) {
   switch (state_) {
@@ -56,6 +59,7 @@ CallReader::Step TaggedCall::feed_name(char c) {
   if (!ended) {
     if (is_space(c) || c == '<' || c == '{' || name_.size() == kNameBytesMax) return Step::kFail;
     name_.push_back(c);
+    foresee(name_);
     return Step::kMore;
   }
   if (name_.empty()) return Step::kFail;

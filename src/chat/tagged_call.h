@@ -16,7 +16,7 @@ class TaggedCall : public CallReader {
   explicit TaggedCall(const CallReaderContext& context);
 
   Step feed(char c) override;
-  bool begun() const override { return begun_; }
+  bool begun() const override { return begun_ || foreseen(); }
   std::string_view unmatched() const override;
   void cut() override {
     if (state_ == State::kValue && !skipping_) value_->cut(pending_);

@@ -59,11 +59,15 @@ class WholeAnswer : public engine::Constraint {
   }
 
   std::vector<TokenId> take_forced(std::size_t most) override {
-    if (thought_.inside() || opening_ || !to_open_.empty()) return {};
-    return matcher_->take_forced(most);
+    return held() ? matcher_->take_forced(most) : std::vector<TokenId>();
+  }
+  std::vector<TokenId> take_forced_within(std::size_t most, std::size_t least) override {
+    return held() ? matcher_->take_forced_within(most, least) : std::vector<TokenId>();
   }
 
  private:
+  // By the grammar alone: no thought is open, or may open.
+  bool held() const { return !thought_.inside() && !opening_ && to_open_.empty(); }
   bool grammar_allows(TokenId token) {
     const auto allowed = matcher_->mask();
     const auto bit = static_cast<std::uint32_t>(token);
@@ -150,6 +154,9 @@ class CallsOnTrigger : public engine::Constraint {
     std::vector<TokenId> tokens = armed_->take_forced(most);
     if (!tokens.empty()) leave_when_complete(tokenizer_->bytes(tokens.back()));
     return tokens;
+  }
+  std::vector<TokenId> take_forced_within(std::size_t most, std::size_t least) override {
+    return armed_ == nullptr ? std::vector<TokenId>() : armed_->take_forced_within(most, least);
   }
 
  private:
@@ -246,6 +253,7 @@ class Planner {
     if (!matcher) return std::move(matcher).error();
     ConstraintPlan plan;
     plan.warning = warning_;
+    plan.holds_calls = true;
     plan.constraint = std::make_unique<WholeAnswer>(std::move(matcher).value(), context_.tokenizer,
                                                     ThoughtWatch(traits_.reasoning, context_.opens_reasoning),
                                                     thought_opening());
@@ -259,10 +267,10 @@ class Planner {
     if (tools_.tools.empty() || context_.grammars == nullptr) return plan;
     // Compiled now, so that the engine's thread finds it compiled, and what cannot be held to is known.
     const std::vector<std::string> openers = call_openers(traits_.format);
-    (void)compile_loosening([&] {
-      return openers.empty() ? bare_call_rest_grammar(tools_.list().front(), true)
-                             : call_rest_grammar(calls({}), openers.front());
-    });
+    plan.holds_calls = compile_loosening([&] {
+                         return openers.empty() ? bare_call_rest_grammar(tools_.list().front(), true)
+                                                : call_rest_grammar(calls({}), openers.front());
+                       }).ok();
     plan.constraint = std::make_unique<CallsOnTrigger>(context_, tools_, conversation_.parallel_tool_calls);
     plan.warning = warning_;
     return plan;

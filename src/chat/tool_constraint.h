@@ -41,7 +41,8 @@ struct ConstraintContext {
 
 struct ConstraintPlan {
   std::unique_ptr<engine::Constraint> constraint;  // null where everything is allowed
-  std::string warning;                             // what of the request is not held to; empty where all is
+  bool holds_calls = false;  // a call that opens can only name a tool that may be called
+  std::string warning;       // what of the request is not held to; empty where all is
 };
 
 // kInvalidArgument for a schema that must be held to and does not compile, naming it; kUnsupported where

@@ -1,7 +1,7 @@
 #pragma once
 // What the engine needs to know of a grammar: which tokens may come next in one sequence. Implemented above
-// (chat arms tool-call grammars at their trigger) over text::GrammarMatcher; called by the engine's thread
-// only.
+// (chat arms tool-call grammars at their trigger) over text::GrammarMatcher. Called by one thread at a time:
+// the engine's, or its MaskWorker's.
 
 #include <cstdint>
 #include <optional>
@@ -22,9 +22,15 @@ class Constraint {
   // The token that was sampled under the last mask.
   virtual Status accept(TokenId token) = 0;
   // Tokens that must come now, at most `most`; they count as accepted. The engine writes them without asking
-  // the model: the same for everybody, whatever else runs.
+  // the model: the same for everybody, whatever else runs. For the opening of an answer.
   virtual std::vector<TokenId> take_forced(std::size_t most) {
     (void)most;
+    return {};
+  }
+  // The same behind a token that was sampled: only where at least `least` tokens must come and they do not
+  // end what the grammar describes.
+  virtual std::vector<TokenId> take_forced_within(std::size_t most, std::size_t least) {
+    (void)most, (void)least;
     return {};
   }
 };

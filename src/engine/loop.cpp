@@ -239,8 +239,11 @@ void Engine::Loop::take_arrived(std::vector<std::unique_ptr<Sequence>> arrived) 
       give_up(std::move(sequence));
     } else {
       // At least one token is left to the model.
-      const auto forced = take_forced(*sequence, sequence->request.max_tokens - 1);
-      sequence->tokens.insert(sequence->tokens.end(), forced.begin(), forced.end());
+      if (may_force(*sequence)) {
+        const auto forced = sequence->request.constraint->take_forced(
+            std::min(sequence->request.max_tokens - 1, kForcedMost));
+        sequence->tokens.insert(sequence->tokens.end(), forced.begin(), forced.end());
+      }
       scheduler_.enqueue(std::move(sequence));
     }
   }
@@ -295,7 +298,8 @@ bool Engine::Loop::step() {
     }
     if (!slice.wants_logits) continue;
     // May end the sequence; no other slice refers to it.
-    sample(sequence, std::span<const float>(logits_).subspan(row++ * row_size, vocab_size_));
+    const std::size_t at = row++;
+    sample(sequence, std::span<const float>(logits_).subspan(at * row_size, vocab_size_), masks_[at]);
   }
   return true;
 }
@@ -315,21 +319,23 @@ void Engine::Loop::observe_prefill(std::span<const Slice> plan, double step_seco
 
 bool Engine::Loop::forward(std::span<const Slice> plan) {
   std::vector<executor::SequenceSpan> batch;
-  std::size_t rows = 0;
+  std::vector<Constraint*> constraints;  // one a row of logits
   for (const Slice& slice : plan) {
     const Sequence& sequence = *slice.sequence;
     const std::uint32_t wanted = slice.wants_logits ? 1 : 0;
     batch.push_back({std::span(sequence.tokens).subspan(sequence.computed, slice.tokens), sequence.computed,
                      sequence.table.blocks(), wanted});
-    rows += wanted;
+    if (slice.wants_logits) constraints.push_back(sequence.request.constraint.get());
   }
-  const std::size_t floats = rows * executor_->describe().vocab_size;
+  const std::size_t floats = constraints.size() * executor_->describe().vocab_size;
   if (logits_.size() < floats) logits_.resize(floats);
   const bool for_later =
       std::ranges::all_of(plan, [](const Slice& slice) { return slice.sequence->request.background; });
+  mask_worker_.begin(std::move(constraints));
   const Status status =
       executor_->forward(batch, {pool_->base(), pool_->block_bytes()}, std::span(logits_).first(floats),
                          for_later ? &interrupt_ : nullptr);
+  masks_ = mask_worker_.finish();
   if (status.ok()) return true;
   if (for_later && status.error().code == ErrorCode::kCancelled) return false;  // what came decides
   for (const Slice& slice : plan) {
@@ -340,32 +346,32 @@ bool Engine::Loop::forward(std::span<const Slice> plan) {
   return false;
 }
 
-Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const float> row) {
+Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const float> row,
+                                          const MaskWorker::Mask& mask) {
   SampleInput input;
   input.logits = row;
   input.history = sequence.tokens;
   input.prompt_size = sequence.prompt_tokens;
   input.position = sequence.tokens.size();
   input.top_logprobs = sequence.request.logprobs;
-  Constraint* constraint = sequence.request.constraint.get();
-  if (constraint != nullptr) {
-    KVASIR_ASSIGN_OR_RETURN(input.mask, constraint->mask());
-  }
+  KVASIR_ASSIGN_OR_RETURN(input.mask, mask);
   // A grammar that admits nothing but the end must be allowed to end.
   if (sequence.request.ignore_eos && !input.mask) input.banned = end_tokens_;
   KVASIR_ASSIGN_OR_RETURN(SampledToken token, sampler_.sample(sequence.request.sampling, input));
-  if (constraint != nullptr) KVASIR_RETURN_IF_ERROR(constraint->accept(token.token));
+  if (Constraint* constraint = sequence.request.constraint.get()) {
+    KVASIR_RETURN_IF_ERROR(constraint->accept(token.token));
+  }
   return token;
 }
 
-void Engine::Loop::sample(Sequence& sequence, std::span<const float> row) {
+void Engine::Loop::sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask) {
   if (!sequence.sampled) {
     sequence.sampled = true;
     sequence.first_token = Clock::now();
     for (std::uint32_t i = sequence.prompt_tokens; i < sequence.length(); ++i)
       write(sequence, {sequence.tokens[i], 0.0F, {}});
   }
-  auto token = choose(sequence, row);
+  auto token = choose(sequence, row, mask);
   if (!token.ok()) {
     fail(scheduler_.remove(sequence.id), token.error());
     return;
@@ -381,6 +387,15 @@ void Engine::Loop::accept(Sequence& sequence, SampledToken token) {
   sequence.tokens.push_back(token.token);
   write(sequence, std::move(token));
   if (sequence.answer.stop_string()) return finish(sequence, FinishReason::kStopString);
+  // The last token is the model's, so that a run's KV is there when the answer ends by its length.
+  const std::uint32_t left = sequence.request.max_tokens - sequence.generated();
+  if (left > 1 && may_force(sequence)) {
+    const std::size_t most = std::min(left - 1, kForcedMost);
+    for (const TokenId forced : sequence.request.constraint->take_forced_within(most, kForcedLeast)) {
+      sequence.tokens.push_back(forced);
+      write(sequence, {forced, 0.0F, {}});
+    }
+  }
   if (sequence.generated() >= sequence.request.max_tokens) finish(sequence, FinishReason::kLength);
 }
 
@@ -389,11 +404,10 @@ void Engine::Loop::write(Sequence& sequence, SampledToken token) {
   if (auto text = sequence.answer.add(std::move(token))) sequence.sink(std::move(*text));
 }
 
-std::vector<TokenId> Engine::Loop::take_forced(Sequence& sequence, std::uint32_t most) {
+// A forced token has no logprobs, and a stop string may end an answer in the middle of a run.
+bool Engine::Loop::may_force(const Sequence& sequence) {
   const Request& request = sequence.request;
-  // A forced token has no logprobs, and a stop string may end an answer in the middle of a run.
-  if (request.constraint == nullptr || request.logprobs || !request.stop.empty()) return {};
-  return request.constraint->take_forced(std::min(most, kForcedMost));
+  return request.constraint != nullptr && !request.logprobs && request.stop.empty();
 }
 
 void Engine::Loop::report_progress(Sequence& sequence) {

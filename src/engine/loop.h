@@ -19,6 +19,7 @@
 #include "engine/disk_link.h"
 #include "engine/engine.h"
 #include "engine/families.h"
+#include "engine/mask_worker.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "executor/executor.h"
@@ -63,11 +64,11 @@ class Engine::Loop {
   void announce(Sequence& sequence);
   bool step();  // false when nothing could be done: all that runs waits for the disk
   bool forward(std::span<const Slice> plan);
-  void sample(Sequence& sequence, std::span<const float> row);
-  Result<SampledToken> choose(Sequence& sequence, std::span<const float> row);
+  void sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask);
+  Result<SampledToken> choose(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask);
   void accept(Sequence& sequence, SampledToken token);
   void write(Sequence& sequence, SampledToken token);
-  static std::vector<TokenId> take_forced(Sequence& sequence, std::uint32_t most);
+  static bool may_force(const Sequence& sequence);
   static std::uint32_t prompt_tokens_in(const Slice& slice);
   void report_progress(Sequence& sequence);
   void observe_prefill(std::span<const Slice> plan, double step_seconds);
@@ -89,7 +90,9 @@ class Engine::Loop {
   Sampler sampler_;
   std::unique_ptr<DiskLink> disk_;  // null without a disk tier
   std::vector<float> logits_;
-  EngineStats counted_;  // the thread's own; publish() copies it
+  MaskWorker mask_worker_;
+  std::vector<MaskWorker::Mask> masks_;  // of the last step, one a row of logits_
+  EngineStats counted_;                  // the thread's own; publish() copies it
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -100,8 +100,9 @@ std::vector<Slice> Scheduler::plan() {
   // Only sequences behind the current one are ever preempted, so the index stays good.
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    if (sequence.decoding() && sequence.computable() == 1 && make_room(sequence, 1, plan))
-      add(sequence, 1, plan);
+    if (!sequence.decoding() || sequence.computable() != sequence.remaining()) continue;
+    const std::uint32_t tokens = sequence.remaining();
+    if (make_room(sequence, tokens, plan)) add(sequence, tokens, plan);
   }
   std::uint32_t budget = plan.empty() ? options_.prefill_chunk : options_.prefill_chunk_busy;
   for (Sequence* sequence : prefilling_in_turn()) {

@@ -25,8 +25,9 @@ namespace kvasir::engine {
 
 using Clock = std::chrono::steady_clock;
 
-// Most tokens of an answer's opening that are written without asking the model.
+// Most tokens that are written at once without asking the model, and the fewest within an answer.
 inline constexpr std::uint32_t kForcedMost = 32;
+inline constexpr std::uint32_t kForcedLeast = 4;
 
 struct Sequence {
   Sequence(RequestId request_id, Request what, EventSink where, kv::PrefixTree& tree,
@@ -42,7 +43,8 @@ struct Sequence {
   std::uint32_t length() const { return static_cast<std::uint32_t>(tokens.size()); }
   std::uint32_t generated() const { return length() - prompt_tokens; }
   std::uint32_t remaining() const { return length() - computed; }
-  bool decoding() const { return sampled && remaining() == 1; }
+  // Answering: the next step reads the last token, and what a grammar forced behind it.
+  bool decoding() const { return sampled && remaining() <= 1 + kForcedMost; }
   // Tokens that can be computed now: up to what comes from disk, if anything does.
   std::uint32_t computable() const { return (from_disk() ? load_begin : length()) - computed; }
   // KV of [load_begin, load_end) is being loaded, or is there and waits for what is before it.

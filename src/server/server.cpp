@@ -352,7 +352,8 @@ class Server::Impl {
       engine_request->constraint = std::move(plan->constraint);
       engine_request->shown_tokens = traits.shown_tokens();
       requests.push_back(std::move(*engine_request));
-      options.parsers.push_back(parser_for(request.conversation, traits, *prompt, dialect));
+      options.parsers.push_back(
+          parser_for(request.conversation, traits, *prompt, plan->holds_calls, dialect));
       options.warning = plan->warning;
     }
     if (prompt->recordable) {
@@ -387,7 +388,8 @@ class Server::Impl {
 
   static std::unique_ptr<chat::OutputParser> parser_for(const chat::Conversation& conversation,
                                                         const chat::TemplateTraits& traits,
-                                                        const chat::RenderedPrompt& prompt, Dialect dialect) {
+                                                        const chat::RenderedPrompt& prompt, bool holds_calls,
+                                                        Dialect dialect) {
     chat::OutputParserOptions options;
     options.format = traits.format;
     options.reasoning = traits.reasoning;
@@ -397,6 +399,7 @@ class Server::Impl {
     for (const chat::Marker& marker : traits.markers) {
       if (!marker.ends_answer) options.markers.push_back(marker.text);
     }
+    options.declared_only = holds_calls;
     options.starts_in_reasoning = prompt.opens_reasoning;
     options.starts_in_call = prompt.opens_call;
     if (traits.format.ids == chat::IdRule::kNine) {

@@ -96,11 +96,14 @@ bool GrammarMatcher::may_run_past(std::string_view text) {
   return false;
 }
 
+std::string GrammarMatcher::forced_text() {
+  kvt_buffer out{};
+  return kvt_matcher_forced(impl_->handle.get(), &out, nullptr) == KVT_OK ? ffi::take(out) : std::string();
+}
+
 std::vector<TokenId> GrammarMatcher::take_forced(std::size_t most) {
   constexpr std::size_t kLongestToken = 256;  // looked for past the end of forced text
-  kvt_buffer out{};
-  if (kvt_matcher_forced(impl_->handle.get(), &out, nullptr) != KVT_OK) return {};
-  const std::string text = ffi::take(out);
+  const std::string text = forced_text();
   if (text.empty()) return {};
   const Tokenizer& tokenizer = impl_->factory->tokenizer();
   std::vector<TokenId> taken;
@@ -115,6 +118,18 @@ std::vector<TokenId> GrammarMatcher::take_forced(std::size_t most) {
     rest.remove_prefix(bytes.size());
   }
   return taken;
+}
+
+std::vector<TokenId> GrammarMatcher::take_forced_within(std::size_t most, std::size_t least) {
+  const std::string text = forced_text();
+  if (text.size() < least) return {};  // a token has a byte
+  if (impl_->factory->tokenizer().encode(text, SpecialText::kAsText).size() < least) return {};
+  const auto trial = clone();
+  if (trial == nullptr) return {};
+  std::vector<TokenId> run = trial->take_forced(most);
+  if (run.empty() || trial->is_accepting()) return {};
+  for (const TokenId token : run) (void)accept(token);
+  return run;
 }
 
 bool GrammarMatcher::is_accepting() {

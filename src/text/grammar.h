@@ -67,6 +67,9 @@ class GrammarMatcher {
   // must come, cut as the tokenizer cuts it, up to where a token might run on into text that is open. Empty
   // where there is a choice now.
   std::vector<TokenId> take_forced(std::size_t most);
+  // The same in the middle of a text: only where what must come is at least `least` tokens long and does not
+  // complete the grammar's sentence, whose end is the model's to cut.
+  std::vector<TokenId> take_forced_within(std::size_t most, std::size_t least);
   // The text so far is a whole sentence of the grammar (the end may come now).
   bool is_accepting();
   // Nothing but the end may follow.
@@ -79,6 +82,7 @@ class GrammarMatcher {
   explicit GrammarMatcher(std::unique_ptr<Impl> impl);
 
  private:
+  std::string forced_text();
   bool may_run_past(std::string_view text);
   std::unique_ptr<Impl> impl_;
 };

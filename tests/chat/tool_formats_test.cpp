@@ -82,6 +82,33 @@ TEST_P(ToolFormats, ReadsWhatItWrites) {
   }
 }
 
+TEST_P(ToolFormats, AHeldCallIsToldAsSoonAsItsNameCanBeNoOther) {
+  const bool id_beside_name =
+      format().as<NamedJsonStyle>() && !format().as<NamedJsonStyle>()->id_mark.empty();
+  const ToolCall call{"abc123XYZ", "get_weather", arguments()[1]};
+  const std::string written = write_calls(format(), {&call, 1});
+  const std::string text = before() + written;
+  const bool opened = std::ranges::any_of(call_openers(format()), [&](const std::string& opener) {
+    return written.find(opener) != std::string::npos;
+  });
+  if (!opened || id_beside_name) GTEST_SKIP() << "nothing is certain that early";
+  OutputParserOptions held = options();
+  held.declared_only = true;
+  const std::size_t name = text.find("get_weather");
+  ASSERT_NE(name, std::string::npos);
+  OutputParser parser(held);
+  std::vector<OutputEvent> events;
+  parser.feed(text.substr(0, name + 1), events);
+  ASSERT_FALSE(events.empty());
+  const auto* begin = std::get_if<ToolCallBegin>(&events.back());
+  ASSERT_NE(begin, nullptr) << text.substr(0, name + 1);
+  EXPECT_EQ(begin->name, "get_weather");
+  for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+    ASSERT_EQ(parse(held, {text.substr(0, cut), text.substr(cut)}), parse(options(), {text}))
+        << "cut at " << cut;
+  }
+}
+
 TEST_P(ToolFormats, ReadsSeveralCalls) {
   if (single()) GTEST_SKIP() << "the family writes one call a turn";
   const std::vector<ToolCall> calls = {{"abc123XY0", "get_weather", arguments()[1]},
