@@ -253,7 +253,7 @@ class Planner {
     if (!matcher) return std::move(matcher).error();
     ConstraintPlan plan;
     plan.warning = warning_;
-    plan.holds_calls = true;
+    plan.holds_calls = forced_calls;
     plan.constraint = std::make_unique<WholeAnswer>(std::move(matcher).value(), context_.tokenizer,
                                                     ThoughtWatch(traits_.reasoning, context_.opens_reasoning),
                                                     thought_opening());

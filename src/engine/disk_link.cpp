@@ -15,6 +15,23 @@ constexpr std::uint32_t kTimedTokens = 32;
 
 }  // namespace
 
+DiskLink::DiskLink(std::unique_ptr<kv::DiskTier> tier, kv::PrefixTree& tree, const EngineOptions& options)
+    : tier_(std::move(tier)),
+      tree_(tree),
+      policy_(options.disk_loads),
+      min_tokens_(options.disk_min_tokens),
+      assumed_rate_(options.assumed_prefill_rate) {
+  tree_.on_eviction([this](BlockId block) {
+    const auto view = tree_.view(block);
+    // Where the queue is full, memory is evicting faster than the disk takes it.
+    if (tier_->writes() && view && is_worth_saving(*view)) (void)save(block);
+  });
+}
+
+DiskLink::~DiskLink() {
+  tree_.on_eviction({});
+}
+
 void DiskLink::observe_prefill(std::uint32_t tokens, double seconds) {
   if (tokens < kTimedTokens || seconds <= 0) return;
   const double rate = tokens / seconds;
@@ -100,8 +117,7 @@ std::vector<Sequence*> DiskLink::finish_loads(const std::vector<std::unique_ptr<
 void DiskLink::save_new(bool tails) {
   for (const BlockId block : tree_.take_new()) {
     const auto view = tree_.view(block);
-    // A longer path that grows from it takes it along: see save().
-    if (!view || view->depth * kBlockTokens + view->tokens.size() < min_tokens_) continue;
+    if (!view || !is_worth_saving(*view)) continue;
     if (view->tokens.size() == kBlockTokens) {
       unsaved_.push_back(block);
     } else {
@@ -119,6 +135,11 @@ void DiskLink::save_new(bool tails) {
   while (unsaved_.size() > most) unsaved_.pop_front();
   while (tails_.size() > most) tails_.pop_front();
   while (!unsaved_.empty() && save(unsaved_.front())) unsaved_.pop_front();
+}
+
+// A longer path that grows from a short one takes it along: see save().
+bool DiskLink::is_worth_saving(const kv::PrefixTree::BlockView& view) const {
+  return view.depth * kBlockTokens + view.tokens.size() >= min_tokens_;
 }
 
 // False when the queue is full: the block's turn comes again.

@@ -2,10 +2,10 @@
 // Between the engine's loop and the disk tier: which blocks are saved when, and which loads are on their way.
 //
 // Full blocks are saved as soon as they are in the tree, tails (partial blocks, which more tokens would make
-// obsolete) when the engine is idle or ends, or, while it is never idle, when nothing has come of them for a
-// while. What is saved of a tail is not written again when it grows: it costs a record's header, once. A load
-// fills blocks of a sequence's own table; they stay pinned here until the reader has let go of them, whatever
-// becomes of the sequence.
+// obsolete) when the engine is idle or ends, when memory evicts them, or, while it is never idle, when
+// nothing has come of them for a while. What is saved of a tail is not written again when it grows: it costs
+// a record's header, once. A load fills blocks of a sequence's own table; they stay pinned here until the
+// reader has let go of them, whatever becomes of the sequence.
 //
 // Where loading takes long enough, the front of what is on disk is computed while the rest of it loads, so
 // that both end at about the same time ("compute or load", Jin et al. 2024).
@@ -30,12 +30,10 @@ std::uint32_t compute_while_loading(std::uint32_t tokens, double load_seconds, d
 class DiskLink {
  public:
   // `options`: disk_loads, disk_min_tokens and assumed_prefill_rate are of interest here.
-  DiskLink(std::unique_ptr<kv::DiskTier> tier, kv::PrefixTree& tree, const EngineOptions& options)
-      : tier_(std::move(tier)),
-        tree_(tree),
-        policy_(options.disk_loads),
-        min_tokens_(options.disk_min_tokens),
-        assumed_rate_(options.assumed_prefill_rate) {}
+  DiskLink(std::unique_ptr<kv::DiskTier> tier, kv::PrefixTree& tree, const EngineOptions& options);
+  ~DiskLink();
+  DiskLink(const DiskLink&) = delete;
+  DiskLink& operator=(const DiskLink&) = delete;
 
   // Looks on disk for more of an admitted sequence than the tree had; true when a load has begun
   // (sequence.load).
@@ -67,6 +65,7 @@ class DiskLink {
   };
   double prefill_rate() const { return assumed_rate_ > 0 ? assumed_rate_ : prefill_tokens_per_second_; }
   bool is_worth_it(const Sequence& sequence, const kv::DiskMatch& match) const;
+  bool is_worth_saving(const kv::PrefixTree::BlockView& view) const;
   bool save(BlockId block);
 
   const std::unique_ptr<kv::DiskTier> tier_;

@@ -247,6 +247,7 @@ bool PrefixTree::evict_one() {
   for (const LeafOrder& leaf : leaves_) {
     const BlockId block = std::get<BlockId>(leaf);
     if (pool_.users(block) > 0) continue;
+    if (on_eviction_) on_eviction_(block);
     Root& root = *node(block).root;
     clock_ = std::max(clock_, std::get<double>(leaf));
     unlink(block);

@@ -21,6 +21,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -130,6 +131,9 @@ class PrefixTree {
   // `whose` that are left are in use.
   std::uint32_t forget(const NameSpaceFilter& whose, std::uint32_t most);
 
+  // Called with a block that is about to be evicted, while the tree still has it. It may look, not touch.
+  void on_eviction(std::function<void(BlockId)> observer) { on_eviction_ = std::move(observer); }
+
   // A block with one user: a free one, or one that is evicted for it; nullopt when every block is in use.
   std::optional<BlockId> allocate();
   // Blocks that allocate() can still give, provided that whoever uses a block also uses its ancestors.
@@ -194,6 +198,7 @@ class PrefixTree {
   std::uint64_t evicted_blocks_ = 0;
   const bool reports_new_;
   std::vector<BlockId> new_blocks_;
+  std::function<void(BlockId)> on_eviction_;
 };
 
 }  // namespace kvasir::kv

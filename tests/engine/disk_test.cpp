@@ -183,6 +183,28 @@ TEST_F(EngineDisk, TailsAreSavedUnderUnbrokenLoad) {
   busy.wait();
 }
 
+TEST_F(EngineDisk, ATailThatMemoryEvictsIsOnDiskBefore) {
+  const auto engine = start(16, std::uint64_t{1} << 30, 0, [](auto) -> Status {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return {};
+  });
+  Client busy;
+  Request endless = request_of(chat_of(100, 'b'), 900);
+  endless.ignore_eos = true;
+  submit(*engine, busy, std::move(endless));
+  busy.wait_until([](const Outcome& o) { return !o.pieces.empty(); });
+  const Outcome first = run(*engine, request_of(chat_of(100, 't')));
+  for (const char c : {'x', 'y'}) run(*engine, request_of(chat_of(500, c)));
+  EXPECT_GT(engine->stats().evicted_blocks, 1U);
+  const Outcome again = run(*engine, request_of(chat_of(100, 't')));
+  EXPECT_EQ(again.text, first.text);
+  EXPECT_EQ(again.started.cached_tokens, 99U);
+  EXPECT_GT(again.finished->usage.loaded_tokens, 0U);
+  EXPECT_EQ(engine->stats().running, 1U) << "or the engine was idle";
+  engine->cancel(busy.id());
+  busy.wait();
+}
+
 TEST_F(EngineDisk, NamespacesStayApartOnDisk) {
   const auto prompt = chat_of(300, 'n');
   Request mine = request_of(prompt);
