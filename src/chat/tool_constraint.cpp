@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "chat/call_trigger.h"
+#include "chat/thought_budget.h"
 #include "chat/thought_watch.h"
+#include "chat/token_mask.h"
 #include "chat/tool_grammar.h"
 
 namespace kvasir::chat {
@@ -23,75 +25,132 @@ class WholeAnswer : public engine::Constraint {
  public:
   // `opening`: the text with which the model may open a thought, if it may.
   WholeAnswer(std::unique_ptr<GrammarMatcher> matcher, std::shared_ptr<const text::Tokenizer> tokenizer,
-              ThoughtWatch thought, const std::string& opening)
-      : matcher_(std::move(matcher)), tokenizer_(std::move(tokenizer)), thought_(std::move(thought)) {
-    if (opening.empty()) return;
-    first_ = tokenizer_->encode(opening, text::SpecialText::kParse).front();
-    to_open_ = opening;
+              ReasoningFormat reasoning, bool opened, std::string opening)
+      : matcher_(std::move(matcher)),
+        tokenizer_(std::move(tokenizer)),
+        close_(reasoning.close),
+        thought_(std::move(reasoning), opened),
+        to_open_(std::move(opening)) {
+    if (!to_open_.empty()) behind_thought_ = matcher_->clone();
+    if (behind_thought_ == nullptr) to_open_.clear();
   }
 
   Mask mask() override {
-    if (thought_.inside()) return std::optional<std::span<const std::uint32_t>>();
-    if (opening_) return opening_mask();
-    KVASIR_ASSIGN_OR_RETURN(const std::span<const std::uint32_t> allowed, matcher_->mask());
-    if (to_open_.empty()) return std::optional(allowed);
-    mask_.assign(allowed.begin(), allowed.end());
-    set(first_);
-    return std::optional<std::span<const std::uint32_t>>(mask_);
+    if (thought_.inside()) return thought_mask();
+    if (to_open_.empty()) {
+      KVASIR_ASSIGN_OR_RETURN(const std::span<const std::uint32_t> allowed, matcher_->mask());
+      return std::optional(allowed);
+    }
+    if (matcher_ != nullptr) {
+      KVASIR_ASSIGN_OR_RETURN(const std::span<const std::uint32_t> allowed, matcher_->mask());
+      mask_.assign(allowed);
+    } else {
+      mask_.fill(tokenizer_->vocab_size(), false);
+    }
+    for (const TokenId token : opening_tokens()) mask_.set(token);
+    return std::optional(mask_.words());
   }
 
   Status accept(TokenId token) override {
     if (ends_answer(*tokenizer_, token)) return {};
-    if (thought_.inside()) {
-      thought_.feed(tokenizer_->bytes(token));
-      return {};
-    }
-    opening_ = opening_ || (!to_open_.empty() && token == first_ && !grammar_allows(token));
-    if (!opening_) {
-      to_open_.clear();
-      return matcher_->accept(token);
-    }
     const std::string_view bytes = tokenizer_->bytes(token);
-    thought_.feed(bytes);
-    to_open_.erase(0, bytes.size());
-    opening_ = !to_open_.empty();
-    return {};
+    if (thought_.inside()) return accept_all(*matcher_, thought_.feed(bytes));
+    if (to_open_.empty()) return matcher_->accept(token);
+    return accept_either(token, bytes);
   }
 
   std::vector<TokenId> take_forced(std::size_t most) override {
-    if (thought_.inside() || opening_ || !to_open_.empty()) return {};
+    if (thought_.inside() || !to_open_.empty()) return {};
     return matcher_->take_forced(most);
   }
 
  private:
-  bool grammar_allows(TokenId token) {
-    const auto allowed = matcher_->mask();
-    const auto bit = static_cast<std::uint32_t>(token);
-    return allowed.ok() && ((*allowed)[bit / 32] >> (bit % 32) & 1U) != 0;
+  // The token may go on with the thought's opening, with the grammar, or, where both begin with the same
+  // control token (gpt-oss), with either.
+  Status accept_either(TokenId token, std::string_view bytes) {
+    const bool opens = begins_with(bytes, to_open_);
+    Status followed = matcher_ != nullptr
+                          ? matcher_->accept(token)
+                          : make_error(ErrorCode::kInternal, "a token that opens no thought was sampled");
+    if (!opens) {
+      to_open_.clear();
+      behind_thought_ = nullptr;
+      return followed;
+    }
+    if (!followed.ok()) matcher_ = nullptr;
+    begun_ = true;
+    thought_.feed(bytes);
+    to_open_.erase(0, bytes.size());
+    if (to_open_.empty()) matcher_ = std::move(behind_thought_);
+    return {};
   }
-  void set(TokenId token) {
-    const auto bit = static_cast<std::uint32_t>(token);
-    mask_[bit / 32] |= 1U << (bit % 32);
+
+  // One is the beginning of the other.
+  static bool begins_with(std::string_view bytes, std::string_view text) {
+    return !bytes.empty() && (bytes.starts_with(text) || text.starts_with(bytes));
   }
-  // Where the vocabulary has no token for the tag, its pieces; the last may run on into the thought.
-  Mask opening_mask() {
-    mask_.assign((tokenizer_->vocab_size() + 31) / 32, 0);
+
+  // Bytes behind the thought's end in the token that ended it.
+  Status accept_all(GrammarMatcher& matcher, std::string_view rest) const {
+    for (const TokenId token : tokenizer_->encode(rest, text::SpecialText::kAsText)) {
+      KVASIR_RETURN_IF_ERROR(matcher.accept(token));
+    }
+    return {};
+  }
+
+  // What may go on with the opening. A control token is the only way to write itself; where the vocabulary
+  // has no token for the tag, its pieces, of which the last may run on into the thought. The first piece is
+  // the tokenizer's own, since any beginning of a tag would also let other text begin.
+  std::vector<TokenId> opening_tokens() const {
+    const TokenId first = tokenizer_->encode(to_open_, text::SpecialText::kParse).front();
+    if (!begun_ || tokenizer_->is_special(first)) return {first};
+    std::vector<TokenId> tokens;
+    const auto count = static_cast<TokenId>(tokenizer_->vocab_size());
+    for (TokenId token = 0; token < count; ++token) {
+      if (begins_with(tokenizer_->bytes(token), to_open_) && !tokenizer_->is_special(token))
+        tokens.push_back(token);
+    }
+    return tokens;
+  }
+
+  // Anything but the answer's end, and but tokens that end the thought and go on with what the grammar does
+  // not admit.
+  Mask thought_mask() {
+    if (in_thought_.empty()) {
+      in_thought_.fill(tokenizer_->vocab_size(), true);
+      for (const TokenId token : tokenizer_->end_tokens()) in_thought_.clear(token);
+      forbid_misfits(in_thought_, close_);
+    }
+    const std::string_view closing = thought_.closing();
+    if (closing.empty()) return std::optional(in_thought_.words());
+    mask_ = in_thought_;
+    forbid_misfits(mask_, std::string_view(close_).substr(closing.size()));
+    return std::optional(mask_.words());
+  }
+
+  // `left`: what is missing of the closing tag. The whole tag may stand anywhere in a token.
+  void forbid_misfits(TokenMask& mask, std::string_view left) const {
     const auto count = static_cast<TokenId>(tokenizer_->vocab_size());
     for (TokenId token = 0; token < count; ++token) {
       const std::string_view bytes = tokenizer_->bytes(token);
-      if (bytes.empty() || tokenizer_->is_special(token)) continue;
-      if (bytes.starts_with(to_open_) || std::string_view(to_open_).starts_with(bytes)) set(token);
+      const std::size_t at = left.size() == close_.size() ? bytes.find(left)
+                             : bytes.starts_with(left)    ? 0
+                                                          : std::string_view::npos;
+      if (at == std::string_view::npos || at + left.size() == bytes.size()) continue;
+      const auto probe = matcher_->clone();
+      if (probe == nullptr || !accept_all(*probe, bytes.substr(at + left.size())).ok()) mask.clear(token);
     }
-    return std::optional<std::span<const std::uint32_t>>(mask_);
   }
 
-  std::unique_ptr<GrammarMatcher> matcher_;
+  std::unique_ptr<GrammarMatcher> matcher_;         // null while only a thought's opening can still come
+  std::unique_ptr<GrammarMatcher> behind_thought_;  // as it was before the opening; null where none can come
   std::shared_ptr<const text::Tokenizer> tokenizer_;
+  const std::string close_;
   ThoughtWatch thought_;
   std::string to_open_;  // what is still to be written of the thought's opening; empty where it cannot come
-  TokenId first_ = kNoToken;  // its first token
-  bool opening_ = false;      // that token has come
-  std::vector<std::uint32_t> mask_;
+  bool begun_ = false;   // its first token has come
+  TokenMask in_thought_;
+  TokenMask mask_;
 };
 
 // The tools that may be called, each with the strictest reading of its schema that compiles.
@@ -138,9 +197,9 @@ class CallsOnTrigger : public engine::Constraint {
       return {};
     }
     // A thought may speak of calls; it makes none.
-    thought_.feed(tokenizer_->bytes(token));
-    if (thought_.inside()) return {};
-    const std::optional<CallTrigger::Hit> hit = trigger_.feed(tokenizer_->bytes(token));
+    const std::string_view bytes = thought_.feed(tokenizer_->bytes(token));
+    if (bytes.empty()) return {};
+    const std::optional<CallTrigger::Hit> hit = trigger_.feed(bytes);
     if (hit) arm(*hit);
     return {};
   }
@@ -178,13 +237,10 @@ class CallsOnTrigger : public engine::Constraint {
 
   std::span<const std::uint32_t> end_mask() {
     if (end_mask_.empty()) {
-      end_mask_.resize((tokenizer_->vocab_size() + 31) / 32);
-      for (const TokenId token : tokenizer_->end_tokens()) {
-        const auto bit = static_cast<std::uint32_t>(token);
-        end_mask_[bit / 32] |= 1U << (bit % 32);
-      }
+      end_mask_.fill(tokenizer_->vocab_size(), false);
+      for (const TokenId token : tokenizer_->end_tokens()) end_mask_.set(token);
     }
-    return end_mask_;
+    return end_mask_.words();
   }
 
   std::shared_ptr<GrammarFactory> grammars_;
@@ -198,7 +254,7 @@ class CallsOnTrigger : public engine::Constraint {
   ThoughtWatch thought_;
   std::unique_ptr<GrammarMatcher> armed_;
   bool ended_ = false;
-  std::vector<std::uint32_t> end_mask_;
+  TokenMask end_mask_;
 };
 
 bool forces_calls(const ToolChoice& choice) {
@@ -246,9 +302,9 @@ class Planner {
     if (!matcher) return std::move(matcher).error();
     ConstraintPlan plan;
     plan.warning = warning_;
-    plan.constraint = std::make_unique<WholeAnswer>(std::move(matcher).value(), context_.tokenizer,
-                                                    ThoughtWatch(traits_.reasoning, context_.opens_reasoning),
-                                                    thought_opening());
+    plan.constraint =
+        std::make_unique<WholeAnswer>(std::move(matcher).value(), context_.tokenizer, traits_.reasoning,
+                                      context_.opens_reasoning, thought_opening());
     return plan;
   }
 
@@ -369,7 +425,9 @@ class Planner {
 }  // namespace
 
 Result<ConstraintPlan> make_constraint(const ConstraintContext& context, const Conversation& conversation) {
-  return Planner(context, conversation).plan();
+  auto plan = Planner(context, conversation).plan();
+  if (plan) plan->constraint = limit_thought(context, conversation.thinking, std::move(plan->constraint));
+  return plan;
 }
 
 }  // namespace kvasir::chat
