@@ -6,6 +6,7 @@
 
 #include "chat/thought_watch.h"
 #include "chat/token_mask.h"
+#include "chat/token_text.h"
 
 namespace kvasir::chat {
 namespace {
@@ -95,8 +96,7 @@ class ThoughtBudget : public engine::Constraint {
       watch_.feed(tokenizer_->bytes(token));
       return;
     }
-    const auto ends = tokenizer_->end_tokens();
-    if (std::ranges::find(ends, token) != ends.end()) return;
+    if (ends_answer(*tokenizer_, token)) return;
     const std::string_view bytes = tokenizer_->bytes(token);
     if (watch_.inside()) {
       tail_ += bytes;
@@ -130,12 +130,11 @@ class ThoughtBudget : public engine::Constraint {
     used_ = limit_;
   }
 
-  // No token that begins with what is left of the opening tag, or that it begins with.
+  // `left`: what is missing of the opening tag.
   void forbid(std::string_view left) {
     const auto count = static_cast<TokenId>(tokenizer_->vocab_size());
     for (TokenId token = 0; token < count; ++token) {
-      const std::string_view bytes = tokenizer_->bytes(token);
-      if (!bytes.empty() && (left.starts_with(bytes) || bytes.starts_with(left))) mask_.clear(token);
+      if (goes_on_with(tokenizer_->bytes(token), left)) mask_.clear(token);
     }
   }
 

@@ -6,7 +6,9 @@
 #include "chat/thought_budget.h"
 #include "chat/thought_watch.h"
 #include "chat/token_mask.h"
+#include "chat/token_text.h"
 #include "chat/tool_grammar.h"
+#include "chat/whole_answer.h"
 
 namespace kvasir::chat {
 namespace {
@@ -14,144 +16,6 @@ namespace {
 using text::GrammarFactory;
 using text::GrammarMatcher;
 using Mask = Result<std::optional<std::span<const std::uint32_t>>>;
-
-bool ends_answer(const text::Tokenizer& tokenizer, TokenId token) {
-  const auto ends = tokenizer.end_tokens();
-  return std::find(ends.begin(), ends.end(), token) != ends.end();
-}
-
-// The whole answer follows one grammar, behind a thought that the prompt opened or that the model may open.
-class WholeAnswer : public engine::Constraint {
- public:
-  // `opening`: the text with which the model may open a thought, if it may.
-  WholeAnswer(std::unique_ptr<GrammarMatcher> matcher, std::shared_ptr<const text::Tokenizer> tokenizer,
-              ReasoningFormat reasoning, bool opened, std::string opening)
-      : matcher_(std::move(matcher)),
-        tokenizer_(std::move(tokenizer)),
-        close_(reasoning.close),
-        thought_(std::move(reasoning), opened),
-        to_open_(std::move(opening)) {
-    if (!to_open_.empty()) behind_thought_ = matcher_->clone();
-    if (behind_thought_ == nullptr) to_open_.clear();
-  }
-
-  Mask mask() override {
-    if (thought_.inside()) return thought_mask();
-    if (to_open_.empty()) {
-      KVASIR_ASSIGN_OR_RETURN(const std::span<const std::uint32_t> allowed, matcher_->mask());
-      return std::optional(allowed);
-    }
-    if (matcher_ != nullptr) {
-      KVASIR_ASSIGN_OR_RETURN(const std::span<const std::uint32_t> allowed, matcher_->mask());
-      mask_.assign(allowed);
-    } else {
-      mask_.fill(tokenizer_->vocab_size(), false);
-    }
-    for (const TokenId token : opening_tokens()) mask_.set(token);
-    return std::optional(mask_.words());
-  }
-
-  Status accept(TokenId token) override {
-    if (ends_answer(*tokenizer_, token)) return {};
-    const std::string_view bytes = tokenizer_->bytes(token);
-    if (thought_.inside()) return accept_all(*matcher_, thought_.feed(bytes));
-    if (to_open_.empty()) return matcher_->accept(token);
-    return accept_either(token, bytes);
-  }
-
-  std::vector<TokenId> take_forced(std::size_t most) override {
-    if (thought_.inside() || !to_open_.empty()) return {};
-    return matcher_->take_forced(most);
-  }
-
- private:
-  // The token may go on with the thought's opening, with the grammar, or, where both begin with the same
-  // control token (gpt-oss), with either.
-  Status accept_either(TokenId token, std::string_view bytes) {
-    const bool opens = begins_with(bytes, to_open_);
-    Status followed = matcher_ != nullptr
-                          ? matcher_->accept(token)
-                          : make_error(ErrorCode::kInternal, "a token that opens no thought was sampled");
-    if (!opens) {
-      to_open_.clear();
-      behind_thought_ = nullptr;
-      return followed;
-    }
-    if (!followed.ok()) matcher_ = nullptr;
-    begun_ = true;
-    thought_.feed(bytes);
-    to_open_.erase(0, bytes.size());
-    if (to_open_.empty()) matcher_ = std::move(behind_thought_);
-    return {};
-  }
-
-  // One is the beginning of the other.
-  static bool begins_with(std::string_view bytes, std::string_view text) {
-    return !bytes.empty() && (bytes.starts_with(text) || text.starts_with(bytes));
-  }
-
-  // Bytes behind the thought's end in the token that ended it.
-  Status accept_all(GrammarMatcher& matcher, std::string_view rest) const {
-    for (const TokenId token : tokenizer_->encode(rest, text::SpecialText::kAsText)) {
-      KVASIR_RETURN_IF_ERROR(matcher.accept(token));
-    }
-    return {};
-  }
-
-  // What may go on with the opening. A control token is the only way to write itself; where the vocabulary
-  // has no token for the tag, its pieces, of which the last may run on into the thought. The first piece is
-  // the tokenizer's own, since any beginning of a tag would also let other text begin.
-  std::vector<TokenId> opening_tokens() const {
-    const TokenId first = tokenizer_->encode(to_open_, text::SpecialText::kParse).front();
-    if (!begun_ || tokenizer_->is_special(first)) return {first};
-    std::vector<TokenId> tokens;
-    const auto count = static_cast<TokenId>(tokenizer_->vocab_size());
-    for (TokenId token = 0; token < count; ++token) {
-      if (begins_with(tokenizer_->bytes(token), to_open_) && !tokenizer_->is_special(token))
-        tokens.push_back(token);
-    }
-    return tokens;
-  }
-
-  // Anything but the answer's end, and but tokens that end the thought and go on with what the grammar does
-  // not admit.
-  Mask thought_mask() {
-    if (in_thought_.empty()) {
-      in_thought_.fill(tokenizer_->vocab_size(), true);
-      for (const TokenId token : tokenizer_->end_tokens()) in_thought_.clear(token);
-      forbid_misfits(in_thought_, close_);
-    }
-    const std::string_view closing = thought_.closing();
-    if (closing.empty()) return std::optional(in_thought_.words());
-    mask_ = in_thought_;
-    forbid_misfits(mask_, std::string_view(close_).substr(closing.size()));
-    return std::optional(mask_.words());
-  }
-
-  // `left`: what is missing of the closing tag. The whole tag may stand anywhere in a token.
-  void forbid_misfits(TokenMask& mask, std::string_view left) const {
-    const auto count = static_cast<TokenId>(tokenizer_->vocab_size());
-    for (TokenId token = 0; token < count; ++token) {
-      const std::string_view bytes = tokenizer_->bytes(token);
-      const std::size_t at = left.size() == close_.size() ? bytes.find(left)
-                             : bytes.starts_with(left)    ? 0
-                                                          : std::string_view::npos;
-      if (at == std::string_view::npos || at + left.size() == bytes.size()) continue;
-      const auto probe = matcher_->clone();
-      if (probe == nullptr || !accept_all(*probe, bytes.substr(at + left.size())).ok()) mask.clear(token);
-    }
-  }
-
-  std::unique_ptr<GrammarMatcher> matcher_;         // null while only a thought's opening can still come
-  std::unique_ptr<GrammarMatcher> behind_thought_;  // as it was before the opening; null where none can come
-  std::shared_ptr<const text::Tokenizer> tokenizer_;
-  const std::string close_;
-  ThoughtWatch thought_;
-  std::string to_open_;  // what is still to be written of the thought's opening; empty where it cannot come
-  bool begun_ = false;   // its first token has come
-  TokenMask in_thought_;
-  TokenMask mask_;
-};
 
 // The tools that may be called, each with the strictest reading of its schema that compiles.
 struct CallableTools {
