@@ -6,6 +6,7 @@
 
 #include "api/fields.h"
 #include "api/openai_fields.h"
+#include "api/reasoning_options.h"
 
 namespace kvasir::api {
 namespace {
@@ -215,13 +216,6 @@ void parse_tool_choice(const Fields& body, chat::Conversation& conversation) {
   }
 }
 
-// Templates that can think take the switch under this name; others do not look at it.
-void parse_thinking(const Fields& body, chat::Conversation& conversation) {
-  const std::optional<Fields> thinking = body.fields("thinking");
-  if (!thinking) return;
-  conversation.template_options["enable_thinking"] = thinking->string("type").value_or("") != "disabled";
-}
-
 GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   GenerationOptions options;
   options.model = body.string("model").value_or("");
@@ -265,7 +259,7 @@ Result<ChatRequest> parse(std::string_view body, bool needs_max_tokens) {
     }
     conversation.tools = parse_tools(fields);
     parse_tool_choice(fields, conversation);
-    parse_thinking(fields, conversation);
+    parse_anthropic_thinking(fields, request);
     return request;
   } catch (const FieldError& error) {
     return error.error();

@@ -123,6 +123,7 @@ class AnthropicResponse : public ResponseBuilder {
       out += open_block(Block::kThinking,
                         json::object{{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
     }
+    if (options_.thoughts == ThoughtField::kHidden) return out;
     text_ += delta.text;
     return out + block_delta({{"type", "thinking_delta"}, {"thinking", delta.text}});
   }

@@ -12,6 +12,13 @@
 
 namespace kvasir::api {
 
+// How thoughts are to reach the client; as the server has it where nothing is said.
+struct ThoughtsShown {
+  bool hidden = false;
+  bool in_content = false;    // as the model wrote them, with their tags
+  bool as_reasoning = false;  // the client speaks OpenRouter's dialect and looks for `reasoning`
+};
+
 struct GenerationOptions {
   std::string model;  // as the client named it; may be empty
   engine::SamplingParams sampling;
@@ -30,6 +37,7 @@ struct GenerationOptions {
   std::string cache_family;     // prompt_cache_key: requests of one session
   bool explain_cache = false;   // the response names what was not found in the cache
   bool ignore_eos = false;
+  ThoughtsShown thoughts;
 };
 
 struct ChatRequest {

@@ -6,6 +6,7 @@
 
 #include "api/fields.h"
 #include "api/openai_fields.h"
+#include "api/reasoning_options.h"
 
 namespace kvasir::api {
 namespace {
@@ -236,8 +237,7 @@ Result<ChatRequest> parse_openai_chat(std::string_view body) {
     conversation.tool_choice = parse_tool_choice(fields, conversation.tools);
     conversation.parallel_tool_calls = fields.boolean("parallel_tool_calls").value_or(true);
     conversation.response_format = parse_response_format(fields);
-    if (const json::object* options = fields.object("chat_template_kwargs"))
-      conversation.template_options = *options;
+    parse_openai_reasoning(fields, request);
     return request;
   } catch (const FieldError& error) {
     return error.error();

@@ -56,6 +56,8 @@ class OpenAiChatResponse : public ResponseBuilder {
     return out;
   }
 
+  void reasoned(std::size_t /*choice*/, std::uint32_t tokens) override { usage_.add_reasoning(tokens); }
+
   std::string finished(std::size_t choice, const engine::Finished& finished) override {
     Choice& state = choices_[choice];
     usage_.add(choice, finished.usage);
@@ -82,7 +84,7 @@ class OpenAiChatResponse : public ResponseBuilder {
       Choice& state = choices_[i];
       json::object message{{"role", "assistant"}, {"content", nullptr}, {"refusal", nullptr}};
       if (!state.content.empty() || state.tool_calls.empty()) message["content"] = state.content;
-      if (!state.reasoning.empty()) message["reasoning_content"] = state.reasoning;
+      if (!state.reasoning.empty()) add_thought(message, state.reasoning);
       if (!state.tool_calls.empty()) message["tool_calls"] = std::move(state.tool_calls);
       json::value logprobs = nullptr;
       if (options_.logprobs)
@@ -100,6 +102,13 @@ class OpenAiChatResponse : public ResponseBuilder {
   }
 
  private:
+  void add_thought(json::object& message, const std::string& thought) const {
+    using enum ThoughtField;
+    const ThoughtField field = options_.thoughts;
+    if (field == kReasoningContent || field == kBoth) message["reasoning_content"] = thought;
+    if (field == kReasoning || field == kBoth) message["reasoning"] = thought;
+  }
+
   // Each event, as a delta; kept for body() where nothing is streamed.
   json::object take(Choice& state, const chat::TextDelta& event) const {
     if (options_.stream) return {{"content", event.text}};
@@ -107,9 +116,13 @@ class OpenAiChatResponse : public ResponseBuilder {
     return {};
   }
   json::object take(Choice& state, const chat::ReasoningDelta& event) const {
-    if (options_.stream) return {{"reasoning_content", event.text}};
-    state.reasoning += event.text;
-    return {};
+    json::object delta;
+    if (options_.stream) {
+      add_thought(delta, event.text);
+    } else {
+      state.reasoning += event.text;
+    }
+    return delta;
   }
   json::object take(Choice& state, const chat::ToolCallBegin& event) const {
     ++state.calls;

@@ -19,6 +19,10 @@ void UsageSum::add(std::size_t choice, const engine::Usage& usage) {
   completion_tokens_ += usage.completion_tokens;
 }
 
+void UsageSum::add_reasoning(std::uint32_t tokens) {
+  reasoning_tokens_ = reasoning_tokens_.value_or(0) + tokens;
+}
+
 json::object UsageSum::json() const {
   std::uint64_t tokens = 0;
   std::uint64_t cached = 0;
@@ -26,10 +30,13 @@ json::object UsageSum::json() const {
     tokens += prompt.tokens;
     cached += prompt.cached;
   }
-  return {{"prompt_tokens", tokens},
-          {"completion_tokens", completion_tokens_},
-          {"total_tokens", tokens + completion_tokens_},
-          {"prompt_tokens_details", json::object{{"cached_tokens", cached}}}};
+  json::object usage{{"prompt_tokens", tokens},
+                     {"completion_tokens", completion_tokens_},
+                     {"total_tokens", tokens + completion_tokens_},
+                     {"prompt_tokens_details", json::object{{"cached_tokens", cached}}}};
+  if (reasoning_tokens_)
+    usage["completion_tokens_details"] = json::object{{"reasoning_tokens", *reasoning_tokens_}};
+  return usage;
 }
 
 std::string token_text(const ResponseOptions& options, TokenId token) {

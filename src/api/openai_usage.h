@@ -16,6 +16,8 @@ class UsageSum {
  public:
   explicit UsageSum(std::uint32_t answers_a_prompt) : answers_a_prompt_(answers_a_prompt) {}
   void add(std::size_t choice, const engine::Usage& usage);
+  // Of all completion tokens; shown once it has been called.
+  void add_reasoning(std::uint32_t tokens);
   boost::json::object json() const;
 
  private:
@@ -27,6 +29,7 @@ class UsageSum {
   std::uint32_t answers_a_prompt_;
   std::vector<Prompt> prompts_;
   std::uint64_t completion_tokens_ = 0;
+  std::optional<std::uint64_t> reasoning_tokens_;
 };
 
 // Text for a person; half characters become U+FFFD.

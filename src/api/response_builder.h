@@ -24,6 +24,10 @@ namespace kvasir::api {
 // The bytes that a token stands for, valid while the function's owner lives.
 using TokenBytes = std::function<std::string_view(TokenId)>;
 
+// Where a chat answer has its thought; `reasoning_content` is DeepSeek's and llama.cpp's name, `reasoning`
+// OpenRouter's and vLLM's.
+enum class ThoughtField { kReasoningContent, kReasoning, kBoth, kHidden };
+
 struct ResponseOptions {
   std::string id;            // without the API's prefix: random letters and digits
   std::int64_t created = 0;  // Unix seconds
@@ -35,6 +39,7 @@ struct ResponseOptions {
   std::uint32_t answers_a_prompt = 1;
   std::optional<std::uint32_t> logprobs;
   TokenBytes token_bytes;
+  ThoughtField thoughts = ThoughtField::kReasoningContent;
 };
 
 class ResponseBuilder {
@@ -46,6 +51,11 @@ class ResponseBuilder {
   virtual std::string started(std::size_t choice, const engine::Started& started) = 0;
   virtual std::string output(std::size_t choice, std::span<const chat::OutputEvent> events,
                              std::span<const engine::SampledToken> tokens) = 0;
+  // Before finished: how many of the choice's tokens were a thought's.
+  virtual void reasoned(std::size_t choice, std::uint32_t tokens) {
+    (void)choice;
+    (void)tokens;
+  }
   virtual std::string finished(std::size_t choice, const engine::Finished& finished) = 0;
   virtual std::string ended() = 0;
   // Said when nothing else has been for a while.

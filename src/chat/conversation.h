@@ -3,6 +3,7 @@
 // format here.
 
 #include <boost/json.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -51,12 +52,21 @@ struct ResponseFormat {
   boost::json::value schema;  // kJsonSchema
 };
 
+// How much to think before the answer. What is not said is the template's and the model's own business.
+enum class Effort { kNone, kMinimal, kLow, kMedium, kHigh, kXhigh, kMax };
+struct ThinkingWish {
+  std::optional<bool> enabled;
+  std::optional<Effort> effort;
+  std::optional<std::uint32_t> max_tokens;  // between the tags of a thought; 0 closes it at once
+};
+
 struct Conversation {
   std::vector<Message> messages;
   std::vector<Tool> tools;
   ToolChoice tool_choice;
   bool parallel_tool_calls = true;
   ResponseFormat response_format;
+  ThinkingWish thinking;
   boost::json::object template_options;  // chat_template_kwargs
 };
 

@@ -22,6 +22,17 @@ bool begins(std::string_view whole, std::string_view part) {
 
 }  // namespace
 
+void leave_thoughts_in_text(OutputParserOptions& options) {
+  const ReasoningFormat reasoning = std::exchange(options.reasoning, {});
+  if (std::exchange(options.starts_in_reasoning, false))
+    options.text_before = reasoning.open + reasoning.space.open;
+  const auto of_tag = [&](const std::string& mark) {
+    return reasoning.open.find(mark) != std::string::npos || mark == reasoning.close;
+  };
+  std::erase_if(options.markers, of_tag);
+  std::erase_if(options.format.silent, of_tag);
+}
+
 OutputParser::OutputParser(OutputParserOptions options) : options_(std::move(options)) {
   if (!options_.tools.empty()) openers_ = call_openers(options_.format);
   if (options_.starts_in_reasoning && options_.reasoning.known()) {
@@ -33,6 +44,7 @@ OutputParser::OutputParser(OutputParserOptions options) : options_(std::move(opt
     reader_.emplace(options_.format, options_.tools, options_.declared_only);
     reader_->open(options_.starts_in_call, {});
   }
+  if (!options_.text_before.empty()) emit_text(options_.text_before);
 }
 
 void OutputParser::feed(std::string_view text, std::vector<OutputEvent>& events) {

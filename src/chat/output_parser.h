@@ -26,8 +26,12 @@ struct OutputParserOptions {
   std::vector<std::string> markers;  // control tokens of the vocabulary that are marks: never text
   bool starts_in_reasoning = false;  // the prompt ended with the opening tag
   std::string starts_in_call;        // the prompt ended with this opener of a call
+  std::string text_before;           // comes out before all other text
   std::function<std::string()> make_id;
 };
+
+// No thought is looked for: the tags are text, that of the prompt among them.
+void leave_thoughts_in_text(OutputParserOptions& options);
 
 class OutputParser {
  public:

@@ -77,6 +77,7 @@ json::object template_context(const Conversation& conversation, const TemplateTr
     context["xml_tools"] = tools;  // SmolLM3's name for them
     context["tools"] = std::move(tools);
   }
+  apply_thinking(conversation.thinking, traits.thinking, context);
   context["add_generation_prompt"] = true;
   return context;
 }

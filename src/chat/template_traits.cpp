@@ -4,6 +4,7 @@
 
 #include "chat/call_writer.h"
 #include "chat/json_text.h"
+#include "chat/thought_space.h"
 
 namespace kvasir::chat {
 namespace {
@@ -16,6 +17,7 @@ constexpr std::string_view kSystem = "KVASIR-PROBE-SYSTEM";
 constexpr std::string_view kReminder = "KVASIR-PROBE-REMINDER";
 constexpr std::string_view kQuestion = "KVASIR-PROBE-QUESTION";
 constexpr std::string_view kAnswer = "KVASIR-PROBE-ANSWER";
+constexpr std::string_view kThought = "KVASIR-PROBE-THOUGHT";
 constexpr std::string_view kResult = "KVASIR-PROBE-RESULT";
 
 json::object turn(std::string_view role, std::string_view content) {
@@ -186,7 +188,7 @@ class CallProbe {
         beside && beside->find(kAnswer) != std::string::npos && beside->find(kTool) != std::string::npos;
     if (!traits_.renders_call_text) probe_calls_in_text();
     json::object thinking = call_turn(kAnswer, calls, way);
-    thinking["thinking"] = "KVASIR-PROBE-THOUGHT";
+    thinking["thinking"] = kThought;
     traits_.thought_excludes_text = beside && !rendered(std::move(thinking), calls);
   }
 
@@ -216,6 +218,23 @@ class CallProbe {
   const ToolFormat* forced_;
 };
 
+// Of thoughts: the tags where the source does not show them whole, and the white space around them.
+void find_thought_form(const RenderFn& render, const RenderSettings& ask, TemplateTraits& traits) {
+  json::object answer = turn("assistant", kAnswer);
+  answer[traits.thought_key] = kThought;
+  json::object asked = context({turn("user", kQuestion), std::move(answer)});
+  asked["add_generation_prompt"] = false;
+  const Result<std::string> rendered = render(asked);
+  const std::string shown = rendered ? *rendered : std::string();
+  ReasoningFormat& reasoning = traits.reasoning;
+  if (!reasoning.known() && shown.find(kThought) != std::string::npos)
+    reasoning = find_reasoning_format(shown);
+  if (!reasoning.known() || learn_space_from_turn(reasoning, shown, kThought, kAnswer)) return;
+  if (traits.thinking.off.empty()) return;
+  const Result<std::string> silent = ask(traits.thinking.off);
+  if (silent) learn_space_from_silence(reasoning, *silent);
+}
+
 }  // namespace
 
 TemplateTraits probe_template(const RenderFn& render, std::string_view template_source,
@@ -236,6 +255,13 @@ TemplateTraits probe_template(const RenderFn& render, std::string_view template_
     const bool usual = template_source.find("reasoning_content") != std::string_view::npos;
     if (!usual && template_source.find(key) != std::string_view::npos) traits.thought_key = "thinking";
   }
+  const RenderSettings ask = [&](const json::object& settings) {
+    json::object asked = context({turn("user", kQuestion)});
+    for (const auto& setting : settings) asked[setting.key()] = setting.value();
+    return render(asked);
+  };
+  traits.thinking = find_thinking_switch(ask, template_source);
+  find_thought_form(render, ask, traits);
   return traits;
 }
 

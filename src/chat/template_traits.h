@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "chat/conversation.h"
+#include "chat/thinking_switch.h"
 #include "chat/tool_format.h"
 
 namespace kvasir::chat {
@@ -24,6 +25,7 @@ struct Marker {
 struct TemplateTraits {
   ToolFormat format;  // how its calls look; Hermes where it shows none that is known
   ReasoningFormat reasoning;
+  ThinkingSwitch thinking;
   std::vector<Marker> markers;  // of format and reasoning; needs the vocabulary, so probing leaves it empty
 
   // Those of the markers that may stand within an answer.

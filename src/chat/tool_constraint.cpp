@@ -3,8 +3,12 @@
 #include <algorithm>
 
 #include "chat/call_trigger.h"
+#include "chat/thought_budget.h"
 #include "chat/thought_watch.h"
+#include "chat/token_mask.h"
+#include "chat/token_text.h"
 #include "chat/tool_grammar.h"
+#include "chat/whole_answer.h"
 
 namespace kvasir::chat {
 namespace {
@@ -12,91 +16,6 @@ namespace {
 using text::GrammarFactory;
 using text::GrammarMatcher;
 using Mask = Result<std::optional<std::span<const std::uint32_t>>>;
-
-bool ends_answer(const text::Tokenizer& tokenizer, TokenId token) {
-  const auto ends = tokenizer.end_tokens();
-  return std::find(ends.begin(), ends.end(), token) != ends.end();
-}
-
-// The whole answer follows one grammar, behind a thought that the prompt opened or that the model may open.
-class WholeAnswer : public engine::Constraint {
- public:
-  // `opening`: the text with which the model may open a thought, if it may.
-  WholeAnswer(std::unique_ptr<GrammarMatcher> matcher, std::shared_ptr<const text::Tokenizer> tokenizer,
-              ThoughtWatch thought, const std::string& opening)
-      : matcher_(std::move(matcher)), tokenizer_(std::move(tokenizer)), thought_(std::move(thought)) {
-    if (opening.empty()) return;
-    first_ = tokenizer_->encode(opening, text::SpecialText::kParse).front();
-    to_open_ = opening;
-  }
-
-  Mask mask() override {
-    if (thought_.inside()) return std::optional<std::span<const std::uint32_t>>();
-    if (opening_) return opening_mask();
-    KVASIR_ASSIGN_OR_RETURN(const std::span<const std::uint32_t> allowed, matcher_->mask());
-    if (to_open_.empty()) return std::optional(allowed);
-    mask_.assign(allowed.begin(), allowed.end());
-    set(first_);
-    return std::optional<std::span<const std::uint32_t>>(mask_);
-  }
-
-  Status accept(TokenId token) override {
-    if (ends_answer(*tokenizer_, token)) return {};
-    if (thought_.inside()) {
-      thought_.feed(tokenizer_->bytes(token));
-      return {};
-    }
-    opening_ = opening_ || (!to_open_.empty() && token == first_ && !grammar_allows(token));
-    if (!opening_) {
-      to_open_.clear();
-      return matcher_->accept(token);
-    }
-    const std::string_view bytes = tokenizer_->bytes(token);
-    thought_.feed(bytes);
-    to_open_.erase(0, bytes.size());
-    opening_ = !to_open_.empty();
-    return {};
-  }
-
-  std::vector<TokenId> take_forced(std::size_t most) override {
-    return held() ? matcher_->take_forced(most) : std::vector<TokenId>();
-  }
-  std::vector<TokenId> take_forced_within(std::size_t most, std::size_t least) override {
-    return held() ? matcher_->take_forced_within(most, least) : std::vector<TokenId>();
-  }
-
- private:
-  // By the grammar alone: no thought is open, or may open.
-  bool held() const { return !thought_.inside() && !opening_ && to_open_.empty(); }
-  bool grammar_allows(TokenId token) {
-    const auto allowed = matcher_->mask();
-    const auto bit = static_cast<std::uint32_t>(token);
-    return allowed.ok() && ((*allowed)[bit / 32] >> (bit % 32) & 1U) != 0;
-  }
-  void set(TokenId token) {
-    const auto bit = static_cast<std::uint32_t>(token);
-    mask_[bit / 32] |= 1U << (bit % 32);
-  }
-  // Where the vocabulary has no token for the tag, its pieces; the last may run on into the thought.
-  Mask opening_mask() {
-    mask_.assign((tokenizer_->vocab_size() + 31) / 32, 0);
-    const auto count = static_cast<TokenId>(tokenizer_->vocab_size());
-    for (TokenId token = 0; token < count; ++token) {
-      const std::string_view bytes = tokenizer_->bytes(token);
-      if (bytes.empty() || tokenizer_->is_special(token)) continue;
-      if (bytes.starts_with(to_open_) || std::string_view(to_open_).starts_with(bytes)) set(token);
-    }
-    return std::optional<std::span<const std::uint32_t>>(mask_);
-  }
-
-  std::unique_ptr<GrammarMatcher> matcher_;
-  std::shared_ptr<const text::Tokenizer> tokenizer_;
-  ThoughtWatch thought_;
-  std::string to_open_;  // what is still to be written of the thought's opening; empty where it cannot come
-  TokenId first_ = kNoToken;  // its first token
-  bool opening_ = false;      // that token has come
-  std::vector<std::uint32_t> mask_;
-};
 
 // The tools that may be called, each with the strictest reading of its schema that compiles.
 struct CallableTools {
@@ -142,9 +61,9 @@ class CallsOnTrigger : public engine::Constraint {
       return {};
     }
     // A thought may speak of calls; it makes none.
-    thought_.feed(tokenizer_->bytes(token));
-    if (thought_.inside()) return {};
-    const std::optional<CallTrigger::Hit> hit = trigger_.feed(tokenizer_->bytes(token));
+    const std::string_view bytes = thought_.feed(tokenizer_->bytes(token));
+    if (bytes.empty()) return {};
+    const std::optional<CallTrigger::Hit> hit = trigger_.feed(bytes);
     if (hit) arm(*hit);
     return {};
   }
@@ -185,13 +104,10 @@ class CallsOnTrigger : public engine::Constraint {
 
   std::span<const std::uint32_t> end_mask() {
     if (end_mask_.empty()) {
-      end_mask_.resize((tokenizer_->vocab_size() + 31) / 32);
-      for (const TokenId token : tokenizer_->end_tokens()) {
-        const auto bit = static_cast<std::uint32_t>(token);
-        end_mask_[bit / 32] |= 1U << (bit % 32);
-      }
+      end_mask_.fill(tokenizer_->vocab_size(), false);
+      for (const TokenId token : tokenizer_->end_tokens()) end_mask_.set(token);
     }
-    return end_mask_;
+    return end_mask_.words();
   }
 
   std::shared_ptr<GrammarFactory> grammars_;
@@ -205,7 +121,7 @@ class CallsOnTrigger : public engine::Constraint {
   ThoughtWatch thought_;
   std::unique_ptr<GrammarMatcher> armed_;
   bool ended_ = false;
-  std::vector<std::uint32_t> end_mask_;
+  TokenMask end_mask_;
 };
 
 bool forces_calls(const ToolChoice& choice) {
@@ -254,9 +170,9 @@ class Planner {
     ConstraintPlan plan;
     plan.warning = warning_;
     plan.holds_calls = forced_calls;
-    plan.constraint = std::make_unique<WholeAnswer>(std::move(matcher).value(), context_.tokenizer,
-                                                    ThoughtWatch(traits_.reasoning, context_.opens_reasoning),
-                                                    thought_opening());
+    plan.constraint =
+        std::make_unique<WholeAnswer>(std::move(matcher).value(), context_.tokenizer, traits_.reasoning,
+                                      context_.opens_reasoning, thought_opening());
     return plan;
   }
 
@@ -377,7 +293,9 @@ class Planner {
 }  // namespace
 
 Result<ConstraintPlan> make_constraint(const ConstraintContext& context, const Conversation& conversation) {
-  return Planner(context, conversation).plan();
+  auto plan = Planner(context, conversation).plan();
+  if (plan) plan->constraint = limit_thought(context, conversation.thinking, std::move(plan->constraint));
+  return plan;
 }
 
 }  // namespace kvasir::chat

@@ -110,6 +110,9 @@ struct ReasoningFormat {
   std::string open;
   std::string close;
   bool anywhere = false;  // not only at the beginning of an answer
+  // White space that the family writes inside the tags, and between a thought and the answer.
+  Wrap space = {"\n", "\n"};
+  std::string answer_space = "\n\n";
   bool known() const { return !close.empty(); }
 };
 

@@ -310,14 +310,14 @@ const ToolFormat* find_tool_format(std::string_view name) {
 
 ReasoningFormat find_reasoning_format(std::string_view template_source) {
   static const std::array<ReasoningFormat, 9> kFormats = {{
-      {"<|channel|>analysis<|message|>", "<|end|>", true},
-      {"<|channel>thought\n", "<channel|>", true},
+      {"<|channel|>analysis<|message|>", "<|end|>", true, {}, ""},
+      {"<|channel>thought\n", "<channel|>", true, {"", "\n"}, ""},
       {"<think:opensource>", "</think:opensource>"},
       {"<seed:think>", "</seed:think>"},
       {"<mm:think>", "</mm:think>"},
-      {"[THINK]", "[/THINK]"},
-      {"<|START_THINKING|>", "<|END_THINKING|>"},
-      {"Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]"},
+      {"[THINK]", "[/THINK]", false, {}, ""},
+      {"<|START_THINKING|>", "<|END_THINKING|>", false, {}, ""},
+      {"Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]", false, {"", "\n"}, "\n"},
       {"<think>", "</think>"},
   }};
   for (const ReasoningFormat& format : kFormats) {

@@ -23,6 +23,7 @@ struct ModelOptions {
   std::string precision = "auto";
   CacheOptions cache;
   std::string kv_type = "f16";
+  std::string chat_template;         // path of a Jinja file; empty: the model's own
   std::string tool_format = "auto";  // or a name of chat::known_tool_formats()
 };
 

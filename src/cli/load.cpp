@@ -8,7 +8,9 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <vector>
 
 #include "base/machine.h"
@@ -63,6 +65,16 @@ Result<std::unique_ptr<executor::Executor>> make_executor(
   return executor::load_native(model.file, std::move(native));
 }
 
+std::string template_source(const OpenedModel& model, const ModelOptions& options) {
+  if (!options.chat_template.empty()) {
+    std::ifstream file(options.chat_template, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  }
+  const auto source = model.file->string("tokenizer.chat_template");
+  if (!source) spdlog::warn("{} has no chat template; ChatML is used", model.path);
+  return std::string(source.value_or(kChatMl));
+}
+
 }  // namespace
 
 Result<std::string> find_model_file(const std::string& name) {
@@ -107,9 +119,7 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   auto grammars = std::async(std::launch::async, [tokenizer = loaded->tokenizer] {
     return text::GrammarFactory::create(tokenizer);
   });
-  const auto source = model.file->string("tokenizer.chat_template");
-  if (!source) spdlog::warn("{} has no chat template; ChatML is used", model.path);
-  KVASIR_ASSIGN_OR_RETURN(auto chat_template, text::ChatTemplate::compile(source.value_or(kChatMl)));
+  KVASIR_ASSIGN_OR_RETURN(auto chat_template, text::ChatTemplate::compile(template_source(model, options)));
   loaded->renderer = std::make_unique<chat::PromptRenderer>(std::move(chat_template), loaded->tokenizer,
                                                             static_cast<std::int64_t>(std::time(nullptr)),
                                                             chat::find_tool_format(options.tool_format));

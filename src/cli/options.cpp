@@ -29,6 +29,10 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
          "and changes some answers, more so with models whose keys have large biases, like Qwen2")
       ->capture_default_str()
       ->check(CLI::IsMember({"f16", "bf16", "q8"}));
+  app.add_option("--chat-template", options.chat_template,
+                 "A Jinja file to write prompts with, instead of the model's own chat template")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
   std::vector<std::string> formats = {"auto"};
   for (const chat::ToolFormat& format : chat::known_tool_formats()) formats.push_back(format.name);
   app.add_option("--tool-format", options.tool_format,

@@ -44,6 +44,11 @@ std::vector<std::string> aliases_of(const OpenedModel& model, const ServeOptions
   return names;
 }
 
+api::ThoughtField thought_field_of(const std::string& name) {
+  if (name == "both") return api::ThoughtField::kBoth;
+  return name == "reasoning" ? api::ThoughtField::kReasoning : api::ThoughtField::kReasoningContent;
+}
+
 void print_ready(const ServeOptions& options, std::uint16_t port, const std::string& id) {
   const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1" : options.host;
   const std::string url = "http://" + host + ":" + std::to_string(port);
@@ -104,6 +109,7 @@ int serve(const ServeOptions& options) {
   server_options.share_cache = options.share_cache;
   server_options.temperature = options.temperature;
   server_options.top_p = options.top_p;
+  server_options.thoughts = thought_field_of(options.reasoning_field);
   auto server = server::Server::start(std::move(server_options), slot);
   if (!server.ok()) return fail(server.error());
   spdlog::info("listening on {}:{}, loading {}", options.host, (*server)->port(), opened->path);
@@ -186,6 +192,14 @@ void add_serve(CLI::App& app, int& exit_code) {
   command->add_option("--top-p", options->top_p, "Of answers to requests that name none")
       ->capture_default_str()
       ->check(CLI::Range(0.0F, 1.0F));
+  command
+      ->add_option(
+          "--reasoning-field", options->reasoning_field,
+          "Where a chat answer has the model's thought: reasoning_content, reasoning, or both. Requests "
+          "that use OpenRouter's fields get both")
+      ->capture_default_str()
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"reasoning_content", "reasoning", "both"}));
   command->add_option("--log-level", options->log_level, "How much to say")
       ->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "err", "off"}));

@@ -19,9 +19,10 @@ struct ServeOptions {
   float temperature = 0.7F;           // for requests that name none
   float top_p = 0.95F;
   bool idle_prefill = true;
-  std::string warm_file;     // prompts to read at start; may be empty
-  bool share_cache = false;  // between keys
-  std::string model_name;    // shown instead of the file's name
+  std::string warm_file;                              // prompts to read at start; may be empty
+  bool share_cache = false;                           // between keys
+  std::string reasoning_field = "reasoning_content";  // or "reasoning", "both"
+  std::string model_name;                             // shown instead of the file's name
   std::string log_level = "info";
   std::string startup_note;  // said in one log line at start, where not empty
 };

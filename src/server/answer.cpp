@@ -173,6 +173,10 @@ void Answer::on_text(std::size_t choice, const engine::Text& text) {
     first_token_seen_ = true;
     metrics_.first_token_seconds.observe(seconds_since(received_));
   }
+  if (!options_.thoughts.empty()) {
+    for (const engine::SampledToken& token : text.tokens)
+      options_.thoughts[choice].feed(options_.token_bytes(token.token));
+  }
   std::vector<chat::OutputEvent> events;
   if (options_.parsers.empty()) {
     if (!text.text.empty()) events.emplace_back(chat::TextDelta{text.text});
@@ -195,6 +199,7 @@ void Answer::on_finished(std::size_t choice, const engine::Finished& finished) {
     }
     send(options_.builder->output(choice, events, {}));
   }
+  if (!options_.thoughts.empty()) options_.builder->reasoned(choice, options_.thoughts[choice].tokens());
   send(options_.builder->finished(choice, finished));
   log(finished);
   if (--running_ > 0) return;

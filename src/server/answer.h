@@ -15,6 +15,7 @@
 #include "api/response_builder.h"
 #include "chat/output_parser.h"
 #include "chat/prompt.h"
+#include "chat/thought_watch.h"
 #include "chat/turn_recorder.h"
 #include "engine/engine.h"
 #include "server/http_server.h"
@@ -35,6 +36,9 @@ struct AnswerOptions {
   std::vector<std::unique_ptr<chat::OutputParser>> parsers;
   // One a choice, or empty where answers do not come back in later prompts. Needs parsers.
   std::vector<std::unique_ptr<chat::TurnRecorder>> recorders;
+  // One a choice, or empty where nothing thinks; they count the tokens of thoughts.
+  std::vector<chat::ThoughtWatch> thoughts;
+  api::TokenBytes token_bytes;  // needed for `thoughts`
   // Called with each answered turn, on the engine's thread; may be empty. Needs recorders.
   std::function<void(chat::Message turn)> on_turn;
   std::string warning;                  // what of the request is not held to; a header, where not empty

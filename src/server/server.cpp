@@ -353,7 +353,9 @@ class Server::Impl {
       engine_request->shown_tokens = traits.shown_tokens();
       requests.push_back(std::move(*engine_request));
       options.parsers.push_back(
-          parser_for(request.conversation, traits, *prompt, plan->holds_calls, dialect));
+          parser_for(request.conversation, traits, *prompt,
+                     {dialect, plan->holds_calls, request.options.thoughts.in_content}));
+      options.thoughts.emplace_back(traits.reasoning, prompt->opens_reasoning);
       options.warning = plan->warning;
     }
     if (prompt->recordable) {
@@ -366,13 +368,16 @@ class Server::Impl {
     if (options_.idle_prefill && request.options.use_cache && request.options.n == 1 && prompt->recordable) {
       // Weak: the engine holds the answer, and must end when the slot lets go of the model.
       options.on_turn = [this, weak = std::weak_ptr(model), conversation = request.conversation, name_space,
-                         family = request.options.cache_family](chat::Message turn) {
+                         family = request.options.cache_family,
+                         hidden = request.options.thoughts.hidden](chat::Message turn) {
+        if (hidden) turn.reasoning.clear();  // the client cannot send back what it has not seen
         const std::lock_guard lock(mutex_);
         // Of several, the newest is the likeliest to go on; the older ones have what they have.
         follow_up_ = FollowUp{weak, conversation, name_space, family, std::move(turn)};
         wake_.notify_all();
       };
     }
+    options.token_bytes = [tokenizer = model->tokenizer](TokenId token) { return tokenizer->bytes(token); };
     options.replayed_tokens = prompt->replayed_tokens;
     options.explain_cache = request.options.explain_cache;
     if (options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
@@ -386,10 +391,16 @@ class Server::Impl {
     launch(std::move(options), std::move(requests), *model, exchange);
   }
 
+  struct ParserWish {
+    Dialect dialect;
+    bool holds_calls;          // ConstraintPlan::holds_calls
+    bool thoughts_in_content;  // as text, with their tags
+  };
+
   static std::unique_ptr<chat::OutputParser> parser_for(const chat::Conversation& conversation,
                                                         const chat::TemplateTraits& traits,
-                                                        const chat::RenderedPrompt& prompt, bool holds_calls,
-                                                        Dialect dialect) {
+                                                        const chat::RenderedPrompt& prompt,
+                                                        const ParserWish& wish) {
     chat::OutputParserOptions options;
     options.format = traits.format;
     options.reasoning = traits.reasoning;
@@ -399,15 +410,16 @@ class Server::Impl {
     for (const chat::Marker& marker : traits.markers) {
       if (!marker.ends_answer) options.markers.push_back(marker.text);
     }
-    options.declared_only = holds_calls;
+    options.declared_only = wish.holds_calls;
     options.starts_in_reasoning = prompt.opens_reasoning;
+    if (wish.thoughts_in_content) chat::leave_thoughts_in_text(options);
     options.starts_in_call = prompt.opens_call;
     if (traits.format.ids == chat::IdRule::kNine) {
       constexpr std::size_t kNine = 9;
       options.make_id = [] { return random_id().substr(0, kNine); };
       return std::make_unique<chat::OutputParser>(std::move(options));
     }
-    options.make_id = [prefix = dialect == Dialect::kAnthropic ? "toolu_" : "call_"] {
+    options.make_id = [prefix = wish.dialect == Dialect::kAnthropic ? "toolu_" : "call_"] {
       return prefix + random_id();
     };
     return std::make_unique<chat::OutputParser>(std::move(options));
@@ -488,6 +500,9 @@ class Server::Impl {
     r.choices = static_cast<std::uint32_t>(choices);
     r.answers_a_prompt = options.n;
     r.logprobs = options.logprobs;
+    r.thoughts = options.thoughts.hidden         ? api::ThoughtField::kHidden
+                 : options.thoughts.as_reasoning ? api::ThoughtField::kBoth
+                                                 : options_.thoughts;
     r.token_bytes = [tokenizer = model.tokenizer](TokenId token) { return tokenizer->bytes(token); };
     return r;
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "api/response_builder.h"
 #include "base/error.h"
 #include "server/http_server.h"
 #include "server/model_slot.h"
@@ -17,6 +18,7 @@ struct ServerOptions {
   float temperature = 0.7F;           // for requests that name none: docs/decisions/0008-sampling-defaults.md
   float top_p = 0.95F;
   bool idle_prefill = true;  // read what the next request will begin with while there is nothing to do
+  api::ThoughtField thoughts = api::ThoughtField::kReasoningContent;  // for requests that say nothing else
   bool share_cache = false;  // false: every key has a cache namespace of its own
 };
 

@@ -133,7 +133,9 @@ TEST(AnthropicRequest, WhatClaudeCodeSends) {
             "A:Ok. [t1 Bash{\"command\":\"ls\"}] {hm}\n"
             "T:a\n[image omitted: this model reads text only] (t1 Bash)!\nU:Go on\nS:Note.\nU:Yes\n");
   EXPECT_EQ(request.conversation.tools.size(), 1U);
-  EXPECT_TRUE(request.conversation.template_options.at("enable_thinking").as_bool());
+  // Adaptive: whether it thinks is the model's business.
+  EXPECT_FALSE(request.conversation.thinking.enabled.has_value());
+  EXPECT_EQ(request.conversation.thinking.effort, chat::Effort::kHigh);
   EXPECT_EQ(request.options.max_tokens, 32000U);
 }
 

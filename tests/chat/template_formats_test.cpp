@@ -1,16 +1,11 @@
-// The chat templates of some seventy models, from the source package of llama-cpp-python
-// (tools/fetch_templates.py): which format each is found to have, against a table made by reading the
-// templates; and that what a model wrote, parsed and sent back by a client, stands in the next prompt as it
-// was.
+// The chat templates of some seventy models (template_files.h): which format each is found to have, against a
+// table made by reading the templates; and that what a model wrote, parsed and sent back by a client, stands
+// in the next prompt as it was.
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "chat/call_writer.h"
 #include "chat/history.h"
@@ -18,33 +13,10 @@
 #include "chat/prompt.h"
 #include "event_lines.h"
 #include "formats.h"
-#include "text/models.h"
+#include "template_files.h"
 
 namespace kvasir::chat {
 namespace {
-
-namespace fs = std::filesystem;
-
-std::string folder() {
-  const char* peers = std::getenv("KVASIR_PEERS");
-  const char* home = std::getenv("HOME");
-  const std::string base =
-      peers != nullptr ? peers : std::string(home != nullptr ? home : "") + "/.cache/kvasir/peers";
-  return base + "/templates-0.3.36";
-}
-
-std::string source_of(const std::string& name) {
-  std::ifstream file(folder() + "/" + name + ".jinja");
-  std::stringstream source;
-  source << file.rdbuf();
-  return source.str();
-}
-
-PromptRenderer renderer_of(const std::string& name) {
-  auto compiled = text::ChatTemplate::compile(source_of(name));
-  EXPECT_TRUE(compiled.ok()) << name << ": " << (compiled.ok() ? "" : compiled.error().message);
-  return PromptRenderer(*compiled, text::qwen().tokenizer, 0);
-}
 
 // "hermes" with a star: the template knows no tools, or writes them in a way that no row describes; they are
 // described in the system turn. Others with a star: the template declares tools but writes no calls.
@@ -129,16 +101,15 @@ class Templates : public testing::Test {
  protected:
   void SetUp() override {
     KVASIR_REQUIRE_MODEL(text::qwen());
-    ASSERT_TRUE(fs::is_directory(folder())) << "run tools/fetch_templates.py, or set KVASIR_PEERS";
+    ASSERT_TRUE(std::filesystem::is_directory(template_folder()))
+        << "run tools/fetch_templates.py, or set KVASIR_PEERS";
   }
 };
 
 TEST_F(Templates, TableNamesEveryTemplate) {
-  std::set<std::string> there;
-  for (const auto& entry : fs::directory_iterator(folder())) there.insert(entry.path().stem().string());
   std::set<std::string> named;
   for (const auto& [name, format] : expected_formats()) named.insert(name);
-  EXPECT_EQ(there, named);
+  EXPECT_EQ(template_names(), named);
 }
 
 TEST_F(Templates, FormatIsFoundByRendering) {

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "text/tokenizer.h"
 
@@ -25,7 +26,8 @@ inline std::string byte_char(unsigned byte) {
   return {static_cast<char>(0xC0U | (code >> 6U)), static_cast<char>(0x80U | (code & 0x3FU))};
 }
 
-inline std::shared_ptr<const text::Tokenizer> tiny_tokenizer() {
+// `more`: further tokens with a text of their own; control tokens where it has a bar.
+inline std::shared_ptr<const text::Tokenizer> tiny_tokenizer(const std::vector<std::string>& more = {}) {
   namespace json = boost::json;
   json::object vocab;
   for (unsigned byte = 0; byte < 256; ++byte) vocab[byte_char(byte)] = byte;
@@ -38,8 +40,11 @@ inline std::shared_ptr<const text::Tokenizer> tiny_tokenizer() {
   }
   json::array added;
   std::size_t next = vocab.size();
-  for (const char* name : {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"}) {
-    const bool special = std::string_view(name).find('|') != std::string_view::npos;
+  std::vector<std::string> names = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>",
+                                    "</tool_call>"};
+  names.insert(names.end(), more.begin(), more.end());
+  for (const std::string& name : names) {
+    const bool special = name.find('|') != std::string::npos;
     added.push_back({{"id", next++},
                      {"content", name},
                      {"single_word", false},
