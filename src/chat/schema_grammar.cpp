@@ -208,8 +208,9 @@ std::string SchemaGrammar::literal_array(const LiteralStyle& style, const json::
   const auto high = size_of(schema, "maxItems");
   if (high && *high == 0) return "\"[]\"";
   const std::string more = "( " + lark_quoted(style.separator) + " " + item + " )";
-  std::string list = item + " " + more;
-  list += bounds(low > 0 ? low - 1 : 0, high ? std::optional(*high - 1) : std::nullopt);
+  std::string list = item;
+  if (!high || *high > 1)
+    list += " " + more + bounds(low > 0 ? low - 1 : 0, high ? std::optional(*high - 1) : std::nullopt);
   return low == 0 ? "\"[\" ( " + list + " )? \"]\"" : "\"[\" " + list + " \"]\"";
 }
 
