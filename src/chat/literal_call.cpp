@@ -15,6 +15,11 @@ bool in_name(char c) {
          c == '.' || c == '/' || c == ':' || c == '$' || static_cast<unsigned char>(c) >= 0x80;
 }
 
+// Schemas name parameters as they like, with spaces or an `@`; what ends or opens something is in none.
+bool in_key(char c) {
+  return std::string_view("\"'(){}[],\n\r").find(c) == std::string_view::npos;
+}
+
 }  // namespace
 
 LiteralCall::LiteralCall(const CallReaderContext& context)
@@ -72,11 +77,7 @@ CallReader::Step LiteralCall::feed_key_text(char c) {
   }
   if (key_quote_ == 0) {
     if (c == style_.assign.front()) return key_ended(c);
-    if (is_space(c)) {
-      state_ = State::kAssign;
-      return Step::kMore;
-    }
-    if (!in_name(c)) return Step::kFail;
+    if (!in_key(c)) return Step::kFail;
   }
   if (key_.size() == kNameBytesMax) return Step::kFail;
   key_.push_back(c);
@@ -84,6 +85,7 @@ CallReader::Step LiteralCall::feed_key_text(char c) {
 }
 
 CallReader::Step LiteralCall::key_ended(char /*assign*/) {
+  if (key_quote_ == 0) key_ = std::string(trim(key_));
   if (key_.empty()) return Step::kFail;
   if (!begun_) pending_ = "{";
   begun_ = true;

@@ -4,6 +4,9 @@
 
 #include "chat/call_writer.h"
 #include "chat/json_text.h"
+#include "chat/literal_reader.h"
+#include "chat/schema_alternatives.h"
+#include "chat/text_formats.h"
 
 namespace kvasir::chat {
 namespace {
@@ -27,6 +30,39 @@ const json::value* list_of(const json::object& schema, std::string_view key) {
   return value != nullptr && value->is_array() ? value : nullptr;
 }
 
+// A pattern need match only somewhere in the text.
+std::string searched(std::string_view pattern) {
+  std::string text(pattern);
+  const bool from_start = text.starts_with('^');
+  const bool to_end = text.ends_with('$') && !text.ends_with("\\$");
+  if (from_start) text.erase(0, 1);
+  if (to_end) text.pop_back();
+  std::string escaped;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '/' && (i == 0 || text[i - 1] != '\\')) escaped += '\\';
+    escaped += text[i];
+  }
+  return (from_start ? "" : ".*") + ("(" + escaped + ")") + (to_end ? "" : ".*");
+}
+
+// Whether a bare text would be read as a value of these kinds (TaggedValue); and all such texts.
+bool reads_as(std::string_view text, const ValueKinds& kinds) {
+  const std::string_view value = trim(text);
+  if (value.starts_with('[') || value.starts_with('{')) return kinds.array || kinds.object;
+  return kinds.admits(literal_word(value));
+}
+std::string expression_of(const ValueKinds& kinds) {
+  std::string all;
+  const auto add = [&all](bool is, std::string_view expression) {
+    if (is) all += (all.empty() ? "" : "|") + std::string(expression);
+  };
+  add(kinds.integer || kinds.fraction, "[+-]?[0-9._]+([eE][+-]?[0-9]+)?");
+  add(kinds.boolean, "true|false|True|False");
+  add(kinds.null, "null|None");
+  add(kinds.array || kinds.object, "(\\[|\\{)(?s:.*)");
+  return all.empty() ? all : "\\s*(" + all + ")\\s*";
+}
+
 std::string bounds(std::size_t low, std::optional<std::size_t> high) {
   return "{" + std::to_string(low) + "," + (high ? std::to_string(*high) : "") + "}";
 }
@@ -48,57 +84,57 @@ std::string arguments_rule(const json::value& parameters, SchemaReading reading)
   return json_rule(std::move(ruled), reading);
 }
 
-// A pattern need match only somewhere in the text.
 std::string SchemaGrammar::constrained_text(const json::object& schema, const std::string& character) const {
   const auto low = size_of(schema, "minLength");
   const auto high = size_of(schema, "maxLength");
   std::string expression = "/" + character + bounds(low.value_or(0), high) + "/";
-  const json::value* pattern = schema.if_contains("pattern");
-  if (pattern == nullptr || !pattern->is_string() || reading_ != SchemaReading::kStrict) return expression;
-  std::string text(pattern->get_string());
-  const bool from_start = text.starts_with('^');
-  const bool to_end = text.ends_with('$') && !text.ends_with("\\$");
-  if (from_start) text.erase(0, 1);
-  if (to_end) text.pop_back();
-  std::string escaped;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '/' && (i == 0 || text[i - 1] != '\\')) escaped += '\\';
-    escaped += text[i];
+  if (reading_ != SchemaReading::kStrict) return expression;
+  for (const std::string_view key : {"pattern", "format"}) {
+    const json::value* list = list_of(schema, key);
+    if (list == nullptr) continue;
+    for (const json::value& one : list->get_array()) {
+      if (!one.is_string()) continue;
+      const std::string_view words = one.get_string();
+      const auto whole = key == "format" ? format_expression(words) : std::optional(searched(words));
+      if (whole) expression += " & /(?s:" + *whole + ")/";
+    }
   }
-  return expression + " & /(?s:" + (from_start ? "" : ".*") + "(" + escaped + ")" + (to_end ? "" : ".*") +
-         ")/";
+  return expression;
 }
 
-std::string SchemaGrammar::bare_text(const json::value& schema, std::string_view end) {
-  const json::object& here = object_of(resolved(root_, schema));
+std::string SchemaGrammar::bare_text(const json::object& text, std::string_view end,
+                                     const ValueKinds& others) {
   std::string words;
-  const auto add_word = [&](const json::value& value) {
-    if (!value.is_string()) return;
-    words += (words.empty() ? "( " : " | ") + lark_.literal(std::string_view(value.get_string()));
-  };
-  if (const json::value* constant = here.if_contains("const")) add_word(*constant);
-  if (const json::value* values = list_of(here, "enum"); values != nullptr) {
-    for (const json::value& value : values->get_array()) add_word(value);
+  if (const json::value* values = list_of(text, "enum"); values != nullptr) {
+    for (const json::value& value : values->get_array()) {
+      if (!value.is_string() || reads_as(value.get_string(), others)) continue;
+      words += (words.empty() ? "( " : " | ") + lark_.literal(std::string_view(value.get_string()));
+    }
+    return words.empty() ? words : words + " ) " + lark_.literal(end);
   }
-  if (!words.empty()) return words + " ) " + lark_.literal(end);
-  if (here.contains("pattern") || here.contains("maxLength")) {
-    const std::string terminal = lark_.reserve("TEXT");
-    // Nothing that could begin the end, so that the text ends where it must.
-    lark_.define(terminal, constrained_text(here, "[^" + regex_escaped(end.substr(0, 1)) + "\\n]"));
-    return terminal + " " + lark_.literal(end);
-  }
-  return lark_.text_until(trim(end), size_of(here, "minLength").value_or(0));
+  const bool constrained = text.contains("pattern") || text.contains("format") || text.contains("maxLength");
+  if (!constrained) return lark_.text_until(trim(end), size_of(text, "minLength").value_or(0));
+  const std::string terminal = lark_.reserve("TEXT");
+  // Nothing that could begin the end, so that the text ends where it must.
+  std::string expression = constrained_text(text, "[^" + regex_escaped(trim(end).substr(0, 1)) + "\\n]");
+  if (const std::string other = expression_of(others); !other.empty()) expression += " & ~/" + other + "/";
+  lark_.define(terminal, expression);
+  return terminal + " " + lark_.literal(end);
 }
 
-std::string SchemaGrammar::bare_value(const json::value& schema, bool python_words) {
-  json::object here = object_of(resolved(root_, schema));
-  for (const char* key : {"$defs", "definitions"}) {
-    const json::value* shared = object_of(root_).if_contains(key);
-    if (shared != nullptr && !here.contains(key)) here[key] = *shared;
+std::string SchemaGrammar::bare_value(const std::vector<json::object>& alternatives, bool python_words) {
+  json::array any;
+  bool boolean = false;
+  for (const json::object& one : alternatives) {
+    any.push_back(one);
+    const json::value* type = one.if_contains("type");
+    boolean = boolean || (type != nullptr && *type == "boolean");
   }
-  const json::value* type = here.if_contains("type");
-  const bool boolean = type != nullptr && type->is_string() && type->get_string() == "boolean";
-  const std::string value = lark_.rule("value", json_rule(std::move(here), reading_));
+  json::object schema = any.size() == 1 ? any.front().get_object() : json::object{{"anyOf", std::move(any)}};
+  for (const char* key : {"$defs", "definitions"}) {
+    if (const json::value* shared = object_of(root_).if_contains(key)) schema[key] = *shared;
+  }
+  const std::string value = lark_.rule("value", json_rule(std::move(schema), reading_));
   return boolean && python_words ? "( " + value + " | \"True\" | \"False\" )" : value;
 }
 
@@ -107,43 +143,29 @@ std::string SchemaGrammar::constant(const LiteralStyle& style, const json::value
 }
 
 std::string SchemaGrammar::literal_value(const LiteralStyle& style, const json::value& schema) {
-  const json::value& here = resolved(root_, schema);
-  const auto known = named_.find(&here);
-  if (known != named_.end()) return known->second;
-  const std::string name = lark_.reserve("value");
-  named_[&here] = name;
-  lark_.define(name, literal_alternatives(style, object_of(here)));
+  const auto [known, added] = named_.try_emplace(json::serialize(schema));
+  if (!added) return known->second;
+  const std::string name = known->second = lark_.reserve("value");
+  lark_.define(name, literal_alternatives(style, schema));
   return name;
 }
 
-std::string SchemaGrammar::literal_alternatives(const LiteralStyle& style, const json::object& schema) {
+std::string SchemaGrammar::literal_alternatives(const LiteralStyle& style, const json::value& schema) {
   std::string body;
   const auto add = [&body](const std::string& alternative) {
     body += (body.empty() ? "" : " | ") + alternative;
   };
-  if (const json::value* fixed = schema.if_contains("const")) return constant(style, *fixed);
-  if (const json::value* values = list_of(schema, "enum"); values != nullptr) {
-    for (const json::value& value : values->get_array()) add(constant(style, value));
-    return body;
-  }
-  for (const char* key : {"anyOf", "oneOf"}) {
-    const json::value* list = list_of(schema, key);
-    if (list == nullptr) continue;
-    for (const json::value& one : list->get_array()) add(literal_value(style, one));
-    return body;
-  }
-  if (const json::value* list = list_of(schema, "allOf"); list != nullptr && !list->get_array().empty()) {
-    return literal_value(style, list->get_array().front());
-  }
-  const json::value* type = schema.if_contains("type");
-  if (type != nullptr && type->is_array()) {
-    for (const json::value& one : type->get_array()) {
-      if (one.is_string()) add(literal_type(style, schema, one.get_string()));
+  for (const json::object& one : schema_alternatives(root_, schema)) {
+    const json::value* type = one.if_contains("type");
+    if (const json::value* values = list_of(one, "enum"); values != nullptr) {
+      for (const json::value& value : values->get_array()) add(constant(style, value));
+    } else if (type != nullptr && type->is_string()) {
+      add(literal_type(style, one, type->get_string()));
+    } else {
+      add(any(style));
     }
-    return body;
   }
-  if (type != nullptr && type->is_string()) return literal_type(style, schema, type->get_string());
-  return schema.contains("properties") ? literal_type(style, schema, "object") : any(style);
+  return body.empty() ? any(style) : body;
 }
 
 std::string SchemaGrammar::literal_type(const LiteralStyle& style, const json::object& schema,
@@ -165,15 +187,13 @@ std::string SchemaGrammar::literal_type(const LiteralStyle& style, const json::o
 }
 
 std::string SchemaGrammar::literal_text(const LiteralStyle& style, const json::object& schema) {
-  const bool constrained = schema.contains("pattern") || schema.contains("maxLength");
   if (!style.quote.empty()) return lark_.literal(style.quote) + " " + bare_text(schema, style.quote);
-  if (schema.contains("pattern")) {
+  if (schema.contains("pattern") || schema.contains("format")) {
     const std::string terminal = lark_.reserve("TEXT");
     lark_.define(terminal, constrained_text(schema, R"([^'\\\x00-\x1f])"));
     return "\"'\" " + terminal + " \"'\"";
   }
-  const auto high = constrained ? size_of(schema, "maxLength") : std::nullopt;
-  const std::string size = bounds(size_of(schema, "minLength").value_or(0), high);
+  const std::string size = bounds(size_of(schema, "minLength").value_or(0), size_of(schema, "maxLength"));
   const std::string terminal = lark_.reserve("TEXT");
   lark_.define(terminal, R"(/'([^'\\\x00-\x1f]|\\['"\\nrt]))" + size +
                              R"('/ | /"([^"\\\x00-\x1f]|\\['"\\nrt]))" + size + "\"/");
@@ -181,20 +201,37 @@ std::string SchemaGrammar::literal_text(const LiteralStyle& style, const json::o
 }
 
 std::string SchemaGrammar::literal_array(const LiteralStyle& style, const json::object& schema) {
+  if (list_of(schema, "prefixItems") != nullptr) return literal_tuple(style, schema);
   const json::value* items = schema.if_contains("items");
   const std::string item = items != nullptr && items->is_object() ? literal_value(style, *items) : any(style);
   const std::size_t low = size_of(schema, "minItems").value_or(0);
   const auto high = size_of(schema, "maxItems");
   if (high && *high == 0) return "\"[]\"";
   const std::string more = "( " + lark_quoted(style.separator) + " " + item + " )";
-  std::string list = item + " " + more;
-  list += bounds(low > 0 ? low - 1 : 0, high ? std::optional(*high - 1) : std::nullopt);
+  std::string list = item;
+  if (!high || *high > 1)
+    list += " " + more + bounds(low > 0 ? low - 1 : 0, high ? std::optional(*high - 1) : std::nullopt);
   return low == 0 ? "\"[\" ( " + list + " )? \"]\"" : "\"[\" " + list + " \"]\"";
+}
+
+// Items that each have a schema, as many as must be; more than those are not written.
+std::string SchemaGrammar::literal_tuple(const LiteralStyle& style, const json::object& schema) {
+  const json::array& items = list_of(schema, "prefixItems")->get_array();
+  const std::size_t low = size_of(schema, "minItems").value_or(0);
+  const std::size_t count = std::min(items.size(), size_of(schema, "maxItems").value_or(items.size()));
+  std::string list;
+  for (std::size_t i = count; i-- > 0;) {
+    std::string from = i == 0 ? "" : lark_quoted(style.separator) + " ";
+    from += literal_value(style, items[i]) + " " + list;
+    list = i < low ? from : "( " + from + " )?";
+  }
+  return "\"[\" " + list + " \"]\"";
 }
 
 std::string SchemaGrammar::literal_fields(const LiteralStyle& style, const json::value& schema,
                                           std::string_view assign, bool bare_keys) {
-  const json::object& here = object_of(resolved(root_, schema));
+  const auto alternatives = schema_alternatives(root_, schema);
+  const json::object here = alternatives.empty() ? json::object() : alternatives.front();
   const json::value* properties = here.if_contains("properties");
   const json::value* required = list_of(here, "required");
   const auto is_required = [&](std::string_view name) {

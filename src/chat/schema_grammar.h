@@ -32,10 +32,11 @@ class SchemaGrammar {
   SchemaGrammar(LarkWriter& lark, const boost::json::value& root, SchemaReading reading)
       : lark_(lark), root_(root), reading_(reading) {}
 
-  // A text's characters up to and with `end`, the white space at whose beginning need not be there.
-  std::string bare_text(const boost::json::value& schema, std::string_view end);
-  // JSON that is no text, with Python's words where the format has them.
-  std::string bare_value(const boost::json::value& schema, bool python_words);
+  // A text's characters up to and with `end`, the white space at whose beginning need not be there. `text`:
+  // one of schema_alternatives(). Not what is read as a value of `others`; empty where nothing is left.
+  std::string bare_text(const boost::json::object& text, std::string_view end, const ValueKinds& others = {});
+  // JSON that fits one of these and is no text, with Python's words where the format has them.
+  std::string bare_value(const std::vector<boost::json::object>& alternatives, bool python_words);
   // A value in a literal syntax.
   std::string literal_value(const LiteralStyle& style, const boost::json::value& schema);
   // An object's fields in a literal syntax, without the brackets. `assign`: between key and value.
@@ -43,19 +44,20 @@ class SchemaGrammar {
                              std::string_view assign, bool bare_keys);
 
  private:
-  std::string literal_alternatives(const LiteralStyle& style, const boost::json::object& schema);
+  std::string literal_alternatives(const LiteralStyle& style, const boost::json::value& schema);
   std::string literal_type(const LiteralStyle& style, const boost::json::object& schema,
                            std::string_view type);
   std::string literal_text(const LiteralStyle& style, const boost::json::object& schema);
   std::string literal_array(const LiteralStyle& style, const boost::json::object& schema);
   std::string constant(const LiteralStyle& style, const boost::json::value& value) const;
+  std::string literal_tuple(const LiteralStyle& style, const boost::json::object& schema);
   std::string constrained_text(const boost::json::object& schema, const std::string& character) const;
   std::string any(const LiteralStyle& style);
 
   LarkWriter& lark_;
   const boost::json::value& root_;
   SchemaReading reading_;
-  std::map<const void*, std::string> named_;  // rules of schemas that are being or have been written
+  std::map<std::string, std::string> named_;  // rules of schemas, by their text, that have been begun
   std::string any_;
 };
 

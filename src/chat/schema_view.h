@@ -22,6 +22,7 @@ struct ValueKinds {
   bool fraction = false;  // numbers that are not whole
   bool array = false;
   bool object = false;
+  bool told = false;  // by the call itself, not by a schema
   bool other() const { return boolean || integer || fraction || array || object; }
   // Nothing is said, or nothing that is understood here.
   bool unknown() const { return !text && !null && !other(); }

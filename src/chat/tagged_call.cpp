@@ -126,6 +126,7 @@ void TaggedCall::begin_value(bool text_told, bool other_told) {
   if (text_told || other_told) {
     if (other_told) kinds = ValueKinds::all_but_text();
     kinds.text = text_told;
+    kinds.told = true;
   } else if (tool != tools_.end()) {
     const auto* schema = property_schema(tool->parameters, parameter_);
     if (schema != nullptr) kinds = value_kinds(tool->parameters, *schema);

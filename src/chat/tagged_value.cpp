@@ -120,7 +120,8 @@ void TaggedValue::ended(std::string& out) {
       step = reader.feed(value[i], json);
       if (step == LiteralReader::Step::kDone && i + 1 < value.size()) step = LiteralReader::Step::kError;
     }
-    if (step != LiteralReader::Step::kDone || json.front() == '"') json.clear();
+    // Quotes are part of a text, unless the tag said that what it holds is JSON.
+    if (step != LiteralReader::Step::kDone || (json.front() == '"' && !kinds_.told)) json.clear();
   }
   // Where the schema wants no text, what cannot be one of its values is shown as it is.
   const bool fits = kinds_.text ? kinds_.admits(json) : !json.empty();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "chat/json_text.h"
+#include "chat/schema_alternatives.h"
 
 namespace kvasir::chat {
 namespace {
@@ -164,42 +165,35 @@ class CallsGrammar {
 
   std::string parameter(const TaggedStyle& style, SchemaGrammar& values, const CallableTool& callable,
                         std::string_view name, const json::value& schema) {
-    const ValueKinds kinds = value_kinds(callable.tool->parameters, schema);
+    std::vector<json::object> texts;
+    std::vector<json::object> others;
+    const bool told = !style.other_name_end.empty();
+    for (json::object& one : schema_alternatives(callable.tool->parameters, schema)) {
+      const bool any = !one.contains("type") && !one.contains("enum");
+      if (any && told) others.push_back(one);
+      (is_text(one) || any ? texts : others).push_back(std::move(one));
+    }
     const std::string head = style.parameter_open + std::string(name);
     const std::string lead = style.value_open + style.value_space.open;
     const std::string end = style.value_space.close + style.parameter_close;
-    const std::string separator = " " + lark_.literal(style.parameter_separator);
-    const std::string text_head = lark_.literal(head + style.parameter_name_end + lead);
-    // Where the tag tells nothing, a value that may be a text covers all others.
-    const bool text = kinds.text || kinds.unknown();
     std::string body;
-    if (text) body = text_head + " " + values.bare_text(text_part(callable, schema), end);
-    const bool told = !style.other_name_end.empty();
-    if (!text || (told && (kinds.other() || kinds.null))) {
-      const std::string other = told ? lark_.literal(head + style.other_name_end + lead) : text_head;
-      body += (text ? " | " : "") + other + " " + values.bare_value(schema, style.python_words) + " " +
-              lark_.literal(end);
+    const auto add = [&](std::string_view name_end, const std::string& value) {
+      body += (body.empty() ? "" : " | ") + lark_.literal(head + std::string(name_end) + lead) + " " + value;
+    };
+    // Where the tag tells nothing, a text must not look like another value that the schema admits.
+    ValueKinds ambiguous = value_kinds(callable.tool->parameters, schema);
+    if (told || others.empty()) ambiguous = {};
+    for (const json::object& text : texts) {
+      const std::string value = values.bare_text(text, end, ambiguous);
+      if (!value.empty()) add(style.parameter_name_end, value);
     }
-    return lark_.rule("parameter", "( " + body + " )" + separator);
-  }
-
-  // Of a schema that admits more than text: what it says of texts.
-  static json::value text_part(const CallableTool& callable, const json::value& schema) {
-    const json::value& root = callable.tool->parameters;
-    const json::value& here = resolved(root, schema);
-    if (!here.is_object()) return json::object();
-    for (const char* key : {"anyOf", "oneOf"}) {
-      const json::value* list = here.get_object().if_contains(key);
-      if (list == nullptr || !list->is_array()) continue;
-      const json::value* only = nullptr;
-      for (const json::value& one : list->get_array()) {
-        const ValueKinds kinds = value_kinds(root, one);
-        if (kinds.other() || (kinds.text && only != nullptr)) return json::object();
-        if (kinds.text) only = &one;
-      }
-      return only != nullptr ? text_part(callable, *only) : json::value(json::object());
+    if (!others.empty()) {
+      add(told ? style.other_name_end : style.parameter_name_end,
+          values.bare_value(others, style.python_words) + " " + lark_.literal(end));
     }
-    return here;
+    // Where nothing fits, anything goes: the schema is at fault.
+    if (body.empty()) add(style.parameter_name_end, values.bare_text({}, end));
+    return lark_.rule("parameter", "( " + body + " ) " + lark_.literal(style.parameter_separator));
   }
 
   std::string body(const LiteralStyle& style, const CallableTool& callable) {
