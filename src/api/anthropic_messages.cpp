@@ -7,6 +7,7 @@
 #include "api/fields.h"
 #include "api/openai_fields.h"
 #include "api/reasoning_options.h"
+#include "api/response_format.h"
 
 namespace kvasir::api {
 namespace {
@@ -260,6 +261,7 @@ Result<ChatRequest> parse(std::string_view body, bool needs_max_tokens) {
     conversation.tools = parse_tools(fields);
     parse_tool_choice(fields, conversation);
     parse_anthropic_thinking(fields, request);
+    conversation.response_format = parse_anthropic_format(fields);
     return request;
   } catch (const FieldError& error) {
     return error.error();

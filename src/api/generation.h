@@ -49,6 +49,7 @@ struct CompletionRequest {
   GenerationOptions options;
   std::vector<std::variant<std::string, std::vector<TokenId>>> prompts;  // at least one
   bool echo = false;
+  chat::ResponseFormat format;
 };
 
 }  // namespace kvasir::api

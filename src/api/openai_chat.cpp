@@ -7,6 +7,7 @@
 #include "api/fields.h"
 #include "api/openai_fields.h"
 #include "api/reasoning_options.h"
+#include "api/response_format.h"
 
 namespace kvasir::api {
 namespace {
@@ -191,23 +192,6 @@ chat::ToolChoice parse_tool_choice(const Fields& body, const std::vector<chat::T
   return {Kind::kNamed, name};
 }
 
-chat::ResponseFormat parse_response_format(const Fields& body) {
-  using Kind = chat::ResponseFormat::Kind;
-  const std::optional<Fields> format = body.fields("response_format");
-  if (!format) return {};
-  const std::string type = format->required_string("type");
-  if (type == "text") return {};
-  if (type == "json_object") return {Kind::kJsonObject, nullptr};
-  if (type != "json_schema") {
-    field_error(format->path_of("type"), "\"" + type + "\" is not one of text, json_object, json_schema");
-  }
-  const std::optional<Fields> wrapper = format->fields("json_schema");
-  if (!wrapper) field_error(format->path_of("json_schema"), "is required and must be an object");
-  const json::object* schema = wrapper->object("schema");
-  if (schema == nullptr) field_error(wrapper->path_of("schema"), "is required and must be an object");
-  return {Kind::kJsonSchema, *schema};
-}
-
 void parse_limits(const Fields& body, GenerationOptions& options) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   for (const char* key : {"max_tokens", "max_completion_tokens"}) {
@@ -236,7 +220,7 @@ Result<ChatRequest> parse_openai_chat(std::string_view body) {
     conversation.tools = parse_tools(fields);
     conversation.tool_choice = parse_tool_choice(fields, conversation.tools);
     conversation.parallel_tool_calls = fields.boolean("parallel_tool_calls").value_or(true);
-    conversation.response_format = parse_response_format(fields);
+    conversation.response_format = parse_answer_format(fields);
     parse_openai_reasoning(fields, request);
     return request;
   } catch (const FieldError& error) {

@@ -4,6 +4,7 @@
 
 #include "api/fields.h"
 #include "api/openai_fields.h"
+#include "api/response_format.h"
 
 namespace kvasir::api {
 namespace {
@@ -77,6 +78,7 @@ Result<CompletionRequest> parse_openai_completions(std::string_view body) {
       field_error("suffix", "is not supported: this model's fill-in-the-middle form is not known");
     }
     parse_prompts(fields, request);
+    request.format = parse_answer_format(fields);
     return request;
   } catch (const FieldError& error) {
     return error.error();

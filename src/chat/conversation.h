@@ -47,9 +47,12 @@ struct ToolChoice {
 
 // What the answer's text must be, beside tool calls.
 struct ResponseFormat {
-  enum class Kind { kText, kJsonObject, kJsonSchema };
+  enum class Kind { kText, kJsonObject, kJsonSchema, kGrammar };
   Kind kind = Kind::kText;
-  boost::json::value schema;  // kJsonSchema
+  boost::json::value schema = {};  // kJsonSchema
+  bool strict = false;       // kJsonSchema: a keyword that cannot be held to is an error; else it is left out
+  std::string grammar = {};  // kGrammar: in llguidance's Lark dialect, with a rule `start`
+  std::string field = "response_format";  // where the request has it
 };
 
 // How much to think before the answer. What is not said is the template's and the model's own business.

@@ -144,7 +144,10 @@ std::vector<Tool> callable_tools(const Conversation& conversation) {
 class Planner {
  public:
   Planner(const ConstraintContext& context, const Conversation& conversation)
-      : context_(context), conversation_(conversation), traits_(*context.traits) {
+      : context_(context),
+        conversation_(conversation),
+        traits_(*context.traits),
+        format_(conversation.response_format) {
     tools_.tools = callable_tools(conversation);
     tools_.readings.assign(tools_.tools.size(), SchemaReading::kStrict);
     // Where the arguments are no JSON, the engine does not see the whole schema unless it is shown it.
@@ -155,12 +158,12 @@ class Planner {
 
   Result<ConstraintPlan> plan() {
     const bool forced_calls = forces_calls(conversation_.tool_choice);
-    const bool forced_answer = conversation_.response_format.kind != ResponseFormat::Kind::kText;
+    const bool forced_answer = format_.kind != ResponseFormat::Kind::kText;
     if (!forced_calls && !forced_answer) return on_trigger();
     if (context_.grammars == nullptr) {
       return make_error(ErrorCode::kUnsupported,
                         "this model has no grammar support, so no call or format can be forced",
-                        forced_calls ? "tool_choice" : "response_format");
+                        forced_calls ? "tool_choice" : format_.field);
     }
     if (forced_calls && tools_.tools.empty()) {
       return make_error(ErrorCode::kInvalidArgument, "no declared tool can be called", "tool_choice");
@@ -219,18 +222,41 @@ class Planner {
   }
 
   Result<std::unique_ptr<GrammarMatcher>> compile_answer() {
-    // Alone first, so that an error is the response schema's own.
-    auto answer = context_.grammars->compile_lark(placed(
-        answer_grammar(traits_.format, traits_.markers, context_.opens_call, conversation_.response_format)));
-    if (!answer) {
-      return make_error(ErrorCode::kInvalidArgument,
-                        "the schema cannot be used to constrain the answer: " + answer.error().message,
-                        "response_format.json_schema.schema");
+    // Alone first, so that an error is the format's own.
+    KVASIR_RETURN_IF_ERROR(settle_format());
+    auto answer = context_.grammars->compile_lark(
+        placed(answer_grammar(traits_.format, traits_.markers, context_.opens_call, format_)));
+    if (!answer || tools_.tools.empty()) return answer;
+    return compile_loosening(
+        [&] { return placed(calls_or_answer_grammar(calls(context_.opens_call), format_)); });
+  }
+
+  // A schema is held to in whole where that can be done, else as far as it can and with a warning, unless the
+  // client insists.
+  Status settle_format() {
+    const bool strict = format_.strict;
+    format_.strict = true;
+    auto compiled = compile_format();
+    if (compiled) return {};
+    const std::string problem = format_.field + ": " + (format_.kind == ResponseFormat::Kind::kJsonSchema
+                                                            ? "the schema cannot be enforced: "
+                                                            : "the grammar cannot be used: ");
+    const std::string words = problem + reason(compiled.error().message);
+    if (format_.kind == ResponseFormat::Kind::kJsonSchema && !strict) {
+      format_.strict = false;
+      if (compile_format()) {
+        warning_ = words;
+        return {};
+      }
     }
-    if (tools_.tools.empty()) return answer;
-    return compile_loosening([&] {
-      return placed(calls_or_answer_grammar(calls(context_.opens_call), conversation_.response_format));
-    });
+    return make_error(ErrorCode::kInvalidArgument, words, format_.field);
+  }
+
+  // A grammar as it was written, so that the places in an error are the writer's.
+  Result<std::unique_ptr<GrammarMatcher>> compile_format() const {
+    if (format_.kind == ResponseFormat::Kind::kGrammar) return context_.grammars->compile_lark(format_.grammar);
+    return context_.grammars->compile_lark(
+        answer_grammar(traits_.format, traits_.markers, context_.opens_call, format_));
   }
 
   // Compiles what `grammar_of` writes, with the strictest reading of each tool's schema that compiles.
@@ -284,6 +310,7 @@ class Planner {
   const ConstraintContext& context_;
   const Conversation& conversation_;
   const TemplateTraits& traits_;
+  ResponseFormat format_;
   CallableTools tools_;
   std::vector<CallableTool> callable_;
   std::string warning_;

@@ -9,8 +9,7 @@
 //                      line: earlier, a JSON answer that happens to begin with a name would be forced into a
 //                      call
 //   none               nothing, as without tools
-//   json_object,       the answer's grammar, as for required; with tools, calls or the answer
-//   json_schema
+//   a response format  the answer's grammar, as for required; with tools, calls or the answer
 //
 // A tool's schema may use what the grammar engine does not know. Where a call is forced, that is the client's
 // error; else the tool is held to what is known of its schema, and a warning says so.

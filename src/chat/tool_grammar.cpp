@@ -218,10 +218,11 @@ std::string tail_rules(bool more_follows) {
 // Compact, spaced or indented, but never an endless run of white space, which is where a weak model that is
 // held to JSON ends up otherwise.
 std::string answer_rule(const ResponseFormat& format) {
+  if (format.kind == ResponseFormat::Kind::kGrammar) return "answer: %lark {\n" + format.grammar + "\n}\n";
   json::object schema{{"type", "object"}};
   if (format.kind == ResponseFormat::Kind::kJsonSchema && format.schema.is_object())
     schema = format.schema.get_object();
-  schema["x-guidance"] = json::object{{"whitespace_pattern", " |\\n {0,32}"}};
+  schema["x-guidance"] = json::object{{"whitespace_pattern", " |\\n {0,32}"}, {"lenient", !format.strict}};
   return "answer: %json " + json::serialize(schema) + "\n";
 }
 

@@ -434,6 +434,12 @@ class Server::Impl {
     place_in_cache(request, parsed->options);
     std::vector<engine::Request> requests;
     std::vector<std::string> echoes;
+    AnswerOptions options;
+    // A prompt as it is: no thought and no calls.
+    static const chat::TemplateTraits kPlain;
+    const chat::ConstraintContext constraining{model->grammars, model->tokenizer, &kPlain};
+    chat::Conversation plain;
+    plain.response_format = parsed->format;
     for (const auto& prompt : parsed->prompts) {
       std::vector<TokenId> tokens;
       if (const auto* text = std::get_if<std::string>(&prompt)) {
@@ -446,6 +452,10 @@ class Server::Impl {
       for (std::uint32_t i = 0; i < parsed->options.n; ++i) {
         auto engine_request = engine_request_for(parsed->options, tokens, i, *model, dialect);
         if (!engine_request.ok()) return exchange->respond(error_response(dialect, engine_request.error()));
+        auto plan = chat::make_constraint(constraining, plain);
+        if (!plan.ok()) return exchange->respond(error_response(dialect, plan.error()));
+        engine_request->constraint = std::move(plan->constraint);
+        options.warning = plan->warning;
         requests.push_back(std::move(*engine_request));
         if (parsed->echo) {
           const auto* text = std::get_if<std::string>(&prompt);
@@ -453,7 +463,6 @@ class Server::Impl {
         }
       }
     }
-    AnswerOptions options;
     options.explain_cache = parsed->options.explain_cache;
     if (options.explain_cache) options.parts.push_back({"prompt", 0, "prompt"});
     options.builder = api::make_openai_completions_response(

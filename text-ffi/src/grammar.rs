@@ -13,6 +13,13 @@ use crate::{fail, free_handle, guard, slice, Code, Outcome, Owned, Text};
 /// Compiled grammars kept; one is some hundred kilobytes. An agent's tool list changes seldom.
 const COMPILED_MAX: usize = 64;
 
+/// The engine reads grammars by recursion, so that a hostile one could run through a thread's own stack.
+const COMPILE_STACK_BYTES: usize = 256 << 20; // touched only as far as it is needed
+
+/// Lexer states of one matcher, each one or two kilobytes. A schema of a hundred fields takes some thousands; an
+/// expression like `.*a.{30}` would take all that it is given.
+const LEXER_STATES_MAX: usize = 50_000;
+
 /// Kind and source.
 type Key = (i32, Box<str>);
 
@@ -71,6 +78,7 @@ impl GrammarFactory {
         match ParserFactory::new(&environment, InferenceCapabilities::default(), &slices) {
             Ok(mut parsers) => {
                 parsers.quiet();
+                parsers.limits_mut().max_lexer_states = LEXER_STATES_MAX;
                 Ok(GrammarFactory { parsers, vocab_size: count, compiled: Mutex::default() })
             }
             Err(e) => fail(Code::Internal, format!("cannot set up grammars for this vocabulary: {e}")),
@@ -83,13 +91,26 @@ impl GrammarFactory {
         let pristine = match found {
             Some(matcher) => matcher,
             None => {
-                let matcher = Arc::new(self.compile_new(kind, source)?);
+                let matcher = Arc::new(self.compile_aside(kind, source)?);
                 self.compiled().put(key, matcher.clone());
                 matcher
             }
         };
         // Deep: a request whose text makes the lexer's tables grow to their limit must not spoil the next one.
         Ok(GrammarMatcher { matcher: pristine.deep_clone(), vocab_size: self.vocab_size, mask: Vec::new() })
+    }
+
+    fn compile_aside(&self, kind: i32, source: &str) -> Outcome<Matcher> {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new()
+                .stack_size(COMPILE_STACK_BYTES)
+                .spawn_scoped(scope, || self.compile_new(kind, source));
+            match thread.map(|t| t.join()) {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => fail(Code::Internal, "the grammar engine panicked while compiling"),
+                Err(e) => fail(Code::Internal, format!("no thread to compile the grammar on: {e}")),
+            }
+        })
     }
 
     fn compile_new(&self, kind: i32, source: &str) -> Outcome<Matcher> {
