@@ -42,8 +42,8 @@ class Writer {
       for (const Fields& structure : structures) {
         const std::string begin = structure.required_string("begin");
         const Part content = schema(structure, "schema");
-        tags.push_back({begin, lark_.rule("tag", content.body + " " +
-                                                     lark_quoted(structure.required_string("end")))});
+        tags.push_back(
+            {begin, lark_.rule("tag", content.body + " " + lark_quoted(structure.required_string("end")))});
       }
       whole = triggered(tag, tags, false, false);
     }
@@ -70,7 +70,9 @@ class Writer {
     return terminal;
   }
 
-  Part other(const char* hint, const std::string& body) { return {Part::Kind::kOther, lark_.rule(hint, body)}; }
+  Part other(const char* hint, const std::string& body) {
+    return {Part::Kind::kOther, lark_.rule(hint, body)};
+  }
 
   Part part(const Fields& format, std::size_t depth) {
     if (depth > kDepthMax || ++parts_ > kPartsMax) {
@@ -100,10 +102,11 @@ class Writer {
       if (!content) field_error(format.path_of("content"), "is required and must be an object");
       return other("repeat", "( " + placed(part(*content, depth + 1)) + " )" + mark[name.size() + 1]);
     }
-    field_error(format.path_of("type"),
-                "\"" + type +
-                    "\" is not one of const_string, any_text, json_schema, regex, grammar, sequence, or, tag, "
-                    "triggered_tags, tags_with_separator, optional, star, plus");
+    field_error(
+        format.path_of("type"),
+        "\"" + type +
+            "\" is not one of const_string, any_text, json_schema, regex, grammar, sequence, or, tag, "
+            "triggered_tags, tags_with_separator, optional, star, plus");
   }
 
   Part schema(const Fields& holder, const char* key) {
@@ -131,7 +134,8 @@ class Writer {
   Part joined(const std::vector<Part>& parts, const std::vector<std::string>& constants) {
     std::string rule;
     for (std::size_t i = 0; i < parts.size();) {
-      const bool until = parts[i].kind == Part::Kind::kAnyText && i + 1 < parts.size() && !constants[i + 1].empty();
+      const bool until =
+          parts[i].kind == Part::Kind::kAnyText && i + 1 < parts.size() && !constants[i + 1].empty();
       if (until) {
         rule += " " + lark_.text_until(constants[i + 1], 0);
         i += 2;
@@ -163,7 +167,8 @@ class Writer {
     for (const Fields& element : list(format, "elements")) {
       const Part one = part(element, depth + 1);
       std::string& to = one.kind == Part::Kind::kPlain ? plain : rule;
-      to += (to.empty() ? "" : " | ") + (one.kind == Part::Kind::kPlain ? "( " + one.body + " )" : placed(one));
+      to +=
+          (to.empty() ? "" : " | ") + (one.kind == Part::Kind::kPlain ? "( " + one.body + " )" : placed(one));
     }
     if (rule.empty()) return {Part::Kind::kPlain, "( " + plain + " )"};
     if (!plain.empty()) rule += " | " + placed({Part::Kind::kPlain, plain});
@@ -175,20 +180,23 @@ class Writer {
     const std::optional<Fields> content = format.fields("content");
     if (!content) field_error(format.path_of("content"), "is required and must be an object");
     const std::string end = format.required_string("end");
-    return {begin, joined({part(*content, depth + 1), {Part::Kind::kPlain, lark_quoted(end)}}, {"", end}).body};
+    return {begin,
+            joined({part(*content, depth + 1), {Part::Kind::kPlain, lark_quoted(end)}}, {"", end}).body};
   }
 
   std::vector<Tag> tags(const Fields& format, std::size_t depth) {
     std::vector<Tag> all;
     for (const Fields& one : list(format, "tags")) {
-      if (depth > kDepthMax || ++parts_ > kPartsMax) field_error(one.path(), "the structure is too deep or too large");
+      if (depth > kDepthMax || ++parts_ > kPartsMax)
+        field_error(one.path(), "the structure is too deep or too large");
       all.push_back(tag(one, depth + 1));
     }
     return all;
   }
 
   // Free text in which what begins like a trigger must be a tag.
-  Part triggered(const Fields& format, const std::vector<Tag>& tags, bool at_least_one, bool stop_after_first) {
+  Part triggered(const Fields& format, const std::vector<Tag>& tags, bool at_least_one,
+                 bool stop_after_first) {
     const json::array* triggers = format.array("triggers");
     if (triggers == nullptr || triggers->empty()) {
       field_error(format.path_of("triggers"), "is required: a list of at least one string");
@@ -205,7 +213,8 @@ class Writer {
       for (std::size_t t = 0; t < tags.size(); ++t) {
         if (used[t] || !tags[t].begin.starts_with(trigger)) continue;
         used[t] = true;
-        rests += (rests.empty() ? "" : " | ") + lark_quoted(tags[t].begin.substr(trigger.size())) + " " + tags[t].rest;
+        rests += (rests.empty() ? "" : " | ") + lark_quoted(tags[t].begin.substr(trigger.size())) + " " +
+                 tags[t].rest;
       }
       if (rests.empty()) field_error(path, "no tag begins with this trigger");
       by_trigger += (by_trigger.empty() ? "" : " | ") + lark_.text_until(trigger, 0) + " ( " + rests + " )";
@@ -219,7 +228,8 @@ class Writer {
     std::string rest = one + (stop_after_first ? "" : "*");
     if (at_least_one) {
       std::string first;
-      for (const Tag& tag : tags) first += (first.empty() ? "" : " | ") + lark_quoted(tag.begin) + " " + tag.rest;
+      for (const Tag& tag : tags)
+        first += (first.empty() ? "" : " | ") + lark_quoted(tag.begin) + " " + tag.rest;
       rest = "( " + first + " )" + (stop_after_first ? "" : " " + rest);
       return other("tags", rest + (stop_after_first ? "" : " " + tail()));
     }

@@ -314,9 +314,10 @@ class Planner {
     format_.strict = true;
     auto compiled = compile_format();
     if (compiled) return {};
-    const std::string problem = format_.field + ": " + (format_.kind == ResponseFormat::Kind::kJsonSchema
-                                                            ? "the schema cannot be enforced: "
-                                                            : "the grammar cannot be used: ");
+    const std::string problem =
+        format_.field + ": " +
+        (format_.kind == ResponseFormat::Kind::kJsonSchema ? "the schema cannot be enforced: "
+                                                           : "the grammar cannot be used: ");
     const std::string words = problem + reason(compiled.error().message);
     if (format_.kind == ResponseFormat::Kind::kJsonSchema && !strict) {
       format_.strict = false;
@@ -330,7 +331,8 @@ class Planner {
 
   // A grammar as it was written, so that the places in an error are the writer's.
   Result<std::unique_ptr<GrammarMatcher>> compile_format() const {
-    if (format_.kind == ResponseFormat::Kind::kGrammar) return context_.grammars->compile_lark(format_.grammar);
+    if (format_.kind == ResponseFormat::Kind::kGrammar)
+      return context_.grammars->compile_lark(format_.grammar);
     return context_.grammars->compile_lark(
         answer_grammar(traits_.format, traits_.markers, context_.opens_call, format_));
   }

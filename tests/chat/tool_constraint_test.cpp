@@ -301,6 +301,7 @@ TEST(ToolConstraint, BadResponseSchemaIsTheClientsError) {
   Conversation conversation;
   conversation.response_format.kind = ResponseFormat::Kind::kJsonSchema;
   conversation.response_format.schema = json::parse(R"({"type":"nonsense"})");
+  conversation.response_format.field = "response_format.json_schema.schema";
   TemplateTraits traits;
   traits.format = hermes_format();
   auto made = make_constraint({grammars(), text::qwen().tokenizer, &traits, false}, conversation);

@@ -20,6 +20,9 @@ const COMPILE_STACK_BYTES: usize = 256 << 20; // touched only as far as it is ne
 /// expression like `.*a.{30}` would take all that it is given.
 const LEXER_STATES_MAX: usize = 50_000;
 
+/// Work on one mask: about 15 ms. Where a grammar is ambiguous at every character, masks take many items.
+const MASK_ITEMS_MAX: usize = 300_000;
+
 /// Kind and source.
 type Key = (i32, Box<str>);
 
@@ -79,6 +82,7 @@ impl GrammarFactory {
             Ok(mut parsers) => {
                 parsers.quiet();
                 parsers.limits_mut().max_lexer_states = LEXER_STATES_MAX;
+                parsers.limits_mut().step_max_items = MASK_ITEMS_MAX;
                 Ok(GrammarFactory { parsers, vocab_size: count, compiled: Mutex::default() })
             }
             Err(e) => fail(Code::Internal, format!("cannot set up grammars for this vocabulary: {e}")),
@@ -129,7 +133,12 @@ impl GrammarFactory {
         // A grammar that no text satisfies ({"$ref": "#"}) compiles, and shows only in its first mask.
         match matcher.compute_mask_or_eos() {
             Ok(_) => Ok(matcher),
-            Err(e) => fail(Code::Invalid, format!("the grammar admits no text: {}", without_state(&e.to_string()))),
+            Err(e) => {
+                let words = e.to_string();
+                let costs = words.contains("limit");
+                let what = if costs { "the grammar costs too much to follow" } else { "the grammar admits no text" };
+                fail(Code::Invalid, format!("{what}: {}", without_state(&words)))
+            }
         }
     }
 
