@@ -373,7 +373,11 @@ class Planner {
     words = words.substr(0, words.find('\n'));
     constexpr std::string_view kPlace = "JSON schema: ";
     const std::size_t at = words.find(kPlace);
-    return std::string(at == std::string_view::npos ? words : words.substr(at + kPlace.size()));
+    words.remove_prefix(at == std::string_view::npos ? 0 : at + kPlace.size());
+    // It may quote the grammar; what is wrong stands at the end.
+    constexpr std::size_t kEnds = 150;
+    if (words.size() <= 3 * kEnds) return std::string(words);
+    return std::string(words.substr(0, kEnds)) + " ... " + std::string(words.substr(words.size() - kEnds));
   }
 
   void note(const Tool& tool, const std::string& words) {

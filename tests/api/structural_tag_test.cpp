@@ -59,6 +59,11 @@ TEST(StructuralTag, PartsInSequence) {
                {"type":"regex","pattern":"no+"},{"type":"grammar","grammar":"root ::= [(] root? [)]"}]}]}})",
          {"<think>a < b</think>nooo", "<think></think>(())", "<think>\n</think>{\"n\": 3}"},
          {"<think>a", "nooo", "<think></think>yes"}});
+  check({R"({"format":{"type":"sequence","elements":[{"type":"any_text"},
+             {"type":"tag","begin":"<n>","content":{"type":"json_schema","json_schema":{"type":"integer"}},"end":"</n>"},
+             {"type":"any_text"}]}})",
+         {"So < <n>4</n>", "<n>4</n> legs <n>"},
+         {"So", "<n>x</n>"}});
   check({R"({"format":{"type":"tags_with_separator","separator":",","at_least_one":true,"tags":[
              {"begin":"<","content":{"type":"regex","pattern":"[0-9>]+"},"end":">"}]}})",
          {"<1>", "<1>,<2>>"},

@@ -133,12 +133,8 @@ impl GrammarFactory {
         // A grammar that no text satisfies ({"$ref": "#"}) compiles, and shows only in its first mask.
         match matcher.compute_mask_or_eos() {
             Ok(_) => Ok(matcher),
-            Err(e) => {
-                let words = e.to_string();
-                let costs = words.contains("limit");
-                let what = if costs { "the grammar costs too much to follow" } else { "the grammar admits no text" };
-                fail(Code::Invalid, format!("{what}: {}", without_state(&words)))
-            }
+            Err(e) if is_limit(&e.to_string()) => broken(e),
+            Err(e) => fail(Code::Invalid, format!("the grammar admits no text: {}", without_state(&e.to_string()))),
         }
     }
 
@@ -168,7 +164,17 @@ impl Compiled {
 }
 
 fn broken<T>(e: impl std::fmt::Display) -> Outcome<T> {
-    fail(Code::Internal, format!("grammar: {}", without_state(&e.to_string())))
+    let words = e.to_string();
+    let words = without_state(&words);
+    if is_limit(words) {
+        return fail(Code::Invalid, format!("the grammar costs too much to follow: {words}"));
+    }
+    fail(Code::Internal, format!("grammar: {words}"))
+}
+
+/// The engine gave up on work that it bounds; it has words for it and no code.
+fn is_limit(words: &str) -> bool {
+    ["limit", "too many", "Too many", "too big", "fuel"].iter().any(|mark| words.contains(mark))
 }
 
 /// The engine appends a dump of its parser to some errors; that is for its authors.
