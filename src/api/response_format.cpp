@@ -120,7 +120,8 @@ ResponseFormat of_response_format(const json::value& value, const std::string& p
     if (text == nullptr) text = format.find("value");
     if (text == nullptr && type == "regex") text = format.find("pattern");
     if (text == nullptr) field_error(format.path_of(kind), "is required and must be a string");
-    return type == "regex" ? of_regex(*text, format.path_of(kind)) : of_any_grammar(*text, format.path_of(kind));
+    return type == "regex" ? of_regex(*text, format.path_of(kind))
+                           : of_any_grammar(*text, format.path_of(kind));
   }
   field_error(format.path_of("type"), "\"" + type +
                                           "\" is not one of text, json_object, json_schema, structural_tag, "
@@ -165,9 +166,10 @@ ResponseFormat of_optional_grammar(const json::value& value, const std::string& 
 }
 
 ResponseFormat of_structured_outputs(const json::value& value, const std::string& path) {
-  static const std::vector<Source> kKinds{{"json", of_strict_schema},     {"regex", of_regex},
-                                          {"choice", of_choices},         {"grammar", of_any_grammar},
-                                          {"json_object", of_json_object}, {"structural_tag", of_structural_tag}};
+  static const std::vector<Source> kKinds{
+      {"json", of_strict_schema},      {"regex", of_regex},
+      {"choice", of_choices},          {"grammar", of_any_grammar},
+      {"json_object", of_json_object}, {"structural_tag", of_structural_tag}};
   const Fields outputs(value, path);
   return only_one(outputs, kKinds);
 }

@@ -23,6 +23,10 @@ struct Part {
   enum class Kind { kPlain, kAnyText, kOther };
   Kind kind = Kind::kOther;
   std::string body;
+  // Where the part begins with a text that is known: that text, and what follows it. Free text before the
+  // part ends where it first stands.
+  std::string opening = {};
+  std::string behind = {};
 };
 
 struct Tag {
@@ -42,8 +46,8 @@ class Writer {
       for (const Fields& structure : structures) {
         const std::string begin = structure.required_string("begin");
         const Part content = schema(structure, "schema");
-        tags.push_back({begin, lark_.rule("tag", content.body + " " +
-                                                     lark_quoted(structure.required_string("end")))});
+        tags.push_back(
+            {begin, lark_.rule("tag", content.body + " " + lark_quoted(structure.required_string("end")))});
       }
       whole = triggered(tag, tags, false, false);
     }
@@ -70,14 +74,16 @@ class Writer {
     return terminal;
   }
 
-  Part other(const char* hint, const std::string& body) { return {Part::Kind::kOther, lark_.rule(hint, body)}; }
+  Part other(const char* hint, const std::string& body) {
+    return {Part::Kind::kOther, lark_.rule(hint, body)};
+  }
 
   Part part(const Fields& format, std::size_t depth) {
     if (depth > kDepthMax || ++parts_ > kPartsMax) {
       field_error(format.path(), "the structure is too deep or too large");
     }
     const std::string type = format.required_string("type");
-    if (type == "const_string") return {Part::Kind::kPlain, lark_quoted(format.required_string("value"))};
+    if (type == "const_string") return constant(format.required_string("value"));
     if (type == "any_text") return {Part::Kind::kAnyText, {}};
     if (type == "json_schema") return schema(format, "json_schema");
     if (type == "regex") return regex(format);
@@ -86,7 +92,10 @@ class Writer {
     if (type == "or") return alternatives(format, depth);
     if (type == "tag") {
       const Tag one = tag(format, depth);
-      return other("tag", lark_quoted(one.begin) + " " + one.rest);
+      Part whole = other("tag", lark_quoted(one.begin) + " " + one.rest);
+      whole.opening = one.begin;
+      whole.behind = one.rest;
+      return whole;
     }
     if (type == "triggered_tags") {
       return triggered(format, tags(format, depth), format.boolean("at_least_one").value_or(false),
@@ -100,10 +109,15 @@ class Writer {
       if (!content) field_error(format.path_of("content"), "is required and must be an object");
       return other("repeat", "( " + placed(part(*content, depth + 1)) + " )" + mark[name.size() + 1]);
     }
-    field_error(format.path_of("type"),
-                "\"" + type +
-                    "\" is not one of const_string, any_text, json_schema, regex, grammar, sequence, or, tag, "
-                    "triggered_tags, tags_with_separator, optional, star, plus");
+    field_error(
+        format.path_of("type"),
+        "\"" + type +
+            "\" is not one of const_string, any_text, json_schema, regex, grammar, sequence, or, tag, "
+            "triggered_tags, tags_with_separator, optional, star, plus");
+  }
+
+  static Part constant(const std::string& text) {
+    return {Part::Kind::kPlain, lark_quoted(text), text, "\"\""};
   }
 
   Part schema(const Fields& holder, const char* key) {
@@ -127,13 +141,14 @@ class Writer {
     return other("grammar", "%lark {\n" + *grammar + "\n}");
   }
 
-  // Free text goes on to where the text behind it first stands; it is written with it.
-  Part joined(const std::vector<Part>& parts, const std::vector<std::string>& constants) {
+  Part joined(const std::vector<Part>& parts, const std::string& path) {
     std::string rule;
     for (std::size_t i = 0; i < parts.size();) {
-      const bool until = parts[i].kind == Part::Kind::kAnyText && i + 1 < parts.size() && !constants[i + 1].empty();
-      if (until) {
-        rule += " " + lark_.text_until(constants[i + 1], 0);
+      if (parts[i].kind == Part::Kind::kAnyText && i + 1 < parts.size()) {
+        const Part& next = parts[i + 1];
+        if (next.opening.empty())
+          field_error(path, "any_text must be the last, or stand before a const_string or a tag");
+        rule += " " + lark_.text_until(next.opening, 0) + " " + next.behind;
         i += 2;
         continue;
       }
@@ -148,13 +163,8 @@ class Writer {
 
   Part sequence(const Fields& format, std::size_t depth) {
     std::vector<Part> parts;
-    std::vector<std::string> constants;
-    for (const Fields& element : list(format, "elements")) {
-      parts.push_back(part(element, depth + 1));
-      const bool constant = element.required_string("type") == "const_string";
-      constants.push_back(constant ? element.required_string("value") : "");
-    }
-    return joined(parts, constants);
+    for (const Fields& element : list(format, "elements")) parts.push_back(part(element, depth + 1));
+    return joined(parts, format.path());
   }
 
   Part alternatives(const Fields& format, std::size_t depth) {
@@ -163,7 +173,8 @@ class Writer {
     for (const Fields& element : list(format, "elements")) {
       const Part one = part(element, depth + 1);
       std::string& to = one.kind == Part::Kind::kPlain ? plain : rule;
-      to += (to.empty() ? "" : " | ") + (one.kind == Part::Kind::kPlain ? "( " + one.body + " )" : placed(one));
+      to +=
+          (to.empty() ? "" : " | ") + (one.kind == Part::Kind::kPlain ? "( " + one.body + " )" : placed(one));
     }
     if (rule.empty()) return {Part::Kind::kPlain, "( " + plain + " )"};
     if (!plain.empty()) rule += " | " + placed({Part::Kind::kPlain, plain});
@@ -175,20 +186,22 @@ class Writer {
     const std::optional<Fields> content = format.fields("content");
     if (!content) field_error(format.path_of("content"), "is required and must be an object");
     const std::string end = format.required_string("end");
-    return {begin, joined({part(*content, depth + 1), {Part::Kind::kPlain, lark_quoted(end)}}, {"", end}).body};
+    return {begin, joined({part(*content, depth + 1), constant(end)}, content->path()).body};
   }
 
   std::vector<Tag> tags(const Fields& format, std::size_t depth) {
     std::vector<Tag> all;
     for (const Fields& one : list(format, "tags")) {
-      if (depth > kDepthMax || ++parts_ > kPartsMax) field_error(one.path(), "the structure is too deep or too large");
+      if (depth > kDepthMax || ++parts_ > kPartsMax)
+        field_error(one.path(), "the structure is too deep or too large");
       all.push_back(tag(one, depth + 1));
     }
     return all;
   }
 
   // Free text in which what begins like a trigger must be a tag.
-  Part triggered(const Fields& format, const std::vector<Tag>& tags, bool at_least_one, bool stop_after_first) {
+  Part triggered(const Fields& format, const std::vector<Tag>& tags, bool at_least_one,
+                 bool stop_after_first) {
     const json::array* triggers = format.array("triggers");
     if (triggers == nullptr || triggers->empty()) {
       field_error(format.path_of("triggers"), "is required: a list of at least one string");
@@ -205,7 +218,8 @@ class Writer {
       for (std::size_t t = 0; t < tags.size(); ++t) {
         if (used[t] || !tags[t].begin.starts_with(trigger)) continue;
         used[t] = true;
-        rests += (rests.empty() ? "" : " | ") + lark_quoted(tags[t].begin.substr(trigger.size())) + " " + tags[t].rest;
+        rests += (rests.empty() ? "" : " | ") + lark_quoted(tags[t].begin.substr(trigger.size())) + " " +
+                 tags[t].rest;
       }
       if (rests.empty()) field_error(path, "no tag begins with this trigger");
       by_trigger += (by_trigger.empty() ? "" : " | ") + lark_.text_until(trigger, 0) + " ( " + rests + " )";
@@ -219,7 +233,8 @@ class Writer {
     std::string rest = one + (stop_after_first ? "" : "*");
     if (at_least_one) {
       std::string first;
-      for (const Tag& tag : tags) first += (first.empty() ? "" : " | ") + lark_quoted(tag.begin) + " " + tag.rest;
+      for (const Tag& tag : tags)
+        first += (first.empty() ? "" : " | ") + lark_quoted(tag.begin) + " " + tag.rest;
       rest = "( " + first + " )" + (stop_after_first ? "" : " " + rest);
       return other("tags", rest + (stop_after_first ? "" : " " + tail()));
     }

@@ -1,6 +1,6 @@
 #pragma once
-// vLLM's structural tags: answers of which some parts are fixed. The old form ({"structures": [{"begin", "schema", "end"}],
-// "triggers": [...]}) and xgrammar's newer one ({"format": {...}}).
+// vLLM's structural tags: answers of which some parts are fixed. The old form ({"structures": [{"begin",
+// "schema", "end"}], "triggers": [...]}) and xgrammar's newer one ({"format": {...}}).
 
 #include <string>
 

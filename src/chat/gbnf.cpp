@@ -6,7 +6,7 @@
 namespace kvasir::chat {
 namespace {
 
-constexpr std::size_t kDepthMax = 200;     // of parentheses
+constexpr std::size_t kDepthMax = 200;  // of parentheses
 constexpr std::size_t kRulesMax = 2000;
 constexpr std::uint32_t kRepeatMax = 2000;  // llama.cpp's own bound
 
@@ -101,7 +101,7 @@ class Parser {
     if (depth > kDepthMax) fail("parentheses are nested more than " + std::to_string(kDepthMax) + " deep");
     GbnfNode all{GbnfNode::Kind::kAlternatives};
     all.parts.push_back(sequence(nested, depth));
-    while (peek() == '|') {
+    while (next_alternative()) {
       ++at_;
       skip_space(true);
       all.parts.push_back(sequence(nested, depth));
@@ -109,6 +109,15 @@ class Parser {
     if (all.parts.size() > 1) return all;
     GbnfNode only = std::move(all.parts.front());
     return only;
+  }
+
+  // It may stand at the beginning of the next line, where llama.cpp wants it at the end of this one.
+  bool next_alternative() {
+    const std::size_t end = at_;
+    skip_space(true);
+    if (peek() == '|') return true;
+    at_ = end;
+    return false;
   }
 
   GbnfNode sequence(bool nested, std::size_t depth) {
@@ -138,7 +147,8 @@ class Parser {
       const std::size_t open = at_++;
       skip_space(true);
       GbnfNode group = alternatives(true, depth + 1);
-      if (peek() != ')') throw Problem{done() ? open : at_, done() ? "this \"(\" is not closed" : "\")\" is expected"};
+      if (peek() != ')')
+        throw Problem{done() ? open : at_, done() ? "this \"(\" is not closed" : "\")\" is expected"};
       ++at_;
       return group;
     }
@@ -222,7 +232,7 @@ class Parser {
     char32_t c = 0;
     for (std::size_t i = 0; i < digits; ++i) {
       const char d = peek(2 + i);
-      const int value = is_digit(d)              ? d - '0'
+      const int value = is_digit(d)            ? d - '0'
                         : d >= 'a' && d <= 'f' ? d - 'a' + 10
                         : d >= 'A' && d <= 'F' ? d - 'A' + 10
                                                : -1;

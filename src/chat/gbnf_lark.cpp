@@ -26,12 +26,17 @@ class Translator {
   explicit Translator(Gbnf grammar) : grammar_(std::move(grammar)) {}
 
   Result<std::string> run() {
+    if (!ends(grammar_)) {
+      return make_error(ErrorCode::kInvalidArgument,
+                        "the rule \"root\" refers back to itself without an end");
+    }
     write_loops(grammar_);
     regular_ = regular_rules(grammar_);
     if (regular_[grammar_.root]) {
       GbnfNode all{GbnfNode::Kind::kRule};
       all.rule = grammar_.root;
-      return "start: " + terminal(all, "ANSWER") + "\n" + terminals();
+      const std::string answer = terminal(all, "ANSWER");
+      return "start: " + answer + "\n" + terminals();
     }
     pieces_ = cut(grammar_, regular_);
     if (!settle()) {
@@ -55,7 +60,9 @@ class Translator {
     std::size_t steps = kStepsMax;
     for (;;) {
       std::vector<GbnfPiece*> lexemes;
-      for (bool all_read = false; !all_read;) all_read = read_automata(pieces_);
+      while (!read_automata(pieces_)) {
+        if (cuts_ > kLexemesMax) return false;
+      }
       const LexemeOrder order = order_lexemes(pieces_, grammar_.root, lexemes);
       if (lexemes.size() > kLexemesMax) return false;
       LexemeSet to_cut(lexemes.size());
@@ -79,18 +86,20 @@ class Translator {
         if (automaton) {
           piece.automaton = std::make_shared<const LexemeAutomaton>(std::move(*automaton));
         } else {
+          if (++cuts_ > kLexemesMax) return false;
           cut_finer(grammar_, piece);
           all = false;
         }
       }
       all = read_automata(piece.parts) && all;
+      if (cuts_ > kLexemesMax) return false;
     }
     return all;
   }
 
   // Over all pairs of lexemes that may be looked for at one place. False when the steps are used up.
-  static bool find_conflicts(const std::vector<GbnfPiece*>& lexemes, const LexemeOrder& order, LexemeSet& to_cut,
-                             std::size_t& steps) {
+  static bool find_conflicts(const std::vector<GbnfPiece*>& lexemes, const LexemeOrder& order,
+                             LexemeSet& to_cut, std::size_t& steps) {
     const std::size_t count = lexemes.size();
     std::vector<CharSet> after(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -121,8 +130,7 @@ class Translator {
     while (!open.empty()) {
       const auto [i, j] = open.back();
       open.pop_back();
-      const auto common =
-          overlap(*lexemes[i]->automaton, after[i], *lexemes[j]->automaton, after[j], steps);
+      const auto common = overlap(*lexemes[i]->automaton, after[i], *lexemes[j]->automaton, after[j], steps);
       if (!common) return false;
       if (common->first_goes_on) to_cut[i] = true;
       if (common->second_goes_on) to_cut[j] = true;
@@ -259,6 +267,7 @@ class Translator {
   Gbnf grammar_;
   std::vector<bool> regular_;
   std::vector<GbnfPiece> pieces_;
+  std::size_t cuts_ = 0;  // of lexemes that were too large
   std::set<std::size_t> rules_to_write_;
   std::set<std::size_t> named_;  // regular rules that have been named
   std::map<std::size_t, Length> lengths_;

@@ -71,7 +71,37 @@ void collect_rules(const GbnfNode& node, std::vector<std::size_t>& rules) {
   for (const GbnfNode& part : node.parts) collect_rules(part, rules);
 }
 
+bool ends(const GbnfNode& node, const std::vector<bool>& ending) {
+  const auto part_ends = [&](const GbnfNode& part) { return ends(part, ending); };
+  switch (node.kind) {
+    case Kind::kCharacter:
+      return true;
+    case Kind::kRule:
+      return ending[node.rule];
+    case Kind::kRepeat:
+      return node.least == 0 || part_ends(node.parts.front());
+    case Kind::kSequence:
+      return std::ranges::all_of(node.parts, part_ends);
+    case Kind::kAlternatives:
+      break;
+  }
+  return std::ranges::any_of(node.parts, part_ends);
+}
+
 }  // namespace
+
+bool ends(const Gbnf& grammar) {
+  std::vector<bool> ending(grammar.rules.size());
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::size_t rule = 0; rule < grammar.rules.size(); ++rule) {
+      if (ending[rule] || !ends(grammar.rules[rule], ending)) continue;
+      ending[rule] = true;
+      changed = true;
+    }
+  }
+  return ending[grammar.root];
+}
 
 void write_loops(Gbnf& grammar) {
   for (std::size_t rule = 0; rule < grammar.rules.size(); ++rule) {

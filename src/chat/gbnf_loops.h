@@ -6,6 +6,8 @@
 namespace kvasir::chat {
 
 void write_loops(Gbnf& grammar);
+// Whether some text is whole.
+bool ends(const Gbnf& grammar);
 // By rule: whether nothing in it, at any depth, refers back to itself.
 std::vector<bool> regular_rules(const Gbnf& grammar);
 bool is_regular(const GbnfNode& node, const std::vector<bool>& regular);

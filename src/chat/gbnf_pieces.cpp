@@ -18,8 +18,37 @@ GbnfPiece lexeme(GbnfNode node) {
 // Regular neighbours become one lexeme.
 void add_merging(GbnfPiece& to, GbnfNode::Kind kind, const GbnfNode& part, const std::vector<bool>& regular);
 
+GbnfNode loop(GbnfNode body, std::uint32_t least) {
+  GbnfNode all{GbnfNode::Kind::kRepeat};
+  all.least = least;
+  all.parts.push_back(std::move(body));
+  return all;
+}
+
+// A loop over regular (L) and other alternatives (N): (L | N)* is L* (N L*)*, in which whole runs of L are
+// one lexeme. Free text between brackets is of this kind.
+std::optional<GbnfNode> with_runs(const GbnfNode& node, const std::vector<bool>& regular) {
+  const GbnfNode& body = node.parts.front();
+  if (node.most || node.least > 1 || body.kind != GbnfNode::Kind::kAlternatives) return std::nullopt;
+  GbnfNode run{GbnfNode::Kind::kAlternatives};
+  GbnfNode others{GbnfNode::Kind::kAlternatives};
+  for (const GbnfNode& part : body.parts) (is_regular(part, regular) ? run : others).parts.push_back(part);
+  if (run.parts.empty() || others.parts.empty()) return std::nullopt;
+  GbnfNode step;
+  step.parts = {std::move(others), loop(run, 0)};
+  GbnfNode from_run;
+  from_run.parts = {loop(std::move(run), node.least), loop(step, 0)};
+  if (node.least == 0) return from_run;
+  GbnfNode either{GbnfNode::Kind::kAlternatives};
+  either.parts = {std::move(from_run), loop(std::move(step), 1)};
+  return either;
+}
+
 GbnfPiece cut_node(const GbnfNode& node, const std::vector<bool>& regular) {
   if (is_regular(node, regular)) return lexeme(node);
+  if (node.kind == GbnfNode::Kind::kRepeat) {
+    if (const auto runs = with_runs(node, regular)) return cut_node(*runs, regular);
+  }
   GbnfPiece piece;
   switch (node.kind) {
     case GbnfNode::Kind::kRule:
@@ -41,8 +70,7 @@ GbnfPiece cut_node(const GbnfNode& node, const std::vector<bool>& regular) {
 }
 
 void add_merging(GbnfPiece& to, GbnfNode::Kind kind, const GbnfNode& part, const std::vector<bool>& regular) {
-  const bool merges =
-      is_regular(part, regular) && !to.parts.empty() && to.parts.back().kind == Kind::kLexeme;
+  const bool merges = is_regular(part, regular) && !to.parts.empty() && to.parts.back().kind == Kind::kLexeme;
   if (!merges) {
     to.parts.push_back(cut_node(part, regular));
     if (to.parts.back().kind == Kind::kLexeme) {

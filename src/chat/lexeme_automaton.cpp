@@ -128,8 +128,8 @@ std::optional<LexemeAutomaton> lexeme_automaton(const Gbnf& grammar, const GbnfN
   }
 }
 
-std::optional<LexemeOverlap> overlap(const LexemeAutomaton& a, const CharSet& after_a, const LexemeAutomaton& b,
-                                     const CharSet& after_b, std::size_t& steps) {
+std::optional<LexemeOverlap> overlap(const LexemeAutomaton& a, const CharSet& after_a,
+                                     const LexemeAutomaton& b, const CharSet& after_b, std::size_t& steps) {
   LexemeOverlap found;
   std::vector<std::pair<std::size_t, std::size_t>> open;
   std::unordered_set<std::size_t> seen;

@@ -1,7 +1,7 @@
 #pragma once
 // Position automata (Glushkov) of the regular parts of a grammar, and what two of them that are read side by
-// side have in common. Repetitions with large bounds are taken as unbounded: what is said is then true of more
-// texts than there are, never of fewer.
+// side have in common. Repetitions with large bounds are taken as unbounded: what is said is then true of
+// more texts than there are, never of fewer.
 
 #include <cstddef>
 #include <optional>
@@ -25,13 +25,14 @@ struct LexemeAutomaton {
 std::optional<LexemeAutomaton> lexeme_automaton(const Gbnf& grammar, const GbnfNode& node);
 
 struct LexemeOverlap {
-  bool same_text = false;   // some text is whole in both
-  bool first_goes_on = false;   // the first can go on, with a character of `after_second`, where the second is whole
+  bool same_text = false;  // some text is whole in both
+  bool first_goes_on =
+      false;  // the first can go on, with a character of `after_second`, where the second is whole
   bool second_goes_on = false;  // the other way round
 };
 
 // `steps` counts down; nothing when it is used up.
-std::optional<LexemeOverlap> overlap(const LexemeAutomaton& a, const CharSet& after_a, const LexemeAutomaton& b,
-                                     const CharSet& after_b, std::size_t& steps);
+std::optional<LexemeOverlap> overlap(const LexemeAutomaton& a, const CharSet& after_a,
+                                     const LexemeAutomaton& b, const CharSet& after_b, std::size_t& steps);
 
 }  // namespace kvasir::chat

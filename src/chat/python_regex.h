@@ -1,6 +1,6 @@
 #pragma once
-// Regular expressions as Python's `re` reads them, in the grammar engine's words. The whole answer is to match
-// (re.fullmatch), so anchors at the ends say nothing new and are dropped.
+// Regular expressions as Python's `re` reads them, in the grammar engine's words. The whole answer is to
+// match (re.fullmatch), so anchors at the ends say nothing new and are dropped.
 
 #include <string>
 #include <string_view>

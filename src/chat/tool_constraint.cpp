@@ -238,9 +238,10 @@ class Planner {
     format_.strict = true;
     auto compiled = compile_format();
     if (compiled) return {};
-    const std::string problem = format_.field + ": " + (format_.kind == ResponseFormat::Kind::kJsonSchema
-                                                            ? "the schema cannot be enforced: "
-                                                            : "the grammar cannot be used: ");
+    const std::string problem =
+        format_.field + ": " +
+        (format_.kind == ResponseFormat::Kind::kJsonSchema ? "the schema cannot be enforced: "
+                                                           : "the grammar cannot be used: ");
     const std::string words = problem + reason(compiled.error().message);
     if (format_.kind == ResponseFormat::Kind::kJsonSchema && !strict) {
       format_.strict = false;
@@ -254,7 +255,8 @@ class Planner {
 
   // A grammar as it was written, so that the places in an error are the writer's.
   Result<std::unique_ptr<GrammarMatcher>> compile_format() const {
-    if (format_.kind == ResponseFormat::Kind::kGrammar) return context_.grammars->compile_lark(format_.grammar);
+    if (format_.kind == ResponseFormat::Kind::kGrammar)
+      return context_.grammars->compile_lark(format_.grammar);
     return context_.grammars->compile_lark(
         answer_grammar(traits_.format, traits_.markers, context_.opens_call, format_));
   }
@@ -295,7 +297,11 @@ class Planner {
     words = words.substr(0, words.find('\n'));
     constexpr std::string_view kPlace = "JSON schema: ";
     const std::size_t at = words.find(kPlace);
-    return std::string(at == std::string_view::npos ? words : words.substr(at + kPlace.size()));
+    words.remove_prefix(at == std::string_view::npos ? 0 : at + kPlace.size());
+    // It may quote the grammar; what is wrong stands at the end.
+    constexpr std::size_t kEnds = 150;
+    if (words.size() <= 3 * kEnds) return std::string(words);
+    return std::string(words.substr(0, kEnds)) + " ... " + std::string(words.substr(words.size() - kEnds));
   }
 
   void note(const Tool& tool, const std::string& words) {

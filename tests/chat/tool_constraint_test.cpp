@@ -297,10 +297,56 @@ TEST(ToolConstraint, JsonObjectAndSchemaAnswers) {
   EXPECT_EQ(admitted(*constraint_for(conversation), "[1, 2]"), "[1, 2]");
 }
 
+TEST(ToolConstraint, GrammarAnswersWithToolsAreCallsOrTheAnswer) {
+  Conversation conversation;
+  conversation.response_format = {ResponseFormat::Kind::kGrammar, nullptr, true,
+                                  "start: A b\nA: /a+/ // a comment\nb: \"b\" | \"(\" b \")\""};
+  EXPECT_EQ(admitted(*constraint_for(conversation), "aa((b))c"), "aa((b))");
+  EXPECT_EQ(admitted(*constraint_for(conversation), kCall), "");
+  conversation.tools = with_tools().tools;
+  EXPECT_EQ(admitted(*constraint_for(conversation), "aa((b))c"), "aa((b))");
+  auto call = constraint_for(conversation);
+  EXPECT_EQ(admitted(*call, kCall), kCall);
+  EXPECT_TRUE(may_end(*call));
+  EXPECT_EQ(admitted(*constraint_for(conversation), "Sure"), "");
+}
+
+TEST(ToolConstraint, GrammarAnswersFollowAFreeThought) {
+  Conversation conversation;
+  conversation.response_format = {ResponseFormat::Kind::kGrammar, nullptr, true, "start: \"yes\" | \"no\""};
+  auto opened = constraint_for(conversation, true);
+  EXPECT_EQ(admitted(*opened, "free </think>\n\nyes"), "free </think>\n\nyes");
+  EXPECT_TRUE(may_end(*opened));
+  auto itself = constraint_for(conversation);
+  EXPECT_EQ(admitted(*itself, "<think>why</think>no"), "<think>why</think>no");
+  EXPECT_EQ(admitted(*constraint_for(conversation), "no"), "no");
+}
+
+TEST(ToolConstraint, SchemaThatIsNotStrictIsHeldAsFarAsItCanBe) {
+  Conversation conversation;
+  conversation.response_format.kind = ResponseFormat::Kind::kJsonSchema;
+  conversation.response_format.schema =
+      json::parse(R"({"type":"array","items":{"type":"integer"},"uniqueItems":true})");
+  conversation.response_format.field = "guided_json";
+  TemplateTraits traits;
+  const auto loose = make_constraint({grammars(), text::qwen().tokenizer, &traits}, conversation);
+  ASSERT_TRUE(loose.ok());
+  EXPECT_NE(loose->warning.find("guided_json: the schema cannot be enforced: "), std::string::npos);
+  EXPECT_NE(loose->warning.find("uniqueItems"), std::string::npos) << loose->warning;
+  EXPECT_EQ(admitted(*loose->constraint, "[1, 1]"), "[1, 1]");
+  EXPECT_TRUE(may_end(*loose->constraint));
+  conversation.response_format.strict = true;
+  const auto strict = make_constraint({grammars(), text::qwen().tokenizer, &traits}, conversation);
+  ASSERT_FALSE(strict.ok());
+  EXPECT_EQ(strict.error().subject, "guided_json");
+  EXPECT_NE(strict.error().message.find("uniqueItems"), std::string::npos);
+}
+
 TEST(ToolConstraint, BadResponseSchemaIsTheClientsError) {
   Conversation conversation;
   conversation.response_format.kind = ResponseFormat::Kind::kJsonSchema;
   conversation.response_format.schema = json::parse(R"({"type":"nonsense"})");
+  conversation.response_format.field = "response_format.json_schema.schema";
   TemplateTraits traits;
   traits.format = hermes_format();
   auto made = make_constraint({grammars(), text::qwen().tokenizer, &traits, false}, conversation);

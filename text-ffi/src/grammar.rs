@@ -20,6 +20,9 @@ const COMPILE_STACK_BYTES: usize = 256 << 20; // touched only as far as it is ne
 /// expression like `.*a.{30}` would take all that it is given.
 const LEXER_STATES_MAX: usize = 50_000;
 
+/// Work on one mask: about 15 ms. Where a grammar is ambiguous at every character, masks take many items.
+const MASK_ITEMS_MAX: usize = 300_000;
+
 /// Kind and source.
 type Key = (i32, Box<str>);
 
@@ -79,6 +82,7 @@ impl GrammarFactory {
             Ok(mut parsers) => {
                 parsers.quiet();
                 parsers.limits_mut().max_lexer_states = LEXER_STATES_MAX;
+                parsers.limits_mut().step_max_items = MASK_ITEMS_MAX;
                 Ok(GrammarFactory { parsers, vocab_size: count, compiled: Mutex::default() })
             }
             Err(e) => fail(Code::Internal, format!("cannot set up grammars for this vocabulary: {e}")),
@@ -129,6 +133,7 @@ impl GrammarFactory {
         // A grammar that no text satisfies ({"$ref": "#"}) compiles, and shows only in its first mask.
         match matcher.compute_mask_or_eos() {
             Ok(_) => Ok(matcher),
+            Err(e) if is_limit(&e.to_string()) => broken(e),
             Err(e) => fail(Code::Invalid, format!("the grammar admits no text: {}", without_state(&e.to_string()))),
         }
     }
@@ -159,7 +164,17 @@ impl Compiled {
 }
 
 fn broken<T>(e: impl std::fmt::Display) -> Outcome<T> {
-    fail(Code::Internal, format!("grammar: {}", without_state(&e.to_string())))
+    let words = e.to_string();
+    let words = without_state(&words);
+    if is_limit(words) {
+        return fail(Code::Invalid, format!("the grammar costs too much to follow: {words}"));
+    }
+    fail(Code::Internal, format!("grammar: {words}"))
+}
+
+/// The engine gave up on work that it bounds; it has words for it and no code.
+fn is_limit(words: &str) -> bool {
+    ["limit", "too many", "Too many", "too big", "fuel"].iter().any(|mark| words.contains(mark))
 }
 
 /// The engine appends a dump of its parser to some errors; that is for its authors.
