@@ -26,8 +26,8 @@ from tool_schemas import tool_set
 
 REQUESTS_A_SET = 8
 STREAMS = 16
-SHARES = {"random": 0.45, "smollm2": 0.35, "qwen": 0.20}
-MAX_TOKENS = {"random": 1500, "smollm2": 600, "qwen": 600}
+SHARES = {"random": 0.60, "smollm2": 0.25, "qwen": 0.15}
+MAX_TOKENS = {"random": 1500, "smollm2": 400, "qwen": 400}
 LENGTH_SHARE_MAX = 0.02
 SCHEMAS_MIN = 500
 FORMATS = (

@@ -30,6 +30,20 @@ const json::value* list_of(const json::object& schema, std::string_view key) {
   return value != nullptr && value->is_array() ? value : nullptr;
 }
 
+// Between the slashes of a terminal.
+std::string slashes_escaped(std::string_view expression) {
+  std::string escaped;
+  for (std::size_t i = 0; i < expression.size(); ++i) {
+    if (expression[i] == '\\' && i + 1 < expression.size()) {
+      escaped += expression[i++];
+    } else if (expression[i] == '/') {
+      escaped += '\\';
+    }
+    escaped += expression[i];
+  }
+  return escaped;
+}
+
 // A pattern need match only somewhere in the text.
 std::string searched(std::string_view pattern) {
   std::string text(pattern);
@@ -37,12 +51,7 @@ std::string searched(std::string_view pattern) {
   const bool to_end = text.ends_with('$') && !text.ends_with("\\$");
   if (from_start) text.erase(0, 1);
   if (to_end) text.pop_back();
-  std::string escaped;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '/' && (i == 0 || text[i - 1] != '\\')) escaped += '\\';
-    escaped += text[i];
-  }
-  return (from_start ? "" : ".*") + ("(" + escaped + ")") + (to_end ? "" : ".*");
+  return (from_start ? "" : ".*") + ("(" + text + ")") + (to_end ? "" : ".*");
 }
 
 // Whether a bare text would be read as a value of these kinds (TaggedValue); and all such texts.
@@ -96,7 +105,7 @@ std::string SchemaGrammar::constrained_text(const json::object& schema, const st
       if (!one.is_string()) continue;
       const std::string_view words = one.get_string();
       const auto whole = key == "format" ? format_expression(words) : std::optional(searched(words));
-      if (whole) expression += " & /(?s:" + *whole + ")/";
+      if (whole) expression += " & /(?s:" + slashes_escaped(*whole) + ")/";
     }
   }
   return expression;

@@ -264,6 +264,13 @@ TEST(ToolFormatSamples, LooseSpellingsAreRead) {
        "<|tool_call_start|>[bash(command=\"l's\"), get_weather(days=1_000, tags=('x'))]<|tool_call_end|>",
        {"begin0:bash", "args0:{\"command\": \"l's\"}", "end0", "begin1:get_weather",
         "args1:{\"days\": 1000, \"tags\": ", "end1", "text:('x'))]<|tool_call_end|>"}},
+      {"gemma4",
+       "<|tool_call>call:bash{two words:<|\"|>x<|\"|>,@q?:1}<tool_call|>",
+       {"begin0:bash", "args0:{\"two words\": \"x\", \"@q?\": 1}", "end0"}},
+      {"deepseek-v3.2",
+       "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"bash\">\n<｜DSML｜parameter name=\"command\" "
+       "string=\"false\">\"ls\"</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>",
+       {"begin0:bash", "args0:{\"command\": \"ls\"}", "end0"}},
       {"llama3",
        "<|python_tag|>{\"name\": \"bash\", \"parameters\": {\"command\": \"ls\"}}<|eom_id|>",
        {"begin0:bash", "args0:{\"command\": \"ls\"}", "end0"}},

@@ -1,9 +1,16 @@
-// libFuzzer: any generated text, cut anywhere, through the output parser. Whatever the pieces, the text and
-// the calls that come out are the same. The first byte says which tool format reads it.
+// libFuzzer: any generated text, cut anywhere, through the output parser, in every tool format. The first
+// byte says which, the second and third cut the text and place a word in it.
+//
+// However the text is cut, the events are the same. The word comes out again, in a text, a thought, a name or
+// arguments; only a call may swallow it (an id, a parameter that is written twice, a key that calls do not
+// have), so where no call began or ended around it, it is text.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +21,10 @@ namespace {
 
 using namespace kvasir::chat;  // NOLINT: a fuzzer is one file
 
-std::string events_of(const ToolFormat& format, std::string_view text, std::size_t piece) {
+constexpr std::string_view kWord = "QZXJ";
+enum Kind : char { kText = 1, kThought, kBegin, kArguments, kEnd };
+
+OutputParserOptions options_for(const ToolFormat& format) {
   OutputParserOptions options;
   options.format = format;
   options.reasoning = {"<think>", "</think>"};
@@ -25,45 +35,113 @@ std::string events_of(const ToolFormat& format, std::string_view text, std::size
       {"c", boost::json::object{{"type", boost::json::array{"string", "null", "array"}}}}};
   options.tools = {{"f", {}, boost::json::object{{"properties", properties}}}, {"get_weather", {}, {}}};
   options.make_id = [] { return std::string("id"); };
-  OutputParser parser(std::move(options));
-  std::vector<OutputEvent> events;
-  for (std::size_t at = 0; at < text.size(); at += piece) parser.feed(text.substr(at, piece), events);
-  parser.finish(events);
-  std::string all;
-  for (const OutputEvent& event : events) {
-    // Adjacent deltas of a kind join, as a client joins them.
-    const auto mark = [&](char kind) {
-      if (all.empty() || all.find_last_of("\x01\x02\x03\x04\x05") == std::string::npos ||
-          all[all.find_last_of("\x01\x02\x03\x04\x05")] != kind) {
-        all += kind;
+  return options;
+}
+
+// What came out, adjacent deltas of a kind joined as a client joins them.
+struct Output {
+  std::string events;
+  std::size_t begun = 0;
+  std::size_t ended = 0;
+
+  void add(const std::vector<OutputEvent>& list) {
+    for (const OutputEvent& event : list) {
+      if (const auto* text = std::get_if<TextDelta>(&event)) join(kText, text->text);
+      if (const auto* thought = std::get_if<ReasoningDelta>(&event)) join(kThought, thought->text);
+      if (const auto* part = std::get_if<ToolCallArguments>(&event)) join(kArguments, part->fragment);
+      if (const auto* begin = std::get_if<ToolCallBegin>(&event)) {
+        ++begun;
+        last_ = kBegin;
+        events += static_cast<char>(kBegin) + begin->name;
       }
-    };
-    if (const auto* e = std::get_if<TextDelta>(&event))
-      mark('\x01'), all += e->text;
-    else if (const auto* r = std::get_if<ReasoningDelta>(&event))
-      mark('\x02'), all += r->text;
-    else if (const auto* b = std::get_if<ToolCallBegin>(&event))
-      all += '\x03', all += b->name;
-    else if (const auto* a = std::get_if<ToolCallArguments>(&event))
-      mark('\x04'), all += a->fragment;
-    else
-      all += '\x05';
+      if (std::get_if<ToolCallEnd>(&event) != nullptr) {
+        ++ended;
+        last_ = kEnd;
+        events += static_cast<char>(kEnd);
+      }
+    }
   }
-  return all;
+
+ private:
+  void join(Kind kind, std::string_view text) {
+    if (last_ != kind) events += static_cast<char>(kind);
+    last_ = kind;
+    events += text;
+  }
+  char last_ = 0;
+};
+
+std::vector<std::string_view> pieces_of(std::string_view text, std::size_t size_max, unsigned seed) {
+  std::minstd_rand random(seed);
+  std::vector<std::string_view> pieces;
+  while (!text.empty()) {
+    const std::size_t size = size_max == 1 ? 1 : 1 + random() % size_max;
+    pieces.push_back(text.substr(0, size));
+    text.remove_prefix(std::min(size, text.size()));
+  }
+  return pieces;
+}
+
+Output parse(const ToolFormat& format, const std::vector<std::string_view>& pieces, bool finish = true) {
+  OutputParser parser(options_for(format));
+  Output output;
+  std::vector<OutputEvent> events;
+  for (const std::string_view piece : pieces) parser.feed(piece, events);
+  if (finish) parser.finish(events);
+  output.add(events);
+  return output;
+}
+
+[[noreturn]] void fail(const char* what, const ToolFormat& format, const std::string& text, const Output& a,
+                       const Output& b) {
+  std::fprintf(stderr, "%s: %s\n%s\n--\n%s\n--\n%s\n", what, format.name.c_str(), text.c_str(),
+               a.events.c_str(), b.events.c_str());
+  std::abort();
+}
+
+// Whole characters, as the engine gives them: what is none becomes a dot.
+std::string whole_characters(std::string_view bytes) {
+  std::string out;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const auto byte = static_cast<unsigned char>(bytes[at]);
+    const std::size_t size = byte < 0x80                   ? 1
+                             : byte >= 0xC2 && byte < 0xE0 ? 2
+                             : byte >= 0xE1 && byte < 0xED ? 3
+                                                           : 0;
+    bool whole = size > 0 && at + size <= bytes.size() && (byte == 0 || byte > kEnd);
+    for (std::size_t i = 1; whole && i < size; ++i) whole = (bytes[at + i] & 0xC0) == 0x80;
+    out += whole ? bytes.substr(at, size) : ".";
+    at += whole ? size : 1;
+  }
+  return out;
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  std::string text(reinterpret_cast<const char*>(data), size);
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) >= 0x80 || (c > 0 && c < 6))
-      c = '.';  // the engine gives whole characters
-  }
+  if (size < 3) return 0;
   const auto formats = known_tool_formats();
-  const ToolFormat& format = formats[text.empty() ? 0 : static_cast<unsigned char>(text[0]) % formats.size()];
-  if (!text.empty()) text.erase(0, 1);
-  const std::string whole = events_of(format, text, text.size() + 1);
-  if (events_of(format, text, 1) != whole || events_of(format, text, 7) != whole) std::abort();
+  const ToolFormat& format = formats[data[0] % formats.size()];
+  const unsigned seed = data[1];
+  std::string text = whole_characters({reinterpret_cast<const char*>(data) + 3, size - 3});
+
+  const Output whole = parse(format, {text});
+  for (const std::size_t size_max : {1, 3, 16}) {
+    const Output cut = parse(format, pieces_of(text, size_max, seed));
+    if (cut.events != whole.events) fail("cut differently", format, text, whole, cut);
+  }
+  if (whole.begun != whole.ended) fail("a call without an end", format, text, whole, whole);
+
+  if (text.find(kWord) != std::string::npos) return 0;
+  std::size_t at = text.size() * data[2] / 256;
+  while (at < text.size() && (text[at] & 0xC0) == 0x80) ++at;
+  const std::string before = text.substr(0, at);
+  const std::size_t ended = parse(format, {before}, false).ended;
+  for (const std::string& with :
+       {before + std::string(kWord), before + std::string(kWord) + text.substr(at)}) {
+    const Output output = parse(format, {with});
+    const bool lost = output.events.find(kWord) == std::string::npos;
+    if (lost && output.begun == ended) fail("lost", format, with, output, output);
+  }
   return 0;
 }
