@@ -2,7 +2,7 @@
 
     bench/tools.sh calls [--calls 10000] [--model all|random|smollm2|qwen] [--seed 1] [--json FILE] [--minutes M] [--quick]
 
-Sets of tools with varied schemas (tool_schemas.py), eight requests a set at temperature 1.0, each with a seed of its own, sent twice: whole, then
+Sets of tools with varied schemas (tool_schemas.py), four or eight requests a set at temperature 1.0, each with a seed of its own, sent twice: whole, then
 streamed. A call counts once. Three models: random weights with Qwen's tokenizer, in every tool format, which only the grammar keeps in form; and
 the two real ones in their own format. A share of the requests asks for logprobs, from which the calls that were generated are counted apart from the
 parser. FILE gets a line a set; what is in it already is not run again, so --minutes M cuts a long run into pieces. --quick: 200 calls.
@@ -24,8 +24,8 @@ from random_model import write_random_model
 from serving import QWEN, SMOLLM2, Folder, Kvasir
 from tool_schemas import tool_set
 
-REQUESTS_A_SET = 8
-STREAMS = 16
+REQUESTS_A_SET = {"random": 8, "smollm2": 4, "qwen": 4}
+STREAMS = {"random": 16, "smollm2": 8, "qwen": 8}
 SHARES = {"random": 0.60, "smollm2": 0.25, "qwen": 0.15}
 MAX_TOKENS = {"random": 1500, "smollm2": 400, "qwen": 400}
 LENGTH_SHARE_MAX = 0.02
@@ -44,7 +44,7 @@ def sets_of(model, tool_format, seed):
     real = model != "random"
     for number in range(10**6):
         key = f"{seed}/{model}/{tool_format}"
-        requests = tool_set(key, number, not real, tool_format not in NO_QUOTED_NAMES, real, REQUESTS_A_SET)
+        requests = tool_set(key, number, not real, tool_format not in NO_QUOTED_NAMES, real, REQUESTS_A_SET[model])
         for request in requests:
             request.body["max_tokens"] = MAX_TOKENS[model]
         yield number, requests
@@ -66,7 +66,7 @@ async def run_set(client, number, requests, tool_format):
     return record | {"schemas": sorted(record["schemas"])}
 
 
-async def run_sets(url, sets, tool_format, take, streams=STREAMS):
+async def run_sets(url, sets, tool_format, take, streams):
     """Sets at once, until `take(record)` says that it is enough; those that have begun are finished."""
     sets, going = iter(sets), True
 
@@ -119,7 +119,7 @@ def run(model, tool_format, calls, records, folder, end):
         path, arguments = {"qwen": QWEN, "smollm2": SMOLLM2}[model], []
     sets = ((number, requests) for number, requests in sets_of(model, tool_format, records.seed) if number not in known)
     # Small runs end with as few calls too many as may be.
-    streams = min(STREAMS, max(1, (calls - have) // REQUESTS_A_SET))
+    streams = min(STREAMS[model], max(1, (calls - have) // REQUESTS_A_SET[model]))
 
     def take(record):
         nonlocal have

@@ -6,8 +6,8 @@ import json
 import jsonschema
 import openai
 import pytest
-from pydantic_ai import Agent, ModelRequest, ModelResponse, UsageLimits
-from pydantic_ai.messages import TextPart, ToolCallPart, ToolReturnPart
+from pydantic_ai import Agent, ModelResponse, UsageLimits
+from pydantic_ai.messages import ToolCallPart, ToolReturnPart
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -15,6 +15,9 @@ from conftest import QWEN, Server
 
 pytestmark = pytest.mark.real
 STOCK = {"bolts": 12, "nuts": 30, "washers": 7}
+
+# Else the smallest of its family repeats the call.
+TELL = "Say in one short sentence what the tool told you."
 
 
 def tool(name, description, properties):
@@ -67,7 +70,8 @@ def test_a_loop_through_the_openai_client(real):
         messages.append(answer.choices[0].message.model_dump(exclude_none=True))
         return answer.choices[0]
 
-    for question, name in (("How many bolts are there?", "count_stock"), ("Order 20 nuts.", "order_item"), ("And how many washers?", "count_stock")):
+    turns = [("How many bolts are there?", "count_stock", "12"), ("Order 20 nuts.", "order_item", "50"), ("And how many washers?", "count_stock", "7")]
+    for question, name, told in turns:
         messages.append({"role": "user", "content": question})
         choice = ask({"type": "function", "function": {"name": name}})
         assert choice.finish_reason == "tool_calls"
@@ -77,16 +81,23 @@ def test_a_loop_through_the_openai_client(real):
         jsonschema.validate(arguments, schema)
         assert call.function.name == name
         messages.append({"role": "tool", "tool_call_id": call.id, "content": json.dumps(getattr(store, name)(**arguments))})
+        messages.append({"role": "user", "content": TELL})
         words = ask("none")
-        assert words.finish_reason == "stop" and words.message.content and not words.message.tool_calls
+        assert words.finish_reason == "stop" and not words.message.tool_calls
+        assert told in words.message.content  # what only the tool knew
     assert store.done == [("count_stock", "bolts"), ("order_item", "nuts", 20), ("count_stock", "washers")]
-    assert "7" in messages[-1]["content"]  # what only the tool knew
 
 
 def test_a_loop_through_pydantic_ai(real):
     store = Store()
     model = OpenAIChatModel("default", provider=OpenAIProvider(base_url=real.url + "/v1", api_key="any"))
-    agent = Agent(model, instructions="You keep the stock. Use a tool once, then say what it told you.", model_settings={"temperature": 0, "max_tokens": 200})
+
+    def settings(context):
+        """A question is for the tool; all else is for words."""
+        asked = context.prompt != TELL and not any(isinstance(part, ToolReturnPart) for part in context.messages[-1].parts)
+        return {"temperature": 0, "max_tokens": 200, "parallel_tool_calls": False, "tool_choice": "required" if asked else "none"}
+
+    agent = Agent(model, instructions="You keep the stock.", model_settings=settings)
 
     @agent.tool_plain
     def count_stock(item: str) -> str:
@@ -95,25 +106,26 @@ def test_a_loop_through_pydantic_ai(real):
         Args:
             item: bolts, nuts or washers
         """
-        store.done.append(item)
-        return f"There are {STOCK[item]} {item} in stock." if item in STOCK else f"There is no item {item}: ask for bolts, nuts or washers."
+        return json.dumps(store.count_stock(item))
 
-    history, known = None, 0
-    for question, item in (("How many bolts are in stock?", "bolts"), ("How many washers are in stock?", "washers")):
-        result = agent.run_sync(question, message_history=history, usage_limits=UsageLimits(request_limit=6))
-        calls, returned = [], []
+    history, known = [], 0
+
+    def run(prompt):
+        """What is said to the model is the conversation so far, and of it only the new part is read."""
+        nonlocal history, known
+        result = agent.run_sync(prompt, message_history=history, usage_limits=UsageLimits(request_limit=2))
         for message in result.new_messages():
-            for part in message.parts:
-                if isinstance(part, ToolCallPart):
-                    calls.append(part)
-                elif isinstance(part, ToolReturnPart):
-                    returned.append(part)
             if isinstance(message, ModelResponse):
                 assert message.usage.cache_read_tokens >= known - 1
                 known = message.usage.input_tokens + message.usage.output_tokens
-        assert item in store.done
-        assert calls and [call.tool_call_id for call in calls] == [one.tool_call_id for one in returned]
-        assert all(call.args_as_dict().keys() == {"item"} for call in calls)
         history = result.all_messages()
-        assert isinstance(history[0], ModelRequest) and isinstance(history[-1].parts[-1], TextPart)
-        assert result.output.strip()
+        return result
+
+    for question, item, told in (("How many bolts are in stock?", "bolts", "12"), ("How many washers are in stock?", "washers", "7")):
+        parts = [part for message in run(question).new_messages() for part in message.parts]
+        (call,) = [part for part in parts if isinstance(part, ToolCallPart)]
+        (returned,) = [part for part in parts if isinstance(part, ToolReturnPart)]
+        assert call.args_as_dict() == {"item": item}
+        assert call.tool_call_id == returned.tool_call_id
+        assert told in run(TELL).output
+    assert store.done == [("count_stock", "bolts"), ("count_stock", "washers")]

@@ -99,8 +99,59 @@ Output parse(const ToolFormat& format, const std::vector<std::string_view>& piec
   std::abort();
 }
 
-// Whole characters, as the engine gives them: what is none becomes a dot.
-std::string whole_characters(std::string_view bytes) {
+// What calls of a format are made of, so that few bytes make a call.
+std::vector<std::string> pieces_of_calls(const ToolFormat& format) {
+  std::vector<std::string> pieces = {"<think>",
+                                     "</think>",
+                                     "f",
+                                     "get_weather",
+                                     "{\"a\": \"x\"}",
+                                     "\"a\"",
+                                     "b",
+                                     "3",
+                                     "null",
+                                     "[1, 2]",
+                                     "\n",
+                                     " ",
+                                     "{\"name\": \"f\", \"arguments\": ",
+                                     "```json\n",
+                                     "```",
+                                     "\\u00e9",
+                                     "\\",
+                                     "'",
+                                     "\"",
+                                     "{",
+                                     "}",
+                                     ":",
+                                     ", "};
+  const auto add = [&](const std::string& piece) {
+    if (!piece.empty()) pieces.push_back(piece);
+  };
+  for (const Wrap& wrap : {format.section, format.list, format.call}) add(wrap.open), add(wrap.close);
+  for (const std::string& open : format.other_call_opens) add(open);
+  for (const std::string& mark : format.silent) add(mark);
+  add(format.separator);
+  if (const auto* style = format.as<JsonCallStyle>()) {
+    add("\"" + style->name_key + "\": \"f\"");
+    for (const std::string& key : style->arguments_keys) add("\"" + key + "\": ");
+    add(style->index_key), add(style->id_key);
+  } else if (const auto* named = format.as<NamedJsonStyle>()) {
+    add("f" + named->name_end + "{"), add(named->name_end), add(named->index_mark), add(named->id_mark);
+    for (const std::string& end : named->other_name_ends) add(end);
+  } else if (const auto* tagged = format.as<TaggedStyle>()) {
+    add("f" + tagged->name_end), add(tagged->parameter_open), add(tagged->parameter_name_end);
+    add(tagged->parameter_open + "c" + tagged->parameter_name_end + tagged->value_open);
+    add(tagged->other_name_end), add(tagged->value_open), add(tagged->parameter_close);
+  } else if (const auto* literal = format.as<LiteralStyle>()) {
+    add("f" + literal->arguments.open), add(literal->arguments.close), add("a" + literal->assign),
+        add(literal->quote);
+  }
+  return pieces;
+}
+
+// Whole characters, as the engine gives them: bytes that begin none stand for pieces of calls.
+std::string generated_text(const ToolFormat& format, std::string_view bytes) {
+  const std::vector<std::string> pieces = pieces_of_calls(format);
   std::string out;
   for (std::size_t at = 0; at < bytes.size();) {
     const auto byte = static_cast<unsigned char>(bytes[at]);
@@ -110,7 +161,7 @@ std::string whole_characters(std::string_view bytes) {
                                                            : 0;
     bool whole = size > 0 && at + size <= bytes.size() && (byte == 0 || byte > kEnd);
     for (std::size_t i = 1; whole && i < size; ++i) whole = (bytes[at + i] & 0xC0) == 0x80;
-    out += whole ? bytes.substr(at, size) : ".";
+    out += whole ? std::string(bytes.substr(at, size)) : pieces[byte % pieces.size()];
     at += whole ? size : 1;
   }
   return out;
@@ -123,7 +174,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto formats = known_tool_formats();
   const ToolFormat& format = formats[data[0] % formats.size()];
   const unsigned seed = data[1];
-  std::string text = whole_characters({reinterpret_cast<const char*>(data) + 3, size - 3});
+  const std::string text = generated_text(format, {reinterpret_cast<const char*>(data) + 3, size - 3});
 
   const Output whole = parse(format, {text});
   for (const std::size_t size_max : {1, 3, 16}) {
