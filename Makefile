@@ -16,7 +16,7 @@ model_file.smollm2       = $(KVASIR_MODELS)/smollm2-135m-instruct-q4_1.gguf
 # MODEL may also be the path of any GGUF file.
 model_path = $(or $(model_file.$(MODEL)),$(MODEL))
 
-.PHONY: serve build test install models oracle bench bench-cache bench-session bench-fork bench-agents bench-memory format tidy clean setup setup-test help
+.PHONY: serve build test install models oracle bench bench-cache bench-session bench-fork bench-agents bench-memory bench-calls bench-bfcl bench-grammar format tidy clean setup setup-test help
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make install   put them into PREFIX/bin (default ~/.local/bin)"
 	@echo "make bench     speed beside llama.cpp; make oracle   remake the golden files"
 	@echo "make bench-cache   the cache's bars: bench-session, bench-fork, bench-agents, bench-memory [ARGS=...]"
+	@echo "make bench-calls | bench-bfcl | bench-grammar   the bars of tools: generated calls, BFCL beside llama-server, what a grammar costs"
 	@echo "make format | tidy | clean"
 
 setup:
@@ -66,6 +67,10 @@ bench: build models
 # The cache's bars (docs/benchmarks/2026-11-cache.md); each fails when one is missed.
 bench-session bench-fork bench-agents bench-memory: bench-%: build models
 	@bench/cache.sh $* $(ARGS)
+
+# The bars of tools and structured output (docs/benchmarks/2026-11-tools.md).
+bench-calls bench-bfcl bench-grammar: bench-%: build models
+	@bench/tools.sh $* $(ARGS)
 
 bench-cache:
 	@failed=0; for part in fork agents memory session; do $(MAKE) --no-print-directory bench-$$part || failed=1; done; exit $$failed

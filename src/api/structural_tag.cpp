@@ -60,6 +60,7 @@ class Writer {
     if (array == nullptr) field_error(holder.path_of(key), "is required and must be a list");
     if (array->empty()) field_error(holder.path_of(key), "must not be empty");
     std::vector<Fields> fields;
+    fields.reserve(array->size());
     for (std::size_t i = 0; i < array->size(); ++i) {
       fields.emplace_back((*array)[i], element_path(holder.path_of(key), i));
     }

@@ -114,8 +114,8 @@ void write_loops(Gbnf& grammar) {
       loop.least = 0;
       loop.parts.push_back(std::move(*found->step));
       GbnfNode whole;
-      whole.parts.push_back(at_right ? std::move(loop) : std::move(*found->base));
-      whole.parts.push_back(at_right ? std::move(*found->base) : std::move(loop));
+      whole.parts.push_back(std::move(loop));
+      whole.parts.insert(at_right ? whole.parts.end() : whole.parts.begin(), std::move(*found->base));
       body = std::move(whole);
       break;
     }

@@ -253,8 +253,8 @@ void cut_finer(const Gbnf& grammar, GbnfPiece& piece) {
       finer.most = node.most;
       break;
     default:
-      finer = lexeme(std::move(node));
-      break;
+      piece = lexeme(std::move(node));
+      return;
   }
   for (GbnfNode& part : node.parts) finer.parts.push_back(lexeme(std::move(part)));
   piece = std::move(finer);

@@ -6,6 +6,7 @@
 #include "chat/json_text.h"
 #include "chat/literal_reader.h"
 #include "chat/schema_alternatives.h"
+#include "chat/schema_patterns.h"
 #include "chat/text_formats.h"
 
 namespace kvasir::chat {
@@ -46,7 +47,7 @@ std::string slashes_escaped(std::string_view expression) {
 
 // A pattern need match only somewhere in the text.
 std::string searched(std::string_view pattern) {
-  std::string text(pattern);
+  std::string text = with_ascii_classes(pattern);
   const bool from_start = text.starts_with('^');
   const bool to_end = text.ends_with('$') && !text.ends_with("\\$");
   if (from_start) text.erase(0, 1);
@@ -83,7 +84,7 @@ std::string json_rule(json::object schema, SchemaReading reading) {
                                       {"item_separator", ", ?"},
                                       {"key_separator", ": ?"},
                                       {"lenient", reading != SchemaReading::kStrict}};
-  return "%json " + json::serialize(schema);
+  return "%json " + json::serialize(with_ascii_patterns(schema));
 }
 
 std::string arguments_rule(const json::value& parameters, SchemaReading reading) {

@@ -4,6 +4,7 @@
 
 #include "chat/json_text.h"
 #include "chat/schema_alternatives.h"
+#include "chat/schema_patterns.h"
 
 namespace kvasir::chat {
 namespace {
@@ -223,7 +224,7 @@ std::string answer_rule(const ResponseFormat& format) {
   if (format.kind == ResponseFormat::Kind::kJsonSchema && format.schema.is_object())
     schema = format.schema.get_object();
   schema["x-guidance"] = json::object{{"whitespace_pattern", " |\\n {0,32}"}, {"lenient", !format.strict}};
-  return "answer: %json " + json::serialize(schema) + "\n";
+  return "answer: %json " + json::serialize(with_ascii_patterns(schema)) + "\n";
 }
 
 }  // namespace
