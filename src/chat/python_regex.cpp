@@ -75,8 +75,6 @@ class Translator {
         return braces();
       case '}':
       case ']':
-        out_ += '\\';
-        return copy_item(1);
       case '/':
         out_ += '\\';
         return copy_item(1);
