@@ -55,15 +55,18 @@ string ipv4() {
 // Groups of which `::` leaves out at least one.
 string ipv6() {
   const string group = "[0-9a-fA-F]{1,4}";
-  string out = "(" + group + ":){7}" + group;
+  const string grouped = "(" + group + ":)";
+  string out = grouped + "{7}" + group;
   for (int before = 0; before <= 7; ++before) {
     const int after = 7 - before;
-    string one = before == 0 ? "" : "(" + group + ":){" + std::to_string(before - 1) + "}" + group;
-    one += "::";
+    out += '|';
+    if (before > 0)
+      out.append(grouped).append("{").append(std::to_string(before - 1)).append("}").append(group);
+    out += "::";
     if (after > 0) {
-      one += "((" + group + ":){0," + std::to_string(after - 1) + "}" + group + ")?";
+      out.append("(").append(grouped).append("{0,").append(std::to_string(after - 1)).append("}");
+      out.append(group).append(")?");
     }
-    out += "|" + one;
   }
   return "(" + out + ")";
 }
