@@ -1,6 +1,6 @@
 #include "api/reasoning_options.h"
 
-#include <array>
+#include <algorithm>
 #include <limits>
 
 namespace kvasir::api {
@@ -28,11 +28,8 @@ class Told {
 };
 
 Effort effort_of(const std::string& path, const std::string& word) {
-  constexpr std::array<std::string_view, 7> kWords = {"none", "minimal", "low", "medium",
-                                                      "high", "xhigh",   "max"};
-  for (std::size_t i = 0; i < kWords.size(); ++i) {
-    if (word == kWords[i]) return static_cast<Effort>(i);
-  }
+  const auto found = std::ranges::find(chat::kEffortWords, word);
+  if (found != chat::kEffortWords.end()) return static_cast<Effort>(found - chat::kEffortWords.begin());
   field_error(path, "\"" + word + "\" is not one of none, minimal, low, medium, high, xhigh, max");
 }
 

@@ -5,16 +5,13 @@
 #include <optional>
 #include <utility>
 
+#include "chat/ascii.h"
 #include "chat/json_text.h"
 
 namespace kvasir::chat {
 namespace {
 
 namespace json = boost::json;
-
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 std::optional<std::string> decode_string(const std::string& quoted) {
   boost::system::error_code failed;

@@ -3,9 +3,11 @@
 // format here.
 
 #include <boost/json.hpp>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -57,6 +59,9 @@ struct ResponseFormat {
 
 // How much to think before the answer. What is not said is the template's and the model's own business.
 enum class Effort { kNone, kMinimal, kLow, kMedium, kHigh, kXhigh, kMax };
+// In that order: clients' words, and templates' own.
+inline constexpr std::array<std::string_view, 7> kEffortWords = {"none", "minimal", "low", "medium",
+                                                                 "high", "xhigh",   "max"};
 struct ThinkingWish {
   std::optional<bool> enabled;
   std::optional<Effort> effort;

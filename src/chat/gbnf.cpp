@@ -3,16 +3,14 @@
 #include <algorithm>
 #include <map>
 
+#include "chat/ascii.h"
+
 namespace kvasir::chat {
 namespace {
 
 constexpr std::size_t kDepthMax = 200;  // of parentheses
 constexpr std::size_t kRulesMax = 2000;
 constexpr std::uint32_t kRepeatMax = 2000;  // llama.cpp's own bound
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || is_digit(c);

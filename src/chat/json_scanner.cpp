@@ -1,17 +1,13 @@
 #include "chat/json_scanner.h"
 
+#include "chat/ascii.h"
+
 namespace kvasir::chat {
 namespace {
 
 // Deeper nesting than any tool's arguments; a bound, because the memory taken grows with it.
 constexpr std::size_t kMaxDepth = 256;
 
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 bool is_hex(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }

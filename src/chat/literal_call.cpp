@@ -1,5 +1,6 @@
 #include "chat/literal_call.h"
 
+#include "chat/ascii.h"
 #include "chat/json_text.h"
 
 namespace kvasir::chat {
@@ -7,9 +8,6 @@ namespace {
 
 constexpr std::size_t kNameBytesMax = 256;
 
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 bool in_name(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' ||
          c == '.' || c == '/' || c == ':' || c == '$' || static_cast<unsigned char>(c) >= 0x80;

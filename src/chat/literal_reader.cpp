@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "chat/ascii.h"
 #include "chat/json_scanner.h"
 #include "chat/json_text.h"
 
@@ -12,9 +13,6 @@ namespace {
 constexpr std::size_t kDepthMax = 256;
 constexpr std::size_t kWordBytesMax = 512;
 
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 bool is_word(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' ||
          c == '+' || c == '-';

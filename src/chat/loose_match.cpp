@@ -1,16 +1,9 @@
 #include "chat/loose_match.h"
 
+#include "chat/ascii.h"
 #include "chat/json_text.h"
 
 namespace kvasir::chat {
-namespace {
-
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-}  // namespace
-
 void LooseMatch::add(std::size_t index, std::string_view delimiter) {
   const std::string_view text = trim(delimiter);
   if (!text.empty()) candidates_.push_back({index, text, true});

@@ -1,13 +1,10 @@
 #include "chat/named_call.h"
 
+#include "chat/ascii.h"
 #include "chat/json_text.h"
 
 namespace kvasir::chat {
 namespace {
-
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 // Names are words; what cannot be in one begins a mark.
 bool ends_name(char c) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "chat/ascii.h"
 #include "chat/json_text.h"
 
 namespace kvasir::chat {
@@ -13,9 +14,6 @@ constexpr std::string_view kFence = "```";
 constexpr std::size_t kMaxFenceSpace = 16;
 constexpr std::size_t kNineIdBytes = 9;
 
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 bool begins(std::string_view whole, std::string_view part) {
   return whole.substr(0, part.size()) == part;
 }

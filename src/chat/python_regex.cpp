@@ -3,12 +3,10 @@
 #include <cstdio>
 #include <vector>
 
+#include "chat/ascii.h"
+
 namespace kvasir::chat {
 namespace {
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

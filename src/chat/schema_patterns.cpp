@@ -10,30 +10,13 @@ bool holds_values(std::string_view key) {
   return key == "const" || key == "enum" || key == "default" || key == "examples";
 }
 
-json::value convert(const json::value& schema) {
-  if (schema.is_array()) {
-    json::array list;
-    for (const json::value& one : schema.get_array()) list.push_back(convert(one));
-    return list;
-  }
-  if (!schema.is_object()) return schema;
+// Schemas by name; with `keys_are_patterns` the names are patterns.
+json::value with_ascii_patterns_each(const json::value& named, bool keys_are_patterns) {
+  if (!named.is_object()) return named;
   json::object made;
-  for (const auto& field : schema.get_object()) {
+  for (const auto& field : named.get_object()) {
     const std::string_view key = field.key();
-    if (key == "pattern" && field.value().is_string()) {
-      made[key] = with_ascii_classes(field.value().get_string());
-    } else if (key == "patternProperties" && field.value().is_object()) {
-      json::object patterns;
-      for (const auto& one : field.value().get_object())
-        patterns[with_ascii_classes(one.key())] = convert(one.value());
-      made[key] = std::move(patterns);
-    } else if ((key == "properties" || key == "$defs" || key == "definitions") && field.value().is_object()) {
-      json::object named;
-      for (const auto& one : field.value().get_object()) named[one.key()] = convert(one.value());
-      made[key] = std::move(named);
-    } else {
-      made[key] = holds_values(key) ? field.value() : convert(field.value());
-    }
+    made[keys_are_patterns ? with_ascii_classes(key) : std::string(key)] = with_ascii_patterns(field.value());
   }
   return made;
 }
@@ -68,7 +51,25 @@ std::string with_ascii_classes(std::string_view pattern) {
 }
 
 json::value with_ascii_patterns(const json::value& schema) {
-  return convert(schema);
+  if (schema.is_array()) {
+    json::array list;
+    for (const json::value& one : schema.get_array()) list.push_back(with_ascii_patterns(one));
+    return list;
+  }
+  if (!schema.is_object()) return schema;
+  json::object made;
+  for (const auto& field : schema.get_object()) {
+    const std::string_view key = field.key();
+    const json::value& value = field.value();
+    if (key == "pattern" && value.is_string()) {
+      made[key] = with_ascii_classes(value.get_string());
+    } else if (key == "patternProperties" || key == "properties" || key == "$defs" || key == "definitions") {
+      made[key] = with_ascii_patterns_each(value, key == "patternProperties");
+    } else {
+      made[key] = holds_values(key) ? value : with_ascii_patterns(value);
+    }
+  }
+  return made;
 }
 
 }  // namespace kvasir::chat

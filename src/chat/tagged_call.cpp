@@ -2,16 +2,13 @@
 
 #include <algorithm>
 
+#include "chat/ascii.h"
 #include "chat/json_text.h"
 
 namespace kvasir::chat {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 256;
-
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 }  // namespace
 

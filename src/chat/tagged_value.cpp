@@ -2,17 +2,10 @@
 
 #include <utility>
 
+#include "chat/ascii.h"
 #include "chat/json_text.h"
 
 namespace kvasir::chat {
-namespace {
-
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-}  // namespace
-
 TaggedValue::TaggedValue(const TaggedStyle& style, ValueKinds kinds)
     : style_(style), kinds_(kinds), close_(style.value_space.close + style.parameter_close), literal_({}) {}
 

@@ -1,7 +1,6 @@
 #include "chat/thinking_switch.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 namespace kvasir::chat {
@@ -9,9 +8,6 @@ namespace {
 
 namespace json = boost::json;
 
-// The names of Effort, ascending: clients' and templates' own.
-constexpr std::array<std::string_view, 7> kEfforts = {"none", "minimal", "low", "medium",
-                                                      "high", "xhigh",   "max"};
 // A word that no template knows.
 constexpr const char* kUnknown = "kvasir-probe";
 
@@ -62,7 +58,7 @@ class Probe {
       const auto text = with(key, json::value(word));
       return text && (!unknown || *text != *unknown);
     };
-    for (const std::string_view word : kEfforts) {
+    for (const std::string_view word : kEffortWords) {
       if (word != "none" && told(word)) found_.efforts.emplace_back(word);
     }
     if (!found_.efforts.empty()) found_.effort_key = key;
@@ -93,7 +89,7 @@ std::optional<std::string> word_for(Effort effort, const std::vector<std::string
   auto at = static_cast<std::size_t>(effort);
   constexpr auto kMiddle = static_cast<std::size_t>(Effort::kMedium);
   while (true) {
-    if (std::ranges::find(words, kEfforts[at]) != words.end()) return std::string(kEfforts[at]);
+    if (std::ranges::find(words, kEffortWords[at]) != words.end()) return std::string(kEffortWords[at]);
     const bool low = at + 1 < kMiddle;
     const bool high = at > kMiddle + 1;
     if (!low && !high) return std::nullopt;

@@ -1,14 +1,8 @@
 #include "chat/thought_watch.h"
 
+#include "chat/ascii.h"
+
 namespace kvasir::chat {
-namespace {
-
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-}  // namespace
-
 ThoughtWatch::ThoughtWatch(ReasoningFormat format, bool opened)
     : format_(std::move(format)), state_(format_.known() ? State::kMayOpen : State::kOver) {
   if (format_.known() && opened) begin();

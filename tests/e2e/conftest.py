@@ -120,6 +120,12 @@ class Server:
         sent = {"content": body} if isinstance(body, bytes) else {"json": body}
         return httpx.post(self.url + path, timeout=60, **sent, **keywords)
 
+    def openai(self, api_key="any", **keywords):
+        return openai.OpenAI(base_url=self.url + "/v1", api_key=api_key, max_retries=0, **keywords)
+
+    def anthropic(self, api_key="any", **keywords):
+        return anthropic.Anthropic(base_url=self.url, api_key=api_key, max_retries=0, **keywords)
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
@@ -137,9 +143,9 @@ def keyed_server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def oai(server):
-    return openai.OpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
+    return server.openai()
 
 
 @pytest.fixture(scope="session")
 def ant(server):
-    return anthropic.Anthropic(base_url=server.url, api_key="any", max_retries=0)
+    return server.anthropic()

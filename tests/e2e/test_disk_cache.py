@@ -10,7 +10,6 @@ import sys
 import time
 
 import httpx
-import openai
 import pytest
 
 from conftest import BINARY, KEY, MODELS, ROOT, Server
@@ -64,7 +63,7 @@ def is_about(tokens, answer):
 
 
 def chat(server, messages, key="any", **options):
-    client = openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0, timeout=300)
+    client = server.openai(key, timeout=300)
     return Answer(
         client.chat.completions.with_raw_response.create(
             model="default", messages=messages, **{"temperature": 0, **options}

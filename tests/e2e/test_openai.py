@@ -235,7 +235,7 @@ def test_models(oai):
 def test_idle_time_reads_what_the_next_turn_begins_with(tmp_path):
     server = Server(tmp_path)
     try:
-        client = openai.OpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
+        client = server.openai()
         messages = ask("Hello")
         first = client.chat.completions.create(model="default", messages=messages, temperature=0)
         server.wait_metric("kvasir:idle_prefill_tokens_total", lambda n: n > 0)
@@ -259,7 +259,7 @@ def test_warm_prompts_are_read_before_anybody_asks(tmp_path):
     server = Server(tmp_path, "--warm", str(file))
     try:
         server.wait_metric("kvasir:requests_finished_total", lambda n: n == 3)
-        client = openai.OpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
+        client = server.openai()
         usage = client.chat.completions.create(model="default", messages=messages, temperature=0).usage
         assert usage.prompt_tokens_details.cached_tokens == usage.prompt_tokens - 1
     finally:

@@ -5,9 +5,7 @@ import concurrent.futures
 import json
 import re
 
-import anthropic
 import jsonschema
-import openai
 import pytest
 
 from conftest import ANTHROPIC_TOOLS, MODELS, OPENAI_TOOLS, QWEN, TOOL_SCHEMA, Server
@@ -37,11 +35,11 @@ def qwen(real):
 
 
 def oai(server):
-    return openai.OpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0, timeout=300)
+    return server.openai(timeout=300)
 
 
 def ant(server):
-    return anthropic.Anthropic(base_url=server.url, api_key="any", max_retries=0, timeout=300)
+    return server.anthropic(timeout=300)
 
 
 def chat(server, messages, **options):

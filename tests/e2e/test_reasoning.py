@@ -46,12 +46,12 @@ def qwen3(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def oai3(qwen3):
-    return openai.OpenAI(base_url=qwen3.url + "/v1", api_key="any", max_retries=0)
+    return qwen3.openai()
 
 
 @pytest.fixture(scope="module")
 def ant3(qwen3):
-    return anthropic.Anthropic(base_url=qwen3.url, api_key="any", max_retries=0)
+    return qwen3.anthropic()
 
 
 def ask(client, text, **keywords):
@@ -115,7 +115,7 @@ def test_how_the_thought_is_shown(oai3, extra, expected):
 @pytest.mark.parametrize("name", ["reasoning", "both"])
 def test_reasoning_field_flag(tmp_path, name):
     running = serve(tmp_path, "Qwen-Qwen3-0.6B", "--reasoning-field", name, rules=RULES)
-    client = openai.OpenAI(base_url=running.url + "/v1", api_key="any", max_retries=0)
+    client = running.openai()
     expected = (THOUGHT if name == "both" else None, THOUGHT, "Because.")
     assert thinks(ask(client, "why?").choices[0].message) == expected
     assert running.stop() == 0
@@ -194,7 +194,7 @@ def test_template_without_a_switch_has_its_thought_closed_at_once(tmp_path):
     running = serve(
         tmp_path, "llama-cpp-deepseek-r1", rules=rules, assistant_marker="<｜Assistant｜>",
         turn_markers=["<｜User｜>"], generation_prefixes=["<think>\n"])
-    client = openai.OpenAI(base_url=running.url + "/v1", api_key="any", max_retries=0)
+    client = running.openai()
     answer = ask(client, "at once", extra_body={"reasoning_effort": "none"})
     log = running.log.read_text()
     assert running.stop() == 0
@@ -212,7 +212,7 @@ def test_gpt_oss(tmp_path):
     running = serve(
         tmp_path, "openai-gpt-oss-120b", rules=rules, assistant_marker="question?<|end|><|start|>assistant",
         turn_markers=["<|start|>user"], generation_prefixes=[])
-    client = openai.OpenAI(base_url=running.url + "/v1", api_key="any", max_retries=0)
+    client = running.openai()
     efforts = [ask(client, "A question?", reasoning_effort=effort) for effort in ("low", "high")]
     assert [thinks(answer.choices[0].message) for answer in efforts] == [(THOUGHT, None, "Because.")] * 2
     cut = ask(client, "A long question?", extra_body={"max_reasoning_tokens": 16})
@@ -275,7 +275,7 @@ def test_real_model_thinks_within_its_budget(tmp_path):
     """A model that never learnt to think is made to by DeepSeek R1's template, which opens the thought: it would go on until
     its answer's length, and is brought to an answer instead."""
     running = serve(tmp_path, "llama-cpp-deepseek-r1", model=QWEN)
-    client = openai.OpenAI(base_url=running.url + "/v1", api_key="any", max_retries=0)
+    client = running.openai()
     text = "What is the capital of France?"
     bounded = ask(client, text, max_tokens=60, extra_body={"max_reasoning_tokens": 12})
     schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"],

@@ -68,7 +68,7 @@ def openai_messages(message, way):
 def test_openai(stable, way):
     import openai
 
-    client = openai.OpenAI(base_url=stable.url + "/v1", api_key="any", max_retries=0)
+    client = stable.openai()
     messages = [{"role": "system", "content": "Be brief."}]
     reads = Reads()
 
@@ -112,7 +112,7 @@ def anthropic_blocks(answer, way):
 def test_anthropic(stable, ask, way):
     import anthropic
 
-    client = anthropic.Anthropic(base_url=stable.url, api_key="any", max_retries=0)
+    client = stable.anthropic()
     messages = []
     reads = Reads()
     salt = f"{ask.__name__} {way}"

@@ -31,7 +31,7 @@ def client(request, tmp_path_factory):
         {"when": "<tool_response>", "reply": "It is 4 degrees in Oslo."},
     ]
     running = Server(tmp_path_factory.mktemp("formats"), "--tool-format", request.param, rules=rules)
-    yield openai.OpenAI(base_url=running.url + "/v1", api_key="any", max_retries=0)
+    yield running.openai()
     assert running.stop() == 0, running.log.read_text()
 
 

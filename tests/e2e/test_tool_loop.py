@@ -4,7 +4,6 @@ its words are a fact about this build; asserted is what any model must get: vali
 import json
 
 import jsonschema
-import openai
 import pytest
 from pydantic_ai import Agent, ModelResponse, UsageLimits
 from pydantic_ai.messages import ToolCallPart, ToolReturnPart
@@ -56,7 +55,7 @@ class Store:
 
 
 def test_a_loop_through_the_openai_client(real):
-    client = openai.OpenAI(base_url=real.url + "/v1", api_key="any", max_retries=0, timeout=300)
+    client = real.openai(timeout=300)
     store, messages, known = Store(), [{"role": "system", "content": "You keep the stock. Use the tools."}], 0
 
     def ask(tool_choice):
