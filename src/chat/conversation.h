@@ -2,8 +2,8 @@
 // Neutral conversation types: what every API format is parsed into and every answer is made from. No wire
 // format here.
 
-#include <boost/json.hpp>
 #include <array>
+#include <boost/json.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
