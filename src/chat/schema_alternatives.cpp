@@ -226,4 +226,17 @@ bool is_text(const json::object& alternative) {
   return type != nullptr && *type == "string";
 }
 
+json::object first_alternative(const json::value& root, const json::value& schema) {
+  Alternatives list = schema_alternatives(root, schema);
+  return list.empty() ? json::object() : std::move(list.front());
+}
+
+bool requires_property(const json::object& alternative, std::string_view name) {
+  const json::value* required = alternative.if_contains("required");
+  if (required == nullptr || !required->is_array()) return false;
+  return std::ranges::any_of(required->get_array(), [name](const json::value& one) {
+    return one.is_string() && std::string_view(one.get_string()) == name;
+  });
+}
+
 }  // namespace kvasir::chat

@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace kvasir::chat {
@@ -16,5 +17,10 @@ std::vector<boost::json::object> schema_alternatives(const boost::json::value& r
                                                      const boost::json::value& schema);
 
 bool is_text(const boost::json::object& alternative);
+
+// The first of them, which is what an object's properties are read from; empty where there is none.
+boost::json::object first_alternative(const boost::json::value& root, const boost::json::value& schema);
+// Whether its "required" names the property.
+bool requires_property(const boost::json::object& alternative, std::string_view name);
 
 }  // namespace kvasir::chat

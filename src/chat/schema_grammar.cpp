@@ -45,14 +45,22 @@ std::string slashes_escaped(std::string_view expression) {
   return escaped;
 }
 
-// A pattern need match only somewhere in the text.
-std::string searched(std::string_view pattern) {
-  std::string text = with_ascii_classes(pattern);
+// A pattern without an alternative at its top need match only somewhere in the text, and its anchors hold.
+std::string searched_alternative(std::string text) {
   const bool from_start = text.starts_with('^');
   const bool to_end = text.ends_with('$') && !text.ends_with("\\$");
   if (from_start) text.erase(0, 1);
   if (to_end) text.pop_back();
   return (from_start ? "" : ".*") + ("(" + text + ")") + (to_end ? "" : ".*");
+}
+
+// Each alternative has its own anchors: `^a|b$` begins with a or ends with b.
+std::string searched(std::string_view pattern) {
+  std::string all;
+  for (std::string& one : pattern_alternatives(with_ascii_classes(pattern))) {
+    all += (all.empty() ? "" : "|") + searched_alternative(std::move(one));
+  }
+  return all;
 }
 
 // Whether a bare text would be read as a value of these kinds (TaggedValue); and all such texts.
@@ -84,7 +92,7 @@ std::string json_rule(json::object schema, SchemaReading reading) {
                                       {"item_separator", ", ?"},
                                       {"key_separator", ": ?"},
                                       {"lenient", reading != SchemaReading::kStrict}};
-  return "%json " + json::serialize(with_ascii_patterns(schema));
+  return "%json " + json::serialize(with_engine_patterns(schema));
 }
 
 std::string arguments_rule(const json::value& parameters, SchemaReading reading) {
@@ -240,16 +248,8 @@ std::string SchemaGrammar::literal_tuple(const LiteralStyle& style, const json::
 
 std::string SchemaGrammar::literal_fields(const LiteralStyle& style, const json::value& schema,
                                           std::string_view assign, bool bare_keys) {
-  const auto alternatives = schema_alternatives(root_, schema);
-  const json::object here = alternatives.empty() ? json::object() : alternatives.front();
+  const json::object here = first_alternative(root_, schema);
   const json::value* properties = here.if_contains("properties");
-  const json::value* required = list_of(here, "required");
-  const auto is_required = [&](std::string_view name) {
-    if (required == nullptr) return false;
-    return std::ranges::any_of(required->get_array(), [&](const json::value& one) {
-      return one.is_string() && std::string_view(one.get_string()) == name;
-    });
-  };
   const auto key_text = [&](std::string_view name) {
     if (bare_keys) return std::string(name);
     return style.quote.empty() ? quoted(name) : style.quote + std::string(name) + style.quote;
@@ -258,8 +258,8 @@ std::string SchemaGrammar::literal_fields(const LiteralStyle& style, const json:
   if (properties != nullptr && properties->is_object() && reading_ != SchemaReading::kObject) {
     for (const auto& field : properties->get_object()) {
       const std::string key = lark_.literal(key_text(field.key()) + std::string(assign));
-      fields.push_back(
-          {lark_.rule("field", key + " " + literal_value(style, field.value())), is_required(field.key())});
+      fields.push_back({lark_.rule("field", key + " " + literal_value(style, field.value())),
+                        requires_property(here, field.key())});
     }
   }
   const std::string separator = lark_quoted(style.separator);

@@ -1,5 +1,7 @@
 #include "chat/schema_patterns.h"
 
+#include "chat/text_formats.h"
+
 namespace kvasir::chat {
 namespace {
 
@@ -10,13 +12,29 @@ bool holds_values(std::string_view key) {
   return key == "const" || key == "enum" || key == "default" || key == "examples";
 }
 
+// Formats of which the engine's own expressions admit 2023-02-29.
+bool names_calendar(const json::value& format) {
+  return format == "date" || format == "date-time";
+}
+
+void add_pattern(json::object& schema, std::string_view pattern) {
+  if (!schema.contains("pattern")) {
+    schema["pattern"] = pattern;
+    return;
+  }
+  json::value& all = schema["allOf"];
+  if (!all.is_array()) all = json::array();
+  all.get_array().push_back(json::object{{"pattern", pattern}});
+}
+
 // Schemas by name; with `keys_are_patterns` the names are patterns.
-json::value with_ascii_patterns_each(const json::value& named, bool keys_are_patterns) {
+json::value with_engine_patterns_each(const json::value& named, bool keys_are_patterns) {
   if (!named.is_object()) return named;
   json::object made;
   for (const auto& field : named.get_object()) {
     const std::string_view key = field.key();
-    made[keys_are_patterns ? with_ascii_classes(key) : std::string(key)] = with_ascii_patterns(field.value());
+    made[keys_are_patterns ? with_ascii_classes(key) : std::string(key)] =
+        with_engine_patterns(field.value());
   }
   return made;
 }
@@ -50,25 +68,51 @@ std::string with_ascii_classes(std::string_view pattern) {
   return made;
 }
 
-json::value with_ascii_patterns(const json::value& schema) {
+std::vector<std::string> pattern_alternatives(std::string_view pattern) {
+  std::vector<std::string> all(1);
+  bool in_class = false;
+  int depth = 0;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    if (c == '\\' && i + 1 < pattern.size()) {
+      all.back() += {c, pattern[++i]};
+      continue;
+    }
+    in_class = c == '[' || (in_class && c != ']');
+    if (!in_class && c == '(') ++depth;
+    if (!in_class && c == ')') --depth;
+    if (!in_class && depth == 0 && c == '|') {
+      all.emplace_back();
+    } else {
+      all.back() += c;
+    }
+  }
+  return all;
+}
+
+json::value with_engine_patterns(const json::value& schema) {
   if (schema.is_array()) {
     json::array list;
-    for (const json::value& one : schema.get_array()) list.push_back(with_ascii_patterns(one));
+    for (const json::value& one : schema.get_array()) list.push_back(with_engine_patterns(one));
     return list;
   }
   if (!schema.is_object()) return schema;
   json::object made;
+  std::string calendar;
   for (const auto& field : schema.get_object()) {
     const std::string_view key = field.key();
     const json::value& value = field.value();
-    if (key == "pattern" && value.is_string()) {
+    if (key == "format" && names_calendar(value)) {
+      calendar = "^(" + *format_expression(value.get_string()) + ")$";
+    } else if (key == "pattern" && value.is_string()) {
       made[key] = with_ascii_classes(value.get_string());
     } else if (key == "patternProperties" || key == "properties" || key == "$defs" || key == "definitions") {
-      made[key] = with_ascii_patterns_each(value, key == "patternProperties");
+      made[key] = with_engine_patterns_each(value, key == "patternProperties");
     } else {
-      made[key] = holds_values(key) ? value : with_ascii_patterns(value);
+      made[key] = holds_values(key) ? value : with_engine_patterns(value);
     }
   }
+  if (!calendar.empty()) add_pattern(made, calendar);
   return made;
 }
 

@@ -6,6 +6,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr int kDepthMax = 16;
+constexpr const char* kCombined[] = {"allOf", "anyOf", "oneOf"};
 
 void add_type(std::string_view type, ValueKinds& kinds) {
   if (type == "string") {
@@ -53,7 +54,7 @@ void add_kinds(const json::value& root, const json::value& schema, int depth, Va
     for (const json::value& value : values->get_array()) add_value(value, kinds);
     return;
   }
-  for (const char* key : {"anyOf", "oneOf", "allOf"}) {
+  for (const char* key : kCombined) {
     const json::value* list = object.if_contains(key);
     if (list == nullptr || !list->is_array()) continue;
     for (const json::value& one : list->get_array()) add_kinds(root, one, depth + 1, kinds);
@@ -67,6 +68,25 @@ void add_kinds(const json::value& root, const json::value& schema, int depth, Va
   for (const char* key : {"pattern", "format", "minLength", "maxLength"}) {
     if (object.contains(key)) kinds.text = true;
   }
+}
+
+const json::value* find_property(const json::value& root, const json::value& schema, std::string_view name,
+                                 int depth) {
+  const json::value& here = resolved(root, schema);
+  if (!here.is_object() || depth == kDepthMax) return nullptr;
+  const json::object& object = here.get_object();
+  if (const json::value* properties = object.if_contains("properties");
+      properties != nullptr && properties->is_object()) {
+    if (const json::value* found = properties->get_object().if_contains(name)) return found;
+  }
+  for (const char* key : kCombined) {
+    const json::value* list = object.if_contains(key);
+    if (list == nullptr || !list->is_array()) continue;
+    for (const json::value& one : list->get_array()) {
+      if (const json::value* found = find_property(root, one, name, depth + 1)) return found;
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -87,11 +107,7 @@ const json::value& resolved(const json::value& root, const json::value& schema) 
 }
 
 const json::value* property_schema(const json::value& parameters, std::string_view name) {
-  const json::value& here = resolved(parameters, parameters);
-  if (!here.is_object()) return nullptr;
-  const json::value* properties = here.get_object().if_contains("properties");
-  if (properties == nullptr || !properties->is_object()) return nullptr;
-  return properties->get_object().if_contains(name);
+  return find_property(parameters, parameters, name, 0);
 }
 
 bool ValueKinds::admits(std::string_view json) const {

@@ -10,7 +10,7 @@ namespace kvasir::chat {
 // somewhere).
 const boost::json::value& resolved(const boost::json::value& root, const boost::json::value& schema);
 
-// The schema of a property of `parameters`, or null.
+// The schema of a property of `parameters`, in one of its allOf, anyOf or oneOf too, or null.
 const boost::json::value* property_schema(const boost::json::value& parameters, std::string_view name);
 
 // Which kinds of values a schema admits.

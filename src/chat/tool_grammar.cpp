@@ -136,25 +136,16 @@ class CallsGrammar {
     std::string head = lark_.literal(callable.tool->name + style.name_end);
     SchemaGrammar values(lark_, callable.tool->parameters, callable.reading);
     std::vector<LarkWriter::Field> fields;
-    const json::value& schema = resolved(callable.tool->parameters, callable.tool->parameters);
-    const json::value* properties =
-        schema.is_object() ? schema.get_object().if_contains("properties") : nullptr;
-    const json::value* required = schema.is_object() ? schema.get_object().if_contains("required") : nullptr;
+    const json::object schema = first_alternative(callable.tool->parameters, callable.tool->parameters);
+    const json::value* properties = schema.if_contains("properties");
     if (properties != nullptr && properties->is_object() && callable.reading != SchemaReading::kObject) {
       for (const auto& field : properties->get_object()) {
-        bool needed = false;
-        if (required != nullptr && required->is_array()) {
-          for (const json::value& one : required->get_array()) {
-            needed = needed ||
-                     (one.is_string() && std::string_view(one.get_string()) == std::string_view(field.key()));
-          }
-        }
-        fields.push_back({parameter(style, values, callable, field.key(), field.value()), needed});
+        fields.push_back({parameter(style, values, callable, field.key(), field.value()),
+                          requires_property(schema, field.key())});
       }
       return head + " " + lark_.any_order(fields, "");
     }
-    const json::value* more =
-        schema.is_object() ? schema.get_object().if_contains("additionalProperties") : nullptr;
+    const json::value* more = schema.if_contains("additionalProperties");
     if (more != nullptr && more->is_bool() && !more->get_bool()) return head;
     const std::string end = style.value_space.close + style.parameter_close;
     const std::string free =
@@ -224,7 +215,7 @@ std::string answer_rule(const ResponseFormat& format) {
   if (format.kind == ResponseFormat::Kind::kJsonSchema && format.schema.is_object())
     schema = format.schema.get_object();
   schema["x-guidance"] = json::object{{"whitespace_pattern", " |\\n {0,32}"}, {"lenient", !format.strict}};
-  return "answer: %json " + json::serialize(with_ascii_patterns(schema)) + "\n";
+  return "answer: %json " + json::serialize(with_engine_patterns(schema)) + "\n";
 }
 
 }  // namespace

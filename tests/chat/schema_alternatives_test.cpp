@@ -58,18 +58,18 @@ TEST(SchemaAlternatives, ReferencesAreFollowedAndCyclesEnd) {
   EXPECT_FALSE(apart(R"({"$ref":"#/$defs/n"})", root).empty());
 }
 
-// Whether a call with this value of a parameter of this schema may be generated in the format.
-bool admits(const std::string& format_name, const std::string& schema, const std::string& value) {
+// Whether a call with these arguments may be generated in the format.
+bool admits_call(const std::string& format_name, const std::string& parameters,
+                 const std::string& arguments) {
   static const auto factory = text::GrammarFactory::create(text::qwen().tokenizer);
   EXPECT_TRUE(factory.ok());
   const ToolFormat& format = *find_tool_format(format_name);
-  const Tool tool{
-      "f", {}, json::parse(R"({"type":"object","properties":{"p":)" + schema + R"(},"required":["p"]})")};
+  const Tool tool{"f", {}, json::parse(parameters)};
   const CallableTool callable{&tool, SchemaReading::kStrict};
   const std::string grammar = calls_grammar({&format, {}, {&callable, 1}, false, {}});
   auto matcher = (*factory)->compile_lark(grammar);
   EXPECT_TRUE(matcher.ok()) << (matcher.ok() ? "" : matcher.error().message) << "\n" << grammar;
-  const ToolCall call{"abc123XYZ", "f", "{\"p\": " + value + "}"};
+  const ToolCall call{"abc123XYZ", "f", arguments};
   for (const TokenId token :
        text::qwen().tokenizer->encode(write_calls(format, {&call, 1}), text::SpecialText::kAsText)) {
     if (!(*matcher)->accept(token).ok()) return false;
@@ -77,10 +77,17 @@ bool admits(const std::string& format_name, const std::string& schema, const std
   return (*matcher)->is_accepting();
 }
 
+// The same of one parameter of this schema.
+bool admits(const std::string& format_name, const std::string& schema, const std::string& value) {
+  return admits_call(format_name,
+                     R"({"type":"object","properties":{"p":)" + schema + R"(},"required":["p"]})",
+                     "{\"p\": " + value + "}");
+}
+
 class TextRules : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Formats, TextRules,
                          testing::Values("qwen3-coder", "glm-4.5", "deepseek-v3.2", "minicpm5", "lfm2",
-                                         "gemma4"),
+                                         "gemma4", "hermes"),
                          [](const auto& one) {
                            std::string name = one.param;
                            std::erase_if(
@@ -97,6 +104,33 @@ TEST_P(TextRules, LengthPatternAndFormatHold) {
   EXPECT_TRUE(holds(R"({"type":"string","pattern":"^[a-z]+$"})", R"("abc")"));
   EXPECT_FALSE(holds(R"({"type":"string","pattern":"^[a-z]+$"})", R"("ab1")"));
   EXPECT_FALSE(holds(R"({"allOf":[{"type":"string","maxLength":5},{"pattern":"^[a-z]+$"}]})", R"("abcdef")"));
+}
+
+TEST_P(TextRules, EachAlternativeOfAPatternHasItsOwnAnchors) {
+  const std::string schema = R"({"type":"string","pattern":"^a|b$|\\|[|]c"})";
+  for (const char* good : {"ax", "xb", "x|||cx"}) {
+    EXPECT_TRUE(admits(GetParam(), schema, "\"" + std::string(good) + "\"")) << good;
+  }
+  for (const char* bad : {"xa", "bx", "xc|"}) {
+    EXPECT_FALSE(admits(GetParam(), schema, "\"" + std::string(bad) + "\"")) << bad;
+  }
+}
+
+TEST_P(TextRules, ADateWithAPatternKeepsBoth) {
+  const std::string schema = R"({"type":"string","format":"date","pattern":"^20"})";
+  EXPECT_TRUE(admits(GetParam(), schema, R"("2024-02-29")"));
+  EXPECT_FALSE(admits(GetParam(), schema, R"("2023-02-29")"));
+  EXPECT_FALSE(admits(GetParam(), schema, R"("1984-02-29")"));
+}
+
+TEST_P(TextRules, ParametersPutTogetherByAllOfHold) {
+  const std::string parameters =
+      R"({"type":"object","allOf":[{"$ref":"#/$defs/a"},{"properties":{"n":{"type":"integer"}},"required":["n"]}],)"
+      R"("$defs":{"a":{"properties":{"t":{"type":"string","maxLength":3}},"required":["t"]}}})";
+  EXPECT_TRUE(admits_call(GetParam(), parameters, R"({"t": "abc", "n": 5})"));
+  EXPECT_FALSE(admits_call(GetParam(), parameters, R"({"t": "abcd", "n": 5})"));
+  EXPECT_FALSE(admits_call(GetParam(), parameters, R"({"t": "abc", "n": "five"})"));
+  EXPECT_FALSE(admits_call(GetParam(), parameters, R"({"n": 5})"));
 }
 
 TEST_P(TextRules, FormatsHold) {

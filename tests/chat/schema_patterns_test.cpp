@@ -19,7 +19,7 @@ TEST(SchemaPatterns, OnlyPatternsOfASchemaAreChanged) {
   const auto expected = boost::json::parse(
       R"({"properties":{"pattern":{"type":"string","pattern":"[0-9]"},"v":{"enum":[{"pattern":"\\d"}]}},)"
       R"("patternProperties":{"^[A-Za-z0-9_]$":{"items":[{"pattern":"[A-Za-z0-9_]"}]}}})");
-  EXPECT_EQ(with_ascii_patterns(schema), expected);
+  EXPECT_EQ(with_engine_patterns(schema), expected);
 }
 
 }  // namespace

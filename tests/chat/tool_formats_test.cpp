@@ -289,6 +289,18 @@ TEST(ToolFormatSamples, LooseSpellingsAreRead) {
   }
 }
 
+TEST(ToolFormatSamples, PropertiesWithinAllOfAreReadByTheirTypes) {
+  OutputParserOptions options = options_for(*find_tool_format("qwen3-coder"));
+  options.tools = {
+      {"set",
+       {},
+       boost::json::parse(R"({"allOf":[{"$ref":"#/$defs/a"},{"properties":{"n":{"type":"integer"}}}],)"
+                          R"("$defs":{"a":{"properties":{"t":{"type":"string"}}}}})")}};
+  EXPECT_EQ(parse(options, {"<tool_call>\n<function=set>\n<parameter=t>\n5\n</parameter>\n<parameter=n>\n5\n"
+                            "</parameter>\n</function>\n</tool_call>"}),
+            (Lines{"begin0:set", "args0:{\"t\": \"5\", \"n\": 5}", "end0"}));
+}
+
 TEST(ToolFormatSamples, PromptMayOpenTheCall) {
   OutputParserOptions options = options_for(*find_tool_format("functionary-v3.2"));
   options.starts_in_call = ">>>";
