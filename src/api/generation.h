@@ -2,6 +2,7 @@
 // What every generation endpoint's body is parsed into.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -40,9 +41,18 @@ struct GenerationOptions {
   ThoughtsShown thoughts;
 };
 
+// What a tool is for the client, where that differs from what it is for the model.
+struct ToolOrigin {
+  std::string name;
+  std::string name_space;
+  bool custom = false;  // takes one text instead of JSON
+};
+using ToolOrigins = std::map<std::string, ToolOrigin>;  // by the model's name; plain functions are not in it
+
 struct ChatRequest {
   GenerationOptions options;
   chat::Conversation conversation;
+  ToolOrigins tool_origins;
 };
 
 struct CompletionRequest {

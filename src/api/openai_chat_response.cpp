@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "api/custom_input.h"
 #include "api/openai_usage.h"
 
 namespace kvasir::api {
@@ -13,7 +14,8 @@ struct Choice {
   std::string content;
   std::string reasoning;
   json::array tool_calls;
-  std::string arguments;  // of the last call, not yet in tool_calls
+  std::string arguments;              // of the last call, not yet in tool_calls
+  std::optional<CustomInput> custom;  // where the last call is a custom tool's
   std::size_t calls = 0;
   json::array logprobs;
   json::value finish_reason;
@@ -40,7 +42,7 @@ class OpenAiChatResponse : public ResponseBuilder {
     std::string out;
     json::value logprobs = nullptr;
     if (options_.logprobs && !tokens.empty())
-      logprobs = json::object{{"content", logprobs_json(tokens)}, {"refusal", nullptr}};
+      logprobs = json::object{{"content", logprobs_json(options_, tokens)}, {"refusal", nullptr}};
     for (const chat::OutputEvent& event : events) {
       json::object delta = std::visit([&](const auto& e) { return take(choices_[choice], e); }, event);
       // The tokens belong to the whole batch of events; its first chunk carries them.
@@ -51,7 +53,8 @@ class OpenAiChatResponse : public ResponseBuilder {
     if (options_.stream && !logprobs.is_null()) {
       out += chunk(choice, {{"content", ""}}, nullptr, std::move(logprobs));
     } else if (!options_.stream && options_.logprobs) {
-      for (json::value& entry : logprobs_json(tokens)) choices_[choice].logprobs.push_back(std::move(entry));
+      for (json::value& entry : logprobs_json(options_, tokens))
+        choices_[choice].logprobs.push_back(std::move(entry));
     }
     return out;
   }
@@ -126,28 +129,34 @@ class OpenAiChatResponse : public ResponseBuilder {
   }
   json::object take(Choice& state, const chat::ToolCallBegin& event) const {
     ++state.calls;
-    json::object function{{"name", event.name}, {"arguments", ""}};
+    const auto origin = options_.tool_origins.find(event.name);
+    state.custom.reset();
+    if (origin != options_.tool_origins.end() && origin->second.custom) state.custom.emplace();
+    const char* type = state.custom ? "custom" : "function";
+    json::object called{{"name", event.name}, {state.custom ? "input" : "arguments", ""}};
     if (!options_.stream) {
       state.arguments.clear();
-      state.tool_calls.push_back(
-          json::object{{"id", event.id}, {"type", "function"}, {"function", std::move(function)}});
+      state.tool_calls.push_back(json::object{{"id", event.id}, {"type", type}, {type, std::move(called)}});
       return {};
     }
-    json::object call{
-        {"index", event.index}, {"id", event.id}, {"type", "function"}, {"function", std::move(function)}};
+    json::object call{{"index", event.index}, {"id", event.id}, {"type", type}, {type, std::move(called)}};
     return {{"tool_calls", json::array{std::move(call)}}};
   }
   json::object take(Choice& state, const chat::ToolCallArguments& event) const {
+    const std::string piece = state.custom ? state.custom->feed(event.fragment) : event.fragment;
     if (!options_.stream) {
-      state.arguments += event.fragment;
+      state.arguments += piece;
       return {};
     }
-    json::object call{{"index", event.index}, {"function", json::object{{"arguments", event.fragment}}}};
+    if (piece.empty()) return {};
+    json::object called{{state.custom ? "input" : "arguments", piece}};
+    json::object call{{"index", event.index}, {state.custom ? "custom" : "function", std::move(called)}};
     return {{"tool_calls", json::array{std::move(call)}}};
   }
   json::object take(Choice& state, const chat::ToolCallEnd&) const {
     if (!options_.stream && !state.tool_calls.empty()) {
-      state.tool_calls.back().at("function").as_object()["arguments"] = std::exchange(state.arguments, {});
+      json::value& called = state.tool_calls.back().at(state.custom ? "custom" : "function");
+      called.as_object()[state.custom ? "input" : "arguments"] = std::exchange(state.arguments, {});
     }
     return {};
   }
@@ -170,27 +179,6 @@ class OpenAiChatResponse : public ResponseBuilder {
     whole["choices"] = json::array{std::move(entry)};
     if (options_.include_usage) whole["usage"] = nullptr;
     return sse_data(whole);
-  }
-
-  json::object token_json(TokenId token, float logprob) const {
-    json::array bytes;
-    for (const char byte : options_.token_bytes(token)) bytes.push_back(static_cast<unsigned char>(byte));
-    return {{"token", token_text(options_, token)},
-            {"logprob", finite_logprob(logprob)},
-            {"bytes", std::move(bytes)}};
-  }
-
-  json::array logprobs_json(std::span<const engine::SampledToken> tokens) const {
-    json::array list;
-    for (const engine::SampledToken& sampled : tokens) {
-      json::object entry = token_json(sampled.token, sampled.logprob);
-      json::array top;
-      for (const engine::TokenLogprob& other : sampled.top)
-        top.push_back(token_json(other.token, other.logprob));
-      entry["top_logprobs"] = std::move(top);
-      list.push_back(std::move(entry));
-    }
-    return list;
   }
 
   ResponseOptions options_;

@@ -50,7 +50,40 @@ engine::SamplingParams parse_sampling(const Fields& body) {
   return sampling;
 }
 
+// Parts joined by line breaks, as the other servers of open models do it.
+std::string parse_parts(const json::array& parts, const std::string& path, Media media) {
+  std::string text;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Fields part(parts[i], element_path(path, i));
+    const std::string type = part.required_string("type");
+    std::string piece;
+    if (type == "text" || type == "input_text" || type == "output_text") {
+      piece = part.required_string("text");
+    } else if (type == "refusal") {
+      piece = part.required_string("refusal");
+    } else if (media == Media::kNote) {
+      piece = "[" + type + " omitted: this model reads text only]";
+    } else {
+      field_error(part.path_of("type"), "\"" + type + "\" cannot be read: this model takes text only");
+    }
+    if (i > 0) text += "\n";
+    text += piece;
+  }
+  return text;
+}
+
 }  // namespace
+
+std::string parse_openai_content(const Fields& owner, std::string_view key, bool required, Media media) {
+  const json::value* content = owner.find(key);
+  if (content == nullptr) {
+    if (required) field_error(owner.path_of(key), "is required: a string or a list of parts");
+    return {};
+  }
+  if (content->is_string()) return to_string(*content);
+  if (content->is_array()) return parse_parts(content->get_array(), owner.path_of(key), media);
+  field_error(owner.path_of(key), "must be a string or a list of parts");
+}
 
 std::vector<std::string> parse_stop(const Fields& body, std::string_view key, std::size_t most) {
   std::vector<std::string> stop;

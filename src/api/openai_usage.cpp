@@ -50,6 +50,31 @@ double finite_logprob(float logprob) {
   return std::isfinite(logprob) ? static_cast<double>(logprob) : kFloor;
 }
 
+namespace {
+
+json::object token_json(const ResponseOptions& options, TokenId token, float logprob) {
+  json::array bytes;
+  for (const char byte : options.token_bytes(token)) bytes.push_back(static_cast<unsigned char>(byte));
+  return {{"token", token_text(options, token)},
+          {"logprob", finite_logprob(logprob)},
+          {"bytes", std::move(bytes)}};
+}
+
+}  // namespace
+
+json::array logprobs_json(const ResponseOptions& options, std::span<const engine::SampledToken> tokens) {
+  json::array list;
+  for (const engine::SampledToken& sampled : tokens) {
+    json::object entry = token_json(options, sampled.token, sampled.logprob);
+    json::array top;
+    for (const engine::TokenLogprob& other : sampled.top)
+      top.push_back(token_json(options, other.token, other.logprob));
+    entry["top_logprobs"] = std::move(top);
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 std::string sse_data(const json::value& value) {
   return "data: " + json::serialize(value) + "\n\n";
 }

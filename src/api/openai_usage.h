@@ -1,5 +1,5 @@
 #pragma once
-// What OpenAI's two answers share: usage, log-probabilities, framing.
+// What OpenAI's answers share: usage, log-probabilities, framing.
 
 #include <boost/json.hpp>
 #include <optional>
@@ -36,6 +36,9 @@ class UsageSum {
 std::string token_text(const ResponseOptions& options, TokenId token);
 // JSON has no infinity; OpenAI's own floor.
 double finite_logprob(float logprob);
+// Token, bytes, log-probability and the likeliest others, of each.
+boost::json::array logprobs_json(const ResponseOptions& options,
+                                 std::span<const engine::SampledToken> tokens);
 std::string sse_data(const boost::json::value& value);
 // What ends a stream: the usage in a chunk without choices, built on `head`, where it was asked for; then
 // [DONE]. The chunk has what was found in the cache too, where that was asked for.

@@ -16,6 +16,7 @@
 
 #include "api/cache_explanation.h"
 #include "api/errors.h"
+#include "api/generation.h"
 #include "chat/conversation.h"
 #include "engine/engine.h"
 
@@ -40,6 +41,7 @@ struct ResponseOptions {
   std::optional<std::uint32_t> logprobs;
   TokenBytes token_bytes;
   ThoughtField thoughts = ThoughtField::kReasoningContent;
+  ToolOrigins tool_origins;
 };
 
 class ResponseBuilder {

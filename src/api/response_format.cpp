@@ -174,11 +174,19 @@ ResponseFormat of_structured_outputs(const json::value& value, const std::string
   return only_one(outputs, kKinds);
 }
 
+// The Responses API's `text`.
+ResponseFormat of_text_config(const json::value& value, const std::string& path) {
+  const Fields config(value, path);
+  const json::value* format = config.find("format");
+  return format == nullptr ? ResponseFormat() : of_response_format(*format, config.path_of("format"));
+}
+
 }  // namespace
 
 ResponseFormat parse_answer_format(const Fields& body) {
   static const std::vector<Source> kSources{
       {"response_format", of_response_format},
+      {"text", of_text_config},
       {"guided_json", of_strict_schema},
       {"guided_regex", of_regex},
       {"guided_choice", of_choices},

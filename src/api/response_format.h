@@ -1,7 +1,7 @@
 #pragma once
 // What a request says that its answer must be, under any of the names that servers give it: OpenAI's
-// `response_format`, vLLM's and MLX-Textgen's `guided_*`, vLLM's `structured_outputs`, llama-server's
-// `grammar` and `json_schema`, SGLang's `regex` and `ebnf`.
+// `response_format` and `text`, vLLM's and MLX-Textgen's `guided_*`, vLLM's `structured_outputs`,
+// llama-server's `grammar` and `json_schema`, SGLang's `regex` and `ebnf`.
 
 #include "api/fields.h"
 #include "chat/conversation.h"

@@ -14,12 +14,15 @@
 #include "api/models.h"
 #include "api/openai_chat.h"
 #include "api/openai_completions.h"
+#include "api/openai_responses.h"
+#include "api/openai_responses_response.h"
 #include "api/response_builder.h"
 #include "base/version.h"
 #include "chat/tool_constraint.h"
 #include "server/answer.h"
 #include "server/cache_admin.h"
 #include "server/cache_namespace.h"
+#include "server/response_store.h"
 #include "server/server_metrics.h"
 #include "server/turn_recording.h"
 
@@ -30,6 +33,8 @@ namespace json = boost::json;
 using api::Dialect;
 
 constexpr std::size_t kFamilyBytesMost = 256;
+constexpr std::string_view kOneResponse = "/v1/responses/";
+constexpr std::size_t kStoredResponsesBytes = std::size_t{64} << 20U;
 
 Dialect dialect_of(const HttpRequest& request) {
   const bool anthropic =
@@ -202,6 +207,7 @@ class Server::Impl {
     static constexpr Route kRoutes[] = {
         {"POST", "/v1/chat/completions", &Impl::chat_completions},
         {"POST", "/v1/completions", &Impl::completions},
+        {"POST", "/v1/responses", &Impl::responses},
         {"POST", "/v1/messages", &Impl::messages},
         {"POST", "/v1/messages/count_tokens", &Impl::count_tokens},
         {"GET", "/v1/models", &Impl::models},
@@ -224,6 +230,7 @@ class Server::Impl {
       if (r.method == method) return (this->*r.serve)(request, exchange);
     }
     if (method == "GET" && request.path.starts_with("/v1/models/")) return one_model(request, exchange);
+    if (request.path.starts_with(kOneResponse)) return one_response(request, exchange);
     const std::string what = request.method + " " + request.path;
     if (allowed.empty())
       return exchange->respond(shaped_error(404, what + ": there is no such route", request));
@@ -238,12 +245,12 @@ class Server::Impl {
   }
 
   void root(const HttpRequest& /*request*/, const std::shared_ptr<Exchange>& exchange) {
-    exchange->respond(
-        {200,
-         {{"Content-Type", "text/plain; charset=utf-8"}},
-         std::string("Kvasir ") + kVersion + " serves " + slot_.id() +
-             "\nPOST /v1/chat/completions, /v1/completions, /v1/messages; GET /v1/models, /health, "
-             "/metrics\n"});
+    exchange->respond({200,
+                       {{"Content-Type", "text/plain; charset=utf-8"}},
+                       std::string("Kvasir ") + kVersion + " serves " + slot_.id() +
+                           "\nPOST /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages; GET "
+                           "/v1/models, /health, "
+                           "/metrics\n"});
   }
 
   void health(const HttpRequest& /*request*/, const std::shared_ptr<Exchange>& exchange) {
@@ -308,14 +315,60 @@ class Server::Impl {
     auto parsed = api::parse_openai_chat(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
     place_in_cache(request, parsed->options);
-    answer_chat(std::move(*parsed), Dialect::kOpenAi, request.path, exchange);
+    answer_chat(std::move(*parsed), Dialect::kOpenAi, request.path, exchange, api::make_openai_chat_response);
+  }
+
+  void responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    const std::string name_space = cache_namespace_for(request, {});
+    ResponseTurns before;
+    auto parsed =
+        api::parse_openai_responses(request.body, [&](const std::string& id) -> std::optional<json::array> {
+          auto found = responses_.turns(name_space, id);
+          if (!found) return std::nullopt;
+          before = std::move(*found);
+          return items_of(before);
+        });
+    if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
+    place_in_cache(request, parsed->chat.options);
+    api::ResponsesOptions options{std::move(parsed->echo), parsed->encrypted_thoughts, {}};
+    if (parsed->store) {
+      options.on_response = [this, name_space, before = std::move(before),
+                             items = std::move(parsed->items)](const json::object& response) mutable {
+        const json::array& output = response.at("output").get_array();
+        items.insert(items.end(), output.begin(), output.end());
+        responses_.put(name_space, std::string(response.at("id").get_string()), std::move(before),
+                       std::move(items), response);
+      };
+    }
+    answer_chat(std::move(parsed->chat), Dialect::kOpenAi, request.path, exchange,
+                [&options](api::ResponseOptions common) {
+                  return api::make_openai_responses_response(std::move(common), std::move(options));
+                });
+  }
+
+  // GET and DELETE of a response that is kept.
+  void one_response(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    const std::string name_space = cache_namespace_for(request, {});
+    const std::string id = percent_decoded(std::string_view(request.path).substr(kOneResponse.size()));
+    if (request.method == "GET" || request.method == "HEAD") {
+      if (const auto found = responses_.response(name_space, id))
+        return exchange->respond(json_response(200, json::serialize(*found)));
+    } else if (request.method != "DELETE") {
+      return exchange->respond(
+          shaped_error(405, request.method + " " + request.path + ": use GET or DELETE", request));
+    } else if (responses_.remove(name_space, id)) {
+      const json::object gone{{"id", id}, {"object", "response"}, {"deleted", true}};
+      return exchange->respond(json_response(200, json::serialize(gone)));
+    }
+    exchange->respond(shaped_error(404, "there is no response \"" + id + "\" here (any more)", request));
   }
 
   void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_anthropic_messages(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
     place_in_cache(request, parsed->options);
-    answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange);
+    answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange,
+                api::make_anthropic_response);
   }
 
   void count_tokens(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
@@ -329,8 +382,10 @@ class Server::Impl {
     exchange->respond(json_response(200, api::anthropic_count_body(prompt->tokens.size())));
   }
 
+  using MakeBuilder = std::function<std::unique_ptr<api::ResponseBuilder>(api::ResponseOptions)>;
+
   void answer_chat(api::ChatRequest request, Dialect dialect, const std::string& label,
-                   const std::shared_ptr<Exchange>& exchange) {
+                   const std::shared_ptr<Exchange>& exchange, const MakeBuilder& make_builder) {
     const auto model = model_for(request.options.model, dialect, exchange);
     if (!model) return;
     const std::string& name_space = request.options.cache_namespace;
@@ -381,10 +436,9 @@ class Server::Impl {
     options.replayed_tokens = prompt->replayed_tokens;
     options.explain_cache = request.options.explain_cache;
     if (options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
-    options.builder =
-        dialect == Dialect::kAnthropic
-            ? api::make_anthropic_response(response_options(request.options, *model, requests.size()))
-            : api::make_openai_chat_response(response_options(request.options, *model, requests.size()));
+    api::ResponseOptions answer = response_options(request.options, *model, requests.size());
+    answer.tool_origins = std::move(request.tool_origins);
+    options.builder = make_builder(std::move(answer));
     options.dialect = dialect;
     options.stream = request.options.stream;
     options.label = label;
@@ -579,6 +633,7 @@ class Server::Impl {
   ModelSlot& slot_;
   ServerMetrics metrics_;
   CacheAdmin cache_admin_{slot_};
+  ResponseStore responses_{kStoredResponsesBytes};
   std::unique_ptr<HttpServer> http_;
   std::thread ticker_;
   std::mutex mutex_;
