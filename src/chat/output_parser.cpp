@@ -265,7 +265,9 @@ void OutputParser::call_begun() {
   const CallReader& call = reader_->call();
   std::string id = call.id();
   if (options_.format.ids == IdRule::kNine && id.size() != kNineIdBytes) id.clear();
-  if (id.empty() && options_.make_id) id = options_.make_id();
+  // A weak model repeats itself; a client tells calls apart by their ids.
+  if (options_.make_id && (id.empty() || ids_.contains(id))) id = options_.make_id();
+  ids_.insert(id);
   events_->push_back(ToolCallBegin{calls_, std::move(id), call.name()});
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "chat/calls_reader.h"
@@ -101,6 +102,7 @@ class OutputParser {
   bool call_seen_ = false;  // since reader_ opened
   std::string arguments_;   // of the running call, not yet emitted
   std::size_t calls_ = 0;
+  std::unordered_set<std::string> ids_;  // of the calls so far
 };
 
 }  // namespace kvasir::chat

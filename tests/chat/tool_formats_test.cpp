@@ -309,6 +309,16 @@ TEST(ToolFormatSamples, PromptMayOpenTheCall) {
             (Lines{"begin0:bash", "args0:{\"command\": \"ls\"}", "end0", "text:Done"}));
 }
 
+TEST(ToolFormatSamples, AnIdThatTheModelRepeatsIsReplaced) {
+  OutputParserOptions options = options_for(*find_tool_format("mistral-call-id"));
+  options.make_id = [] { return std::string("serverids"); };
+  const std::string call = "[TOOL_CALLS]bash[CALL_ID]interface[ARGS]{}";
+  const auto calls = read(options, call + call).calls;
+  ASSERT_EQ(calls.size(), 2U);
+  EXPECT_EQ(calls[0].id, "interface");
+  EXPECT_EQ(calls[1].id, "serverids");
+}
+
 TEST(ToolFormatSamples, ModelsIdIsKeptWhereItsFormIsRight) {
   OutputParserOptions options = options_for(*find_tool_format("mistral-call-id"));
   options.make_id = [] { return std::string("serverids"); };
