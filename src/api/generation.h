@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "api/anthropic_wishes.h"
 #include "chat/conversation.h"
 #include "engine/engine.h"
 
@@ -43,6 +44,8 @@ struct GenerationOptions {
 struct ChatRequest {
   GenerationOptions options;
   chat::Conversation conversation;
+  AnthropicWishes anthropic;          // of that dialect only
+  std::vector<std::string> warnings;  // what of the request is not done; the response's header has them
 };
 
 struct CompletionRequest {
