@@ -133,14 +133,13 @@ def test_errors(server, keyed_server):
 
 
 def test_a_full_queue_is_overloaded(tmp_path):
-    busy = Server(tmp_path, rules=[{"reply": "one two three four five six", "delay_ms_per_step": 100}])
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        # The dialect asks for one answer at a time: the other one's requests fill the queue.
-        full = [pool.submit(busy.post, "/v1/chat/completions", body(f"{i}", n=100)) for i in range(4)]
-        busy.wait_metric("vllm:num_requests_waiting", lambda waiting: waiting > 200)
-        replies = [busy.post("/v1/messages", body("x"), headers=HEADERS) for _ in range(1)]
-        while replies[-1].status_code == 200 and not all(f.done() for f in full):
-            replies.append(busy.post("/v1/messages", body("x"), headers=HEADERS))
+    busy = Server(tmp_path, rules=[{"reply": "one two three four five six", "delay_ms_per_step": 1000}])
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        # This dialect asks for one answer at a time: the other one's requests fill the queue, 64 running and 256 waiting.
+        for i in range(24):
+            pool.submit(busy.post, "/v1/chat/completions", body(f"{i}", n=16, max_tokens=2))
+        busy.wait_metric("vllm:num_requests_waiting", lambda waiting: waiting == 256)
+        reply = busy.post("/v1/messages", body("x"), headers=HEADERS)
     assert busy.stop() == 0
-    assert replies[-1].status_code == 529
-    assert valid_error(replies[-1]).type == "overloaded_error" and int(replies[-1].headers["retry-after"]) > 0
+    assert reply.status_code == 529
+    assert valid_error(reply).type == "overloaded_error" and int(reply.headers["retry-after"]) > 0
