@@ -67,9 +67,11 @@ InputTokens split_prompt(std::span<const CacheMark> marks, std::uint32_t prompt_
   split.read = cached_tokens;
   std::uint32_t from = cached_tokens;
   for (const CacheMark& mark : marks) {
-    if (mark.end_token <= from) continue;
-    (mark.one_hour ? split.created_1h : split.created_5m) += mark.end_token - from;
-    from = mark.end_token;
+    // Before the prompt has been looked up it counts as empty.
+    const std::uint32_t end = std::min(mark.end_token, prompt_tokens);
+    if (end <= from) continue;
+    (mark.one_hour ? split.created_1h : split.created_5m) += end - from;
+    from = end;
   }
   split.input = prompt_tokens - std::min(prompt_tokens, from);
   return split;

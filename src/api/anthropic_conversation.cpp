@@ -138,20 +138,20 @@ class MessagesParser {
         called_[call.id] = call.name;
         turn.tool_calls.push_back(std::move(call));
       } else if (type == "thinking") {
-        parse_thought(block, turn);
+        parse_thought(block, i, turn);
       } else {
         turn.content = joined(std::move(turn.content), "\n", block_text(block));
       }
     }
   }
 
-  void parse_thought(const Fields& block, chat::Message& turn) {
+  void parse_thought(const Fields& block, std::size_t index, chat::Message& turn) {
     const std::string shown = block.string("thinking").value_or("");
     const auto thought = signer_.verified(shown, block.string("signature").value_or(""));
     if (thought) {
       turn.reasoning = joined(std::move(turn.reasoning), "\n", *thought);
     } else {
-      to_.foreign_thoughts.push_back(block.path());
+      to_.foreign_thoughts.push_back("messages." + std::to_string(at_) + ".content." + std::to_string(index));
     }
   }
 

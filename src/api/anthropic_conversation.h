@@ -16,7 +16,8 @@ struct ParsedMessages {
   std::vector<chat::Message> messages;  // the system prompt first, where there is one
   std::size_t count = 0;                // of the client's own list
   std::vector<CacheBreakpoint> breakpoints;
-  // Thinking blocks left out, since this server has not signed them: "messages[1].content[0]", ...
+  // Thinking blocks left out, since this server has not signed them: "messages.1.content.0", as the API names
+  // places in its answers.
   std::vector<std::string> foreign_thoughts;
 };
 

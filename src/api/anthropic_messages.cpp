@@ -47,11 +47,11 @@ void take_messages(ParsedMessages parsed, ChatRequest& request) {
   request.anthropic.message_count = parsed.count;
   request.anthropic.breakpoints.insert(request.anthropic.breakpoints.end(), parsed.breakpoints.begin(),
                                        parsed.breakpoints.end());
-  const std::size_t foreign = parsed.foreign_thoughts.size();
-  request.anthropic.foreign_thoughts = foreign;
-  if (foreign == 0) return;
-  request.warnings.push_back(std::to_string(foreign) + " thinking blocks are left out, the first " +
-                             parsed.foreign_thoughts.front() + ": not signed by this server");
+  request.anthropic.foreign_thoughts = std::move(parsed.foreign_thoughts);
+  const auto& foreign = request.anthropic.foreign_thoughts;
+  if (foreign.empty()) return;
+  request.warnings.push_back(std::to_string(foreign.size()) + " thinking blocks are left out, the first " +
+                             foreign.front() + ": not signed by this server");
 }
 
 void note_tool_breakpoints(const Fields& body, std::vector<CacheBreakpoint>& breakpoints) {
@@ -59,6 +59,15 @@ void note_tool_breakpoints(const Fields& body, std::vector<CacheBreakpoint>& bre
   if (tools == nullptr) return;
   for (std::size_t i = 0; i < tools->size(); ++i)
     note_breakpoint(Fields((*tools)[i], element_path("tools", i)), std::nullopt, breakpoints);
+}
+
+// Features of the API that change what an answer is, and are not here: said, never an error.
+void warn_of_features(const Fields& body, std::vector<std::string>& warnings) {
+  for (const char* key : {"compaction", "container", "fallbacks", "mcp_servers", "thread"}) {
+    const json::value* value = body.find(key);
+    if (value == nullptr || (value->is_array() && value->get_array().empty())) continue;
+    warnings.push_back(std::string(key) + ": is not done here");
+  }
 }
 
 Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, bool needs_max_tokens) {
@@ -72,9 +81,12 @@ Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, bo
     take_messages(parse_anthropic_conversation(fields, signer), request);
     parse_anthropic_tools(fields, request.conversation, request.warnings);
     parse_anthropic_thinking(fields, request);
+    const std::optional<Fields> thinking = fields.fields("thinking");
+    request.anthropic.tells_transformations = thinking && thinking->find("block_binding") != nullptr;
     request.conversation.response_format = parse_anthropic_format(fields);
     request.anthropic.edits = parse_context_management(fields, request.warnings);
     request.anthropic.diagnostics = parse_diagnostics(fields);
+    warn_of_features(fields, request.warnings);
     return request;
   } catch (const FieldError& error) {
     return error.error();

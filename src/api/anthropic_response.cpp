@@ -55,7 +55,7 @@ class AnthropicResponse : public ResponseBuilder {
                        {"stop_reason", stop_reason_},
                        {"stop_sequence", stop_sequence_}};
     json::object end{{"delta", std::move(delta)}, {"usage", end_usage_json()}};
-    if (notes_.edits) end["context_management"] = context_management_json(*notes_.edits);
+    add_beta_fields(end);
     if (explanation_) end["kvasir_cache"] = cache_json(*explanation_);
     out += event("message_delta", std::move(end));
     return options_.stream ? out : std::string();
@@ -137,9 +137,22 @@ class AnthropicResponse : public ResponseBuilder {
                          {"diagnostics", diagnostics()}, {"stop_details", nullptr},
                          {"stop_reason", stop_reason_},  {"stop_sequence", stop_sequence_},
                          {"usage", usage_json()}};
-    if (notes_.edits) message["context_management"] = context_management_json(*notes_.edits);
+    add_beta_fields(message);
     if (explanation_) message["kvasir_cache"] = cache_json(*explanation_);
     return message;
+  }
+
+  // What only a request that has asked for it is told.
+  void add_beta_fields(json::object& to) const {
+    if (notes_.edits) to["context_management"] = context_management_json(*notes_.edits);
+    if (!notes_.dropped_thoughts) return;
+    json::array dropped;
+    for (const std::string& path : *notes_.dropped_thoughts) {
+      // Of the reasons that the API has, the one for what another model thought.
+      dropped.push_back(
+          json::object{{"type", "thinking_dropped"}, {"path", path}, {"reason", "model_binding_mismatch"}});
+    }
+    to["input_transformations"] = std::move(dropped);
   }
 
   std::string message_id() const { return anthropic_message_id(options_.id); }

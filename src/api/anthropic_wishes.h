@@ -18,7 +18,8 @@ struct AnthropicWishes {
   std::vector<CacheBreakpoint> breakpoints;
   std::optional<std::vector<ContextEdit>> edits;  // set where the request has context_management
   std::optional<DiagnosticsWish> diagnostics;
-  std::size_t foreign_thoughts = 0;  // left out
+  std::vector<std::string> foreign_thoughts;  // left out: "messages.1.content.0", ...
+  bool tells_transformations = false;         // the request has thinking.block_binding
   ThoughtSigner signer;
 };
 
@@ -29,6 +30,7 @@ struct AnthropicNotes {
   std::optional<std::vector<AppliedEdit>> edits;
   bool diagnoses = false;  // the request asked for diagnostics
   std::optional<CacheMiss> miss;
+  std::optional<std::vector<std::string>> dropped_thoughts;  // set where the request asks to be told
   ThoughtSigner signer;
 };
 

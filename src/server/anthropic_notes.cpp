@@ -41,6 +41,7 @@ api::AnthropicNotes anthropic_notes(const api::ChatRequest& request, const chat:
   api::AnthropicNotes notes;
   notes.max_tokens = request.options.max_tokens;
   notes.signer = wishes.signer;
+  if (wishes.tells_transformations) notes.dropped_thoughts = wishes.foreign_thoughts;
   const std::size_t last = wishes.message_count - 1;
   std::vector<chat::PromptPart> parts;
   if (api::needs_parts(wishes.breakpoints, last)) parts = model.renderer->parts(request.conversation, prompt);

@@ -299,7 +299,7 @@ class Server::Impl {
   void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     auto parsed = api::parse_anthropic_messages(request.body, signer_for(request));
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
-    metrics_.foreign_thoughts += parsed->anthropic.foreign_thoughts;
+    metrics_.foreign_thoughts += parsed->anthropic.foreign_thoughts.size();
     place_in_cache(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange);
   }

@@ -41,6 +41,12 @@ TEST(CacheUsage, WhatWasFoundBeyondABreakpointIsNotCreated) {
   EXPECT_EQ(told({{0, false}}, 70), "30 0 0");
 }
 
+TEST(CacheUsage, BeforeTheLookUpNothingIsTold) {
+  const InputTokens split =
+      split_prompt(cache_marks(std::vector<CacheBreakpoint>{{2, false}}, 2, kParts, 100), 0, 0);
+  EXPECT_EQ(split.input + split.read + split.created_5m + split.created_1h, 0U);
+}
+
 TEST(CacheUsage, PartsAreLookedForOnlyWhereTheyTellSomething) {
   const auto needs = [](const std::vector<CacheBreakpoint>& breakpoints) {
     return needs_parts(breakpoints, 2);

@@ -135,7 +135,7 @@ TEST(AnthropicRequest, WhatClaudeCodeSends) {
   EXPECT_EQ(request.conversation.tools.size(), 1U);
   EXPECT_EQ(request.warnings,
             (std::vector<std::string>{
-                "1 thinking blocks are left out, the first messages[1].content[0]: not signed by this server",
+                "1 thinking blocks are left out, the first messages.1.content.0: not signed by this server",
                 "tools[1]: \"web_search_20250305\" is left out, this server cannot run it"}));
   // Adaptive: whether it thinks is the model's business.
   EXPECT_FALSE(request.conversation.thinking.enabled.has_value());

@@ -44,7 +44,7 @@ TEST(ThoughtSigner, OnlyItsOwnThoughtsReachTheConversation) {
       signer);
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
   EXPECT_EQ(parsed->conversation.messages[1].reasoning, "mine\nhidden");
-  EXPECT_EQ(parsed->anthropic.foreign_thoughts, 1U);
+  EXPECT_EQ(parsed->anthropic.foreign_thoughts, std::vector<std::string>{"messages.1.content.1"});
 }
 
 }  // namespace

@@ -211,6 +211,13 @@ def test_a_changed_or_foreign_thought_is_left_out(thinker):
         answer, reply = think(thinker, changed, **options)
         assert "1 thinking blocks are left out" in reply.headers["x-kvasir-warning"]
         assert sum(parts(answer)) < sum(parts(whole))
+        assert answer.input_transformations is None
+        # Clients that ask for it are told in the response too.
+        options["thinking"]["block_binding"] = {"prefix_mismatch_behavior": "drop_block"}
+        told, _ = think(thinker, changed, **options)
+        (dropped,) = told.input_transformations
+        assert (dropped.type, dropped.path) == ("thinking_dropped", "messages.1.content.0")
+        del options["thinking"]["block_binding"]
 
 
 def test_signatures_hold_after_a_restart_and_for_their_own_key_only(tmp_path, thinker):
