@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace kvasir::api {
 namespace {
@@ -57,7 +58,8 @@ std::vector<CacheMark> cache_marks(std::span<const CacheBreakpoint> breakpoints,
     const bool last = breakpoint.message && *breakpoint.message >= last_message;
     marks.push_back({last ? most : end_of(breakpoint, parts, most), breakpoint.one_hour});
   }
-  std::ranges::stable_sort(marks, {}, &CacheMark::end_token);
+  std::ranges::sort(marks, {},
+                    [](const CacheMark& mark) { return std::pair(mark.end_token, !mark.one_hour); });
   return marks;
 }
 

@@ -67,7 +67,7 @@ int http_status(Dialect dialect, ErrorCode code) {
     case ErrorCode::kNotFound:
       return 404;
     case ErrorCode::kCancelled:
-      return 408;
+      return dialect == Dialect::kAnthropic ? 504 : 408;
     case ErrorCode::kTooLarge:
       return 413;
     case ErrorCode::kResourceExhausted:

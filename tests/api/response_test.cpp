@@ -274,6 +274,7 @@ TEST(Errors, Shapes) {
       R"({"type":"error","error":{"type":"invalid_request_error","message":"n: no"},"request_id":"req_1"})");
   EXPECT_EQ(http_status(Dialect::kAnthropic, ErrorCode::kResourceExhausted), 529);
   EXPECT_EQ(http_status(Dialect::kOpenAi, ErrorCode::kResourceExhausted), 503);
+  EXPECT_EQ(http_status(Dialect::kAnthropic, ErrorCode::kCancelled), 504);
   EXPECT_EQ(prompt_too_long(Dialect::kAnthropic, 12, 10).message,
             "prompt is too long: 12 tokens > 10 maximum");
   EXPECT_NE(

@@ -135,6 +135,22 @@ def test_tool_uses_are_cleared_once_triggered(server):
     assert counted.input_tokens == before - edit.cleared_input_tokens
 
 
+def test_the_beta_client_reads_it_all(ant):
+    messages = tool_talk(4)
+    request = {
+        "model": "default", "max_tokens": 5, "messages": messages, "betas": ["context-management-2025-06-27"],
+        "tools": ANTHROPIC_TOOLS, "diagnostics": {"previous_message_id": None},
+        "context_management": {"edits": [{"type": "clear_tool_uses_20250919", "trigger": amount("tool_uses", 1)}]}}
+    first = ant.beta.messages.create(**request)
+    assert first.context_management.applied_edits[0].cleared_tool_uses == 1
+    request["diagnostics"] = {"previous_message_id": first.id}
+    request["messages"] = [user(text("Something else. " + LONG))]
+    with ant.beta.messages.stream(**request) as stream:
+        second = stream.get_final_message()
+    assert second.diagnostics.cache_miss_reason.type == "messages_changed"
+    assert second.context_management.applied_edits == []
+
+
 @pytest.mark.parametrize(
     ("options", "cleared"),
     [
