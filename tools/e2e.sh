@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# End-to-end tests: the official Python clients and Claude Code itself against build/kvasir. Extra arguments go to pytest.
+# End-to-end tests: the official Python and TypeScript clients and Claude Code itself against build/kvasir. Extra arguments go to
+# pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${KVASIR_E2E_CACHE:-$HOME/.cache/kvasir/e2e}
@@ -9,6 +10,12 @@ export KVASIR_CLAUDE=$cache/claude-$claude_version/node_modules/.bin/claude
 if ! [ -x "$KVASIR_CLAUDE" ]; then
   echo "e2e: installing Claude Code $claude_version"
   npm install --silent --no-audit --no-fund --prefix "$cache/claude-$claude_version" "@anthropic-ai/claude-code@$claude_version"
+fi
+sdk_version=1.13.0
+export KVASIR_ANTHROPIC_SDK=$cache/anthropic-sdk-$sdk_version
+if ! [ -d "$KVASIR_ANTHROPIC_SDK/node_modules/@anthropic-ai/sdk" ]; then
+  echo "e2e: installing Anthropic's TypeScript client $sdk_version"
+  npm install --silent --no-audit --no-fund --prefix "$KVASIR_ANTHROPIC_SDK" "@anthropic-ai/sdk@$sdk_version"
 fi
 [ -x build/kvasir ] || { echo "e2e: build first (make build)" >&2; exit 1; }
 "$python" -m pytest tests/e2e -q -p no:cacheprovider "$@"

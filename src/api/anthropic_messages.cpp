@@ -1,9 +1,9 @@
 #include "api/anthropic_messages.h"
 
-#include <algorithm>
 #include <limits>
-#include <unordered_map>
 
+#include "api/anthropic_conversation.h"
+#include "api/anthropic_tools.h"
 #include "api/fields.h"
 #include "api/openai_fields.h"
 #include "api/reasoning_options.h"
@@ -14,208 +14,7 @@ namespace {
 
 namespace json = boost::json;
 
-// Differs between sessions and versions of the client, so that no two sessions would share a prefix.
-constexpr std::string_view kAttribution = "x-anthropic-billing-header:";
 constexpr std::size_t kStopStringsMax = 64;
-
-std::string joined(std::string first, std::string_view between, const std::string& second) {
-  if (first.empty() || second.empty()) return first + second;
-  return first.append(between) + second;
-}
-
-// What a block that is not about tools or thoughts says in text.
-std::string block_text(const Fields& block, const std::string& type);
-
-// A string or a list of blocks, as text.
-std::string content_text(const Fields& owner, std::string_view key, std::string_view between) {
-  const json::value* content = owner.find(key);
-  if (content == nullptr) return {};
-  if (content->is_string()) return to_string(*content);
-  if (!content->is_array()) field_error(owner.path_of(key), "must be a string or a list of blocks");
-  std::string text;
-  const json::array& blocks = content->get_array();
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    const Fields block(blocks[i], element_path(owner.path_of(key), i));
-    text = joined(std::move(text), between, block_text(block, block.required_string("type")));
-  }
-  return text;
-}
-
-std::string document_text(const Fields& block) {
-  std::string text = block.string("title").value_or("");
-  if (const std::optional<Fields> source = block.fields("source")) {
-    const std::string type = source->string("type").value_or("");
-    if (type == "text") return joined(std::move(text), "\n", source->string("data").value_or(""));
-    if (type == "content") return joined(std::move(text), "\n", content_text(*source, "content", "\n"));
-  }
-  return joined(std::move(text), "\n", "[document omitted: this model reads text only]");
-}
-
-std::string block_text(const Fields& block, const std::string& type) {
-  if (type == "text") return block.required_string("text");
-  if (type == "image") return "[image omitted: this model reads text only]";
-  if (type == "document") return document_text(block);
-  if (type == "search_result") {
-    return joined(block.string("title").value_or(""), "\n", content_text(block, "content", "\n"));
-  }
-  return {};  // redacted thoughts, server tools and their results, and what is not known yet
-}
-
-// System blocks without the attribution line.
-std::string parse_system(const Fields& body) {
-  const json::value* system = body.find("system");
-  if (system == nullptr) return {};
-  if (system->is_string()) return to_string(*system);
-  if (!system->is_array()) field_error("system", "must be a string or a list of blocks");
-  std::string text;
-  const json::array& blocks = system->get_array();
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    const Fields block(blocks[i], element_path("system", i));
-    const std::string piece = block_text(block, block.required_string("type"));
-    if (i == 0 && piece.rfind(kAttribution, 0) == 0) continue;
-    text = joined(std::move(text), "\n\n", piece);
-  }
-  return text;
-}
-
-class MessagesParser {
- public:
-  std::vector<chat::Message> parse(const Fields& body) {
-    const json::array* list = body.array("messages");
-    if (list == nullptr) field_error("messages", "is required: a list of at least one message");
-    if (list->empty()) field_error("messages", "must hold at least one message");
-    for (at_ = 0; at_ < list->size(); ++at_)
-      parse_message(Fields((*list)[at_], element_path("messages", at_)));
-    return std::move(messages_);
-  }
-
- private:
-  void parse_message(const Fields& message) {
-    const std::string role = message.required_string("role");
-    const json::value* content = message.find("content");
-    if (content == nullptr || !(content->is_string() || content->is_array())) {
-      field_error(message.path_of("content"), "must be a string or a list of blocks");
-    }
-    if (role == "system") {
-      add(chat::Role::kSystem).content = content_text(message, "content", "\n");
-    } else if (role == "user") {
-      parse_user(message, *content);
-    } else if (role == "assistant") {
-      parse_assistant(message, *content);
-    } else {
-      field_error(message.path_of("role"), "\"" + role + "\" is not one of user, assistant, system");
-    }
-  }
-
-  // Tool results become turns of their own, in order with the text around them.
-  void parse_user(const Fields& message, const json::value& content) {
-    if (content.is_string()) {
-      add(chat::Role::kUser).content = to_string(content);
-      return;
-    }
-    const json::array& blocks = content.get_array();
-    bool open = false;  // the last turn is this message's own text
-    for (std::size_t i = 0; i < blocks.size(); ++i) {
-      const Fields block(blocks[i], element_path(message.path_of("content"), i));
-      const std::string type = block.required_string("type");
-      if (type == "tool_result") {
-        parse_result(block);
-        open = false;
-        continue;
-      }
-      const std::string text = block_text(block, type);
-      if (text.empty()) continue;
-      chat::Message& turn = open ? messages_.back() : add(chat::Role::kUser);
-      turn.content = joined(std::move(turn.content), "\n", text);
-      open = true;
-    }
-    if (blocks.empty()) add(chat::Role::kUser);
-  }
-
-  void parse_result(const Fields& block) {
-    const std::string id = block.required_string("tool_use_id");
-    chat::Message& turn = add(chat::Role::kTool);
-    turn.tool_call_id = id;
-    turn.content = content_text(block, "content", "\n");
-    turn.is_error = block.boolean("is_error").value_or(false);
-    const auto known = called_.find(id);
-    if (known != called_.end()) turn.name = known->second;
-  }
-
-  void parse_assistant(const Fields& message, const json::value& content) {
-    chat::Message& turn = add(chat::Role::kAssistant);
-    if (content.is_string()) {
-      turn.content = to_string(content);
-      return;
-    }
-    const json::array& blocks = content.get_array();
-    for (std::size_t i = 0; i < blocks.size(); ++i) {
-      const Fields block(blocks[i], element_path(message.path_of("content"), i));
-      const std::string type = block.required_string("type");
-      if (type == "tool_use") {
-        chat::ToolCall call{block.required_string("id"), block.required_string("name"), "{}"};
-        if (const json::object* input = block.object("input")) call.arguments = json::serialize(*input);
-        called_[call.id] = call.name;
-        turn.tool_calls.push_back(std::move(call));
-      } else if (type == "thinking") {
-        turn.reasoning = joined(std::move(turn.reasoning), "\n", block.string("thinking").value_or(""));
-      } else {
-        turn.content = joined(std::move(turn.content), "\n", block_text(block, type));
-      }
-    }
-  }
-
-  chat::Message& add(chat::Role role) {
-    messages_.emplace_back().role = role;
-    messages_.back().client_index = at_;  // results, and a system prompt, are messages of their own here
-    return messages_.back();
-  }
-
-  std::size_t at_ = 0;
-  std::vector<chat::Message> messages_;
-  std::unordered_map<std::string, std::string> called_;  // id -> tool
-};
-
-std::vector<chat::Tool> parse_tools(const Fields& body) {
-  std::vector<chat::Tool> tools;
-  const json::array* list = body.array("tools");
-  if (list == nullptr) return tools;
-  for (std::size_t i = 0; i < list->size(); ++i) {
-    const Fields tool((*list)[i], element_path("tools", i));
-    if (tool.string("type").value_or("custom") != "custom") continue;  // runs on Anthropic's side
-    chat::Tool parsed;
-    parsed.name = tool.required_string("name");
-    if (parsed.name.empty()) field_error(tool.path_of("name"), "must not be empty");
-    parsed.description = tool.string("description").value_or("");
-    if (const json::object* schema = tool.object("input_schema")) parsed.parameters = *schema;
-    tools.push_back(std::move(parsed));
-  }
-  return tools;
-}
-
-void parse_tool_choice(const Fields& body, chat::Conversation& conversation) {
-  using Kind = chat::ToolChoice::Kind;
-  const std::optional<Fields> choice = body.fields("tool_choice");
-  if (!choice) return;
-  conversation.parallel_tool_calls = !choice->boolean("disable_parallel_tool_use").value_or(false);
-  const std::string type = choice->required_string("type");
-  if (type == "auto") return;
-  if (type == "none") {
-    conversation.tool_choice.kind = Kind::kNone;
-  } else if (type == "any") {
-    // Where only server tools are declared there is nothing left that could be forced.
-    if (!conversation.tools.empty()) conversation.tool_choice.kind = Kind::kRequired;
-  } else if (type == "tool") {
-    const std::string name = choice->required_string("name");
-    const auto& tools = conversation.tools;
-    const bool declared =
-        std::any_of(tools.begin(), tools.end(), [&](const auto& tool) { return tool.name == name; });
-    if (!declared) field_error(choice->path_of("name"), "\"" + name + "\" is not declared in tools");
-    conversation.tool_choice = {Kind::kNamed, name};
-  } else {
-    field_error(choice->path_of("type"), "\"" + type + "\" is not one of auto, any, tool, none");
-  }
-}
 
 GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   GenerationOptions options;
@@ -243,25 +42,51 @@ GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   return options;
 }
 
-Result<ChatRequest> parse(std::string_view body, bool needs_max_tokens) {
+void take_messages(ParsedMessages parsed, ChatRequest& request) {
+  request.conversation.messages = std::move(parsed.messages);
+  request.anthropic.message_count = parsed.count;
+  request.anthropic.breakpoints.insert(request.anthropic.breakpoints.end(), parsed.breakpoints.begin(),
+                                       parsed.breakpoints.end());
+  request.anthropic.foreign_thoughts = std::move(parsed.foreign_thoughts);
+  const auto& foreign = request.anthropic.foreign_thoughts;
+  if (foreign.empty()) return;
+  request.warnings.push_back(std::to_string(foreign.size()) + " thinking blocks are left out, the first " +
+                             foreign.front() + ": not signed by this server");
+}
+
+void note_tool_breakpoints(const Fields& body, std::vector<CacheBreakpoint>& breakpoints) {
+  const json::array* tools = body.array("tools");
+  if (tools == nullptr) return;
+  for (std::size_t i = 0; i < tools->size(); ++i)
+    note_breakpoint(Fields((*tools)[i], element_path("tools", i)), std::nullopt, breakpoints);
+}
+
+// Features of the API that change what an answer is, and are not here: said, never an error.
+void warn_of_features(const Fields& body, std::vector<std::string>& warnings) {
+  for (const char* key : {"compaction", "container", "fallbacks", "mcp_servers", "thread"}) {
+    const json::value* value = body.find(key);
+    if (value == nullptr || (value->is_array() && value->get_array().empty())) continue;
+    warnings.push_back(std::string(key) + ": is not done here");
+  }
+}
+
+Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, bool needs_max_tokens) {
   KVASIR_ASSIGN_OR_RETURN(const json::value value, parse_body(body));
   try {
     const Fields fields(value, "");
     ChatRequest request;
     request.options = parse_options(fields, needs_max_tokens);
-    chat::Conversation& conversation = request.conversation;
-    std::string system = parse_system(fields);
-    conversation.messages = MessagesParser().parse(fields);
-    if (!system.empty()) {
-      chat::Message turn;
-      turn.role = chat::Role::kSystem;
-      turn.content = std::move(system);
-      conversation.messages.insert(conversation.messages.begin(), std::move(turn));
-    }
-    conversation.tools = parse_tools(fields);
-    parse_tool_choice(fields, conversation);
+    request.anthropic.signer = signer;
+    note_tool_breakpoints(fields, request.anthropic.breakpoints);
+    take_messages(parse_anthropic_conversation(fields, signer), request);
+    parse_anthropic_tools(fields, request.conversation, request.warnings);
     parse_anthropic_thinking(fields, request);
-    conversation.response_format = parse_anthropic_format(fields);
+    const std::optional<Fields> thinking = fields.fields("thinking");
+    request.anthropic.tells_transformations = thinking && thinking->find("block_binding") != nullptr;
+    request.conversation.response_format = parse_anthropic_format(fields);
+    request.anthropic.edits = parse_context_management(fields, request.warnings);
+    request.anthropic.diagnostics = parse_diagnostics(fields);
+    warn_of_features(fields, request.warnings);
     return request;
   } catch (const FieldError& error) {
     return error.error();
@@ -270,16 +95,18 @@ Result<ChatRequest> parse(std::string_view body, bool needs_max_tokens) {
 
 }  // namespace
 
-Result<ChatRequest> parse_anthropic_messages(std::string_view body) {
-  return parse(body, true);
+Result<ChatRequest> parse_anthropic_messages(std::string_view body, const ThoughtSigner& signer) {
+  return parse(body, signer, true);
 }
 
-Result<ChatRequest> parse_anthropic_count_tokens(std::string_view body) {
-  return parse(body, false);
+Result<ChatRequest> parse_anthropic_count_tokens(std::string_view body, const ThoughtSigner& signer) {
+  return parse(body, signer, false);
 }
 
-std::string anthropic_count_body(std::size_t input_tokens) {
-  return json::serialize(json::object{{"input_tokens", input_tokens}});
+std::string anthropic_count_body(std::size_t input_tokens, std::optional<std::size_t> original_tokens) {
+  json::object body{{"input_tokens", input_tokens}};
+  if (original_tokens) body["context_management"] = json::object{{"original_input_tokens", *original_tokens}};
+  return json::serialize(body);
 }
 
 }  // namespace kvasir::api

@@ -2,9 +2,12 @@
 // Anthropic's POST /v1/messages and /v1/messages/count_tokens: the request. The answer is in
 // anthropic_response.
 //
-// Clients such as Claude Code send more than a local model has a use for (betas, server tools, cache_control,
-// metadata, images): what cannot be used is left out, never an error.
+// Clients such as Claude Code send more than a local model has a use for (betas, server tools, metadata):
+// what cannot be used is left out, with a warning where the answer may suffer. The one exception is an image
+// in the user's newest message: anthropic_blocks.h.
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "api/generation.h"
@@ -13,10 +16,12 @@
 namespace kvasir::api {
 
 // kInvalidArgument names the field in the message and in `subject`.
-Result<ChatRequest> parse_anthropic_messages(std::string_view body);
+// `signer`: the client's own, which tells its thoughts from others'.
+Result<ChatRequest> parse_anthropic_messages(std::string_view body, const ThoughtSigner& signer = {});
 // The same without max_tokens, which this endpoint does not have.
-Result<ChatRequest> parse_anthropic_count_tokens(std::string_view body);
+Result<ChatRequest> parse_anthropic_count_tokens(std::string_view body, const ThoughtSigner& signer = {});
 
-std::string anthropic_count_body(std::size_t input_tokens);
+// `original_tokens`: before context_management, where the request has it.
+std::string anthropic_count_body(std::size_t input_tokens, std::optional<std::size_t> original_tokens);
 
 }  // namespace kvasir::api

@@ -11,12 +11,12 @@ namespace {
 
 namespace json = boost::json;
 
-// Clients keep a thought's signature and send it back; here nothing needs checking.
-constexpr std::string_view kSignature = "a3Zhc2ly";
-
+// Stop reasons are end_turn, max_tokens, stop_sequence, tool_use and model_context_window_exceeded. Nothing
+// here pauses a turn (no tool runs on the server) or refuses one.
 class AnthropicResponse : public ResponseBuilder {
  public:
-  explicit AnthropicResponse(ResponseOptions options) : options_(std::move(options)) {}
+  AnthropicResponse(ResponseOptions options, AnthropicNotes notes)
+      : options_(std::move(options)), notes_(std::move(notes)) {}
 
   // The first event has the prompt's usage in it: it waits for started(), or for the first keepalive.
   std::string opened() override { return {}; }
@@ -26,6 +26,7 @@ class AnthropicResponse : public ResponseBuilder {
   std::string started(std::size_t, const engine::Started& started) override {
     usage_.prompt_tokens = started.prompt_tokens;
     usage_.cached_tokens = started.cached_tokens;
+    looked_up_ = started;
     return begin();
   }
 
@@ -39,23 +40,22 @@ class AnthropicResponse : public ResponseBuilder {
     return options_.stream ? out : std::string();
   }
 
+  void reasoned(std::size_t, std::uint32_t tokens) override { thinking_tokens_ = tokens; }
+
   std::string finished(std::size_t, const engine::Finished& finished) override {
     usage_ = finished.usage;
     std::string out = begin();
     // Clients take an answer without a block for a broken one.
     if (blocks_.empty()) out += open_block(Block::kText, json::object{{"type", "text"}, {"text", ""}});
     out += close_block();
-    stop_reason_ = "end_turn";
-    if (finished.reason == engine::FinishReason::kLength) {
-      stop_reason_ = "max_tokens";
-    } else if (finished.reason == engine::FinishReason::kStopString) {
-      stop_reason_ = "stop_sequence";
-      stop_sequence_ = finished.stop_string;
-    } else if (calls_ > 0) {
-      stop_reason_ = "tool_use";
-    }
-    json::object delta{{"stop_reason", stop_reason_}, {"stop_sequence", stop_sequence_}};
-    json::object end{{"delta", std::move(delta)}, {"usage", usage_json()}};
+    stop_reason_ = stop_reason(finished);
+    if (finished.reason == engine::FinishReason::kStopString) stop_sequence_ = finished.stop_string;
+    json::object delta{{"container", nullptr},
+                       {"stop_details", nullptr},
+                       {"stop_reason", stop_reason_},
+                       {"stop_sequence", stop_sequence_}};
+    json::object end{{"delta", std::move(delta)}, {"usage", end_usage_json()}};
+    add_beta_fields(end);
     if (explanation_) end["kvasir_cache"] = cache_json(*explanation_);
     out += event("message_delta", std::move(end));
     return options_.stream ? out : std::string();
@@ -66,7 +66,8 @@ class AnthropicResponse : public ResponseBuilder {
   std::string keepalive() override { return options_.stream ? begin() + event("ping", {}) : std::string(); }
 
   std::string failed(const Error& error) override {
-    return options_.stream ? begin() + error_event(Dialect::kAnthropic, error) : std::string();
+    return options_.stream ? begin() + error_event(Dialect::kAnthropic, error, notes_.request_id)
+                           : std::string();
   }
 
   std::string body() override {
@@ -84,21 +85,77 @@ class AnthropicResponse : public ResponseBuilder {
     return std::string("event: ") + type + "\ndata: " + json::serialize(data) + "\n\n";
   }
 
+  const char* stop_reason(const engine::Finished& finished) const {
+    switch (finished.reason) {
+      case engine::FinishReason::kLength:
+        return finished.usage.completion_tokens < notes_.max_tokens.value_or(0)
+                   ? "model_context_window_exceeded"
+                   : "max_tokens";
+      case engine::FinishReason::kStopString:
+        return "stop_sequence";
+      case engine::FinishReason::kStop:
+        break;
+    }
+    return calls_ > 0 ? "tool_use" : "end_turn";
+  }
+
+  // What the end of a stream tells too.
+  json::object end_usage_json() const {
+    const InputTokens split = split_prompt(notes_.marks, usage_.prompt_tokens, usage_.cached_tokens);
+    json::object usage{{"input_tokens", split.input},
+                       {"cache_creation_input_tokens", split.created_5m + split.created_1h},
+                       {"cache_read_input_tokens", split.read},
+                       {"output_tokens", usage_.completion_tokens},
+                       {"output_tokens_details", nullptr},
+                       {"server_tool_use", nullptr}};
+    if (thinking_tokens_)
+      usage["output_tokens_details"] = json::object{{"thinking_tokens", *thinking_tokens_}};
+    return usage;
+  }
+
   json::object usage_json() const {
-    return {{"input_tokens", usage_.prompt_tokens - usage_.cached_tokens},
-            {"cache_creation_input_tokens", 0},
-            {"cache_read_input_tokens", usage_.cached_tokens},
-            {"output_tokens", usage_.completion_tokens}};
+    const InputTokens split = split_prompt(notes_.marks, usage_.prompt_tokens, usage_.cached_tokens);
+    json::object usage = end_usage_json();
+    usage["cache_creation"] = json::object{{"ephemeral_5m_input_tokens", split.created_5m},
+                                           {"ephemeral_1h_input_tokens", split.created_1h}};
+    usage["service_tier"] = "standard";
+    return usage;
+  }
+
+  // Pending (no reason yet) while the prompt has not been looked up.
+  json::value diagnostics() const {
+    if (!notes_.diagnoses) return nullptr;
+    if (!looked_up_ && notes_.miss) return json::object{{"cache_miss_reason", nullptr}};
+    return looked_up_ ? diagnostics_json(notes_.miss, looked_up_->prompt_tokens, looked_up_->cached_tokens)
+                      : nullptr;
   }
 
   json::object message_json() const {
-    json::object message{
-        {"id", "msg_" + options_.id},      {"type", "message"},        {"role", "assistant"},
-        {"model", options_.model},         {"content", json::array()}, {"stop_reason", stop_reason_},
-        {"stop_sequence", stop_sequence_}, {"usage", usage_json()}};
+    json::object message{{"id", message_id()},           {"type", "message"},
+                         {"role", "assistant"},          {"model", options_.model},
+                         {"content", json::array()},     {"container", nullptr},
+                         {"diagnostics", diagnostics()}, {"stop_details", nullptr},
+                         {"stop_reason", stop_reason_},  {"stop_sequence", stop_sequence_},
+                         {"usage", usage_json()}};
+    add_beta_fields(message);
     if (explanation_) message["kvasir_cache"] = cache_json(*explanation_);
     return message;
   }
+
+  // What only a request that has asked for it is told.
+  void add_beta_fields(json::object& to) const {
+    if (notes_.edits) to["context_management"] = context_management_json(*notes_.edits);
+    if (!notes_.dropped_thoughts) return;
+    json::array dropped;
+    for (const std::string& path : *notes_.dropped_thoughts) {
+      // Of the reasons that the API has, the one for what another model thought.
+      dropped.push_back(
+          json::object{{"type", "thinking_dropped"}, {"path", path}, {"reason", "model_binding_mismatch"}});
+    }
+    to["input_transformations"] = std::move(dropped);
+  }
+
+  std::string message_id() const { return anthropic_message_id(options_.id); }
 
   std::string begin() {
     if (begun_ || !options_.stream) return {};
@@ -123,8 +180,8 @@ class AnthropicResponse : public ResponseBuilder {
       out += open_block(Block::kThinking,
                         json::object{{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
     }
-    if (options_.thoughts == ThoughtField::kHidden) return out;
     text_ += delta.text;
+    if (hides_thoughts()) return out;
     return out + block_delta({{"type", "thinking_delta"}, {"thinking", delta.text}});
   }
 
@@ -162,10 +219,15 @@ class AnthropicResponse : public ResponseBuilder {
     std::string out;
     const std::string text = std::exchange(text_, {});
     if (block_ == Block::kThinking)
-      out = block_delta({{"type", "signature_delta"}, {"signature", kSignature}});
+      out = block_delta({{"type", "signature_delta"}, {"signature", signature(text)}});
     if (!options_.stream) keep_whole(text);
     block_ = Block::kNone;
     return out + event("content_block_stop", {{"index", blocks_.size() - 1}});
+  }
+
+  bool hides_thoughts() const { return options_.thoughts == ThoughtField::kHidden; }
+  std::string signature(const std::string& thought) const {
+    return notes_.signer.sign(thought, hides_thoughts());
   }
 
   // The block as body() shows it. A streaming builder keeps only its head, to count by.
@@ -173,8 +235,8 @@ class AnthropicResponse : public ResponseBuilder {
     json::object& block = blocks_.back().as_object();
     if (block_ == Block::kText) block["text"] = text;
     if (block_ == Block::kThinking) {
-      block["thinking"] = text;
-      block["signature"] = kSignature;
+      block["thinking"] = hides_thoughts() ? std::string() : text;
+      block["signature"] = signature(text);
     }
     if (block_ == Block::kToolUse) {
       boost::system::error_code failed;
@@ -185,7 +247,10 @@ class AnthropicResponse : public ResponseBuilder {
   }
 
   ResponseOptions options_;
+  AnthropicNotes notes_;
   engine::Usage usage_;
+  std::optional<engine::Started> looked_up_;
+  std::optional<std::uint32_t> thinking_tokens_;
   std::optional<CacheExplanation> explanation_;
   bool begun_ = false;
   Block block_ = Block::kNone;
@@ -198,8 +263,12 @@ class AnthropicResponse : public ResponseBuilder {
 
 }  // namespace
 
-std::unique_ptr<ResponseBuilder> make_anthropic_response(ResponseOptions options) {
-  return std::make_unique<AnthropicResponse>(std::move(options));
+std::string anthropic_message_id(const std::string& id) {
+  return "msg_" + id;
+}
+
+std::unique_ptr<ResponseBuilder> make_anthropic_response(ResponseOptions options, AnthropicNotes notes) {
+  return std::make_unique<AnthropicResponse>(std::move(options), std::move(notes));
 }
 
 }  // namespace kvasir::api

@@ -7,6 +7,8 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr int kOverloaded = 529;  // Anthropic's own status for it
+
 const char* openai_type(ErrorCode code) {
   switch (code) {
     case ErrorCode::kUnauthenticated:
@@ -15,7 +17,7 @@ const char* openai_type(ErrorCode code) {
     case ErrorCode::kUnavailable:
       return "service_unavailable_error";
     default:
-      return http_status(code) >= 500 ? "server_error" : "invalid_request_error";
+      return http_status(Dialect::kOpenAi, code) >= 500 ? "server_error" : "invalid_request_error";
   }
 }
 
@@ -48,13 +50,13 @@ const char* anthropic_type(ErrorCode code) {
     case ErrorCode::kCancelled:
       return "timeout_error";
     default:
-      return http_status(code) >= 500 ? "api_error" : "invalid_request_error";
+      return http_status(Dialect::kAnthropic, code) >= 500 ? "api_error" : "invalid_request_error";
   }
 }
 
 }  // namespace
 
-int http_status(ErrorCode code) {
+int http_status(Dialect dialect, ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidArgument:
     case ErrorCode::kContextOverflow:
@@ -65,10 +67,11 @@ int http_status(ErrorCode code) {
     case ErrorCode::kNotFound:
       return 404;
     case ErrorCode::kCancelled:
-      return 408;
+      return dialect == Dialect::kAnthropic ? 504 : 408;
     case ErrorCode::kTooLarge:
       return 413;
     case ErrorCode::kResourceExhausted:
+      return dialect == Dialect::kAnthropic ? kOverloaded : 503;
     case ErrorCode::kUnavailable:
       return 503;
     case ErrorCode::kCorruptData:
@@ -80,13 +83,15 @@ int http_status(ErrorCode code) {
 }
 
 bool is_retryable(ErrorCode code) {
-  return http_status(code) == 503;
+  return http_status(Dialect::kOpenAi, code) == 503;
 }
 
-std::string error_body(Dialect dialect, const Error& error) {
+std::string error_body(Dialect dialect, const Error& error, const std::string& request_id) {
   if (dialect == Dialect::kAnthropic) {
     json::object inner{{"type", anthropic_type(error.code)}, {"message", error.message}};
-    return json::serialize(json::object{{"type", "error"}, {"error", std::move(inner)}});
+    json::object body{{"type", "error"}, {"error", std::move(inner)}};
+    if (!request_id.empty()) body["request_id"] = request_id;
+    return json::serialize(body);
   }
   json::value param = nullptr;
   if (!error.subject.empty()) param = error.subject;
@@ -97,8 +102,8 @@ std::string error_body(Dialect dialect, const Error& error) {
   return json::serialize(json::object{{"error", std::move(inner)}});
 }
 
-std::string error_event(Dialect dialect, const Error& error) {
-  const std::string body = error_body(dialect, error);
+std::string error_event(Dialect dialect, const Error& error, const std::string& request_id) {
+  const std::string body = error_body(dialect, error, request_id);
   return dialect == Dialect::kAnthropic ? "event: error\ndata: " + body + "\n\n" : "data: " + body + "\n\n";
 }
 

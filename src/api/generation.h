@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "api/anthropic_wishes.h"
 #include "chat/conversation.h"
 #include "engine/engine.h"
 
@@ -53,6 +54,8 @@ struct ChatRequest {
   GenerationOptions options;
   chat::Conversation conversation;
   ToolOrigins tool_origins;
+  AnthropicWishes anthropic;          // of that dialect only
+  std::vector<std::string> warnings;  // what of the request is not done; the response's header has them
 };
 
 struct CompletionRequest {

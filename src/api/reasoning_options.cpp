@@ -115,12 +115,15 @@ void parse_anthropic_thinking(const Fields& body, ChatRequest& request) {
     const auto tokens = thinking->integer("budget_tokens", 1, kMost);
     if (!tokens) field_error(thinking->path_of("budget_tokens"), "is required and must be a whole number");
     wish.max_tokens = static_cast<std::uint32_t>(*tokens);
-  } else if (type != "adaptive") {
-    field_error(thinking->path_of("type"), "\"" + type + "\" is not one of enabled, disabled, adaptive");
+  } else if (type != "adaptive" && type != "between_tools") {
+    // The model's own template decides in these two.
+    field_error(thinking->path_of("type"),
+                "\"" + type + "\" is not one of enabled, disabled, adaptive, between_tools");
   }
   const std::string display = thinking->string("display").value_or("summarized");
-  if (display != "summarized" && display != "omitted")
-    field_error(thinking->path_of("display"), "\"" + display + "\" is not one of summarized, omitted");
+  if (display != "summarized" && display != "omitted" && display != "updates")
+    field_error(thinking->path_of("display"),
+                "\"" + display + "\" is not one of summarized, omitted, updates");
   request.options.thoughts.hidden = display == "omitted";
 }
 

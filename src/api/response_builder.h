@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/anthropic_wishes.h"
 #include "api/cache_explanation.h"
 #include "api/errors.h"
 #include "api/generation.h"
@@ -70,6 +71,8 @@ std::unique_ptr<ResponseBuilder> make_openai_chat_response(ResponseOptions optio
 // `echoes`: text put before each choice's own; empty or one a choice.
 std::unique_ptr<ResponseBuilder> make_openai_completions_response(ResponseOptions options,
                                                                   std::vector<std::string> echoes);
-std::unique_ptr<ResponseBuilder> make_anthropic_response(ResponseOptions options);
+// The id by which a client names an answer in a later request; `id` as in ResponseOptions.
+std::string anthropic_message_id(const std::string& id);
+std::unique_ptr<ResponseBuilder> make_anthropic_response(ResponseOptions options, AnthropicNotes notes = {});
 
 }  // namespace kvasir::api

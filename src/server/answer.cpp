@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/random_id.h"
+
 namespace kvasir::server {
 namespace {
 
 // Clients give up on a silent stream after minutes; proxies sooner.
 constexpr std::chrono::seconds kSilence{5};
+constexpr const char* kRequestId = "request-id";
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -30,9 +33,22 @@ HttpResponse json_response(int status, std::string body) {
   return {status, {{"Content-Type", "application/json"}}, std::move(body)};
 }
 
-HttpResponse error_response(api::Dialect dialect, const Error& error) {
-  HttpResponse response = json_response(api::http_status(error.code), api::error_body(dialect, error));
+std::string new_request_id() {
+  return "req_" + random_id();
+}
+
+HttpResponse api_response(api::Dialect dialect, std::string body) {
+  HttpResponse response = json_response(200, std::move(body));
+  if (dialect == api::Dialect::kAnthropic) response.headers.emplace_back(kRequestId, new_request_id());
+  return response;
+}
+
+HttpResponse error_response(api::Dialect dialect, const Error& error, std::string request_id) {
+  if (dialect == api::Dialect::kAnthropic && request_id.empty()) request_id = new_request_id();
+  HttpResponse response =
+      json_response(api::http_status(dialect, error.code), api::error_body(dialect, error, request_id));
   if (api::is_retryable(error.code)) response.headers.emplace_back("Retry-After", "2");
+  if (!request_id.empty()) response.headers.emplace_back(kRequestId, std::move(request_id));
   return response;
 }
 
@@ -52,7 +68,7 @@ void Answer::start(engine::Engine& engine, std::vector<engine::Request> requests
       if (!id.ok()) {
         cancel_all();
         ended_ = true;
-        exchange_->respond(error_response(options_.dialect, id.error()));
+        exchange_->respond(error_response(options_.dialect, id.error(), options_.request_id));
         return;
       }
       requests_.push_back(*id);
@@ -87,6 +103,7 @@ void Answer::open_stream(const std::string& cache_note) {
                   {"X-Accel-Buffering", "no"}};
   if (!cache_note.empty()) headers.emplace_back("x-kvasir-cache", cache_note);
   if (!options_.warning.empty()) headers.emplace_back("x-kvasir-warning", header_text(options_.warning));
+  if (!options_.request_id.empty()) headers.emplace_back(kRequestId, options_.request_id);
   exchange_->begin_stream(200, std::move(headers));
   send(options_.builder->opened());
 }
@@ -213,6 +230,7 @@ void Answer::on_finished(std::size_t choice, const engine::Finished& finished) {
     response.headers.emplace_back("x-kvasir-cache", cache_note_);
     if (!options_.warning.empty())
       response.headers.emplace_back("x-kvasir-warning", header_text(options_.warning));
+    if (!options_.request_id.empty()) response.headers.emplace_back(kRequestId, options_.request_id);
     exchange_->respond(std::move(response));
   }
 }
@@ -225,7 +243,7 @@ void Answer::on_failed(const Error& error) {
     exchange_->write(options_.builder->failed(error));
     exchange_->end();
   } else {
-    exchange_->respond(error_response(options_.dialect, error));
+    exchange_->respond(error_response(options_.dialect, error, options_.request_id));
   }
 }
 

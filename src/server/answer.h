@@ -24,13 +24,18 @@
 namespace kvasir::server {
 
 HttpResponse json_response(int status, std::string body);
-// With Retry-After where trying again makes sense.
-HttpResponse error_response(api::Dialect dialect, const Error& error);
+// As Anthropic's header `request-id` and its error bodies have it.
+std::string new_request_id();
+// Status 200.
+HttpResponse api_response(api::Dialect dialect, std::string body);
+// With Retry-After where trying again makes sense. `request_id`: Anthropic's; empty makes one.
+HttpResponse error_response(api::Dialect dialect, const Error& error, std::string request_id = {});
 
 struct AnswerOptions {
   api::Dialect dialect = api::Dialect::kOpenAi;
   bool stream = false;
-  std::string label;  // for the log: the route
+  std::string label;       // for the log: the route
+  std::string request_id;  // a header, where not empty
   std::unique_ptr<api::ResponseBuilder> builder;
   // One a choice, or empty where the text is passed on as it is.
   std::vector<std::unique_ptr<chat::OutputParser>> parsers;

@@ -40,6 +40,9 @@ class ModelSlot {
   const std::string& id() const { return id_; }
   std::int64_t created() const { return created_; }
   bool answers_to(std::string_view name) const;
+  // Names that begin with "claude" or "anthropic": Claude Code lists no others. Where the id is not one,
+  // there is always "anthropic-ID".
+  std::vector<std::string> anthropic_names() const;
 
   void set_progress(double share) { progress_ = share; }
   double progress() const { return progress_; }

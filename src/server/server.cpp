@@ -20,11 +20,14 @@
 #include "base/version.h"
 #include "chat/tool_constraint.h"
 #include "server/answer.h"
+#include "server/anthropic_notes.h"
 #include "server/cache_admin.h"
 #include "server/cache_namespace.h"
+#include "server/random_id.h"
 #include "server/response_store.h"
 #include "server/server_metrics.h"
 #include "server/turn_recording.h"
+#include "server/url.h"
 
 namespace kvasir::server {
 namespace {
@@ -64,35 +67,6 @@ std::string_view bearer_token(std::string_view authorization) {
   return authorization.substr(kScheme.size());
 }
 
-// A path segment as it was before percent-encoding; clients encode the slashes of model names.
-std::string percent_decoded(std::string_view text) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
-      plain += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
-      i += 2;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
-std::string random_id() {
-  static constexpr std::string_view kLetters = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-  thread_local std::mt19937_64 generator{std::random_device{}()};
-  std::uniform_int_distribution<std::size_t> pick(0, kLetters.size() - 1);
-  std::string id;
-  for (int i = 0; i < 24; ++i) id += kLetters[pick(generator)];
-  return id;
-}
-
 std::uint64_t random_seed() {
   thread_local std::mt19937_64 generator{std::random_device{}()};
   return generator();
@@ -103,8 +77,8 @@ HttpResponse shaped_error(int status, const std::string& sentence, const HttpReq
   ErrorCode code = ErrorCode::kInvalidArgument;
   if (status == 413) code = ErrorCode::kTooLarge;
   if (status == 404 || status == 405) code = ErrorCode::kNotFound;
-  HttpResponse response =
-      json_response(status, api::error_body(dialect_of(request), make_error(code, sentence)));
+  HttpResponse response = error_response(dialect_of(request), make_error(code, sentence));
+  response.status = status;
   return response;
 }
 
@@ -278,8 +252,19 @@ class Server::Impl {
   }
 
   void models(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    const api::ModelEntry only = entry();
-    exchange->respond(json_response(200, api::models_body(dialect_of(request), {&only, 1})));
+    const Dialect dialect = dialect_of(request);
+    std::vector<api::ModelEntry> entries{entry()};
+    if (dialect == Dialect::kOpenAi)
+      return exchange->respond(api_response(dialect, api::models_body(dialect, entries)));
+    for (const std::string& name : slot_.anthropic_names()) {
+      entries.push_back(entries.front());
+      entries.back().alias = name;
+    }
+    const auto page =
+        api::parse_model_page(query_value(request.query, "limit"), query_value(request.query, "after_id"),
+                              query_value(request.query, "before_id"), entries);
+    if (!page.ok()) return exchange->respond(error_response(dialect, page.error()));
+    exchange->respond(api_response(dialect, api::models_body(dialect, entries, *page)));
   }
 
   void one_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
@@ -288,7 +273,7 @@ class Server::Impl {
     if (!slot_.answers_to(name)) {
       return exchange->respond(error_response(dialect_of(request), api::unknown_model(name, slot_.id())));
     }
-    exchange->respond(json_response(200, api::model_body(dialect_of(request), entry())));
+    exchange->respond(api_response(dialect_of(request), api::model_body(dialect_of(request), entry())));
   }
 
   // The model if it is there and is the one asked for; else the client has been told.
@@ -364,24 +349,37 @@ class Server::Impl {
   }
 
   void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    auto parsed = api::parse_anthropic_messages(request.body);
+    auto parsed = api::parse_anthropic_messages(request.body, signer_for(request));
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
+    metrics_.foreign_thoughts += parsed->anthropic.foreign_thoughts.size();
     place_in_cache(request, parsed->options);
-    answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange,
-                api::make_anthropic_response);
+    answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange, {});
+  }
+
+  api::ThoughtSigner signer_for(const HttpRequest& request) const {
+    return api::ThoughtSigner(cache_namespace_for(request, {}));
   }
 
   void count_tokens(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    const auto parsed = api::parse_anthropic_count_tokens(request.body);
-    if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
-    const auto model = model_for(parsed->options.model, Dialect::kAnthropic, exchange);
+    constexpr Dialect kDialect = Dialect::kAnthropic;
+    auto parsed = api::parse_anthropic_count_tokens(request.body, signer_for(request));
+    if (!parsed.ok()) return exchange->respond(error_response(kDialect, parsed.error()));
+    const auto model = model_for(parsed->options.model, kDialect, exchange);
     if (!model) return;
-    const std::string name_space = cache_namespace_for(request, parsed->options.cache_salt);
-    const auto prompt = model->renderer->render(parsed->conversation, {model->replay.get(), name_space});
-    if (!prompt.ok()) return exchange->respond(error_response(Dialect::kAnthropic, prompt.error()));
-    exchange->respond(json_response(200, api::anthropic_count_body(prompt->tokens.size())));
+    const auto count = token_counter(*model, cache_namespace_for(request, parsed->options.cache_salt));
+    auto tokens = count(parsed->conversation);
+    std::optional<std::size_t> original;
+    if (tokens.ok() && parsed->anthropic.edits) {
+      original = *tokens;
+      const auto edited = api::apply_context_edits(*parsed->anthropic.edits, parsed->conversation, count);
+      if (!edited.ok()) return exchange->respond(error_response(kDialect, edited.error()));
+      if (!edited->empty()) tokens = count(parsed->conversation);
+    }
+    if (!tokens.ok()) return exchange->respond(error_response(kDialect, tokens.error()));
+    exchange->respond(api_response(kDialect, api::anthropic_count_body(*tokens, original)));
   }
 
+  // OpenAI's dialect has two kinds of answers; Anthropic's has one, which is made here.
   using MakeBuilder = std::function<std::unique_ptr<api::ResponseBuilder>(api::ResponseOptions)>;
 
   void answer_chat(api::ChatRequest request, Dialect dialect, const std::string& label,
@@ -389,6 +387,13 @@ class Server::Impl {
     const auto model = model_for(request.options.model, dialect, exchange);
     if (!model) return;
     const std::string& name_space = request.options.cache_namespace;
+    std::optional<std::vector<api::AppliedEdit>> edits;
+    if (request.anthropic.edits) {
+      auto applied = api::apply_context_edits(*request.anthropic.edits, request.conversation,
+                                              token_counter(*model, name_space));
+      if (!applied.ok()) return exchange->respond(error_response(dialect, applied.error()));
+      edits = std::move(*applied);
+    }
     const auto prompt = model->renderer->render(request.conversation, {model->replay.get(), name_space});
     if (!prompt.ok()) return exchange->respond(error_response(dialect, prompt.error()));
     metrics_.replayed_tokens += prompt->replayed_tokens;
@@ -413,6 +418,8 @@ class Server::Impl {
       options.thoughts.emplace_back(traits.reasoning, prompt->opens_reasoning);
       options.warning = plan->warning;
     }
+    for (const std::string& warning : request.warnings)
+      options.warning += (options.warning.empty() ? "" : "; ") + warning;
     if (prompt->recordable) {
       chat::TurnRecorderOptions recording = recorder_options(request.conversation, *model, name_space);
       recording.text_in_blocks = dialect == Dialect::kAnthropic;
@@ -424,8 +431,10 @@ class Server::Impl {
       // Weak: the engine holds the answer, and must end when the slot lets go of the model.
       options.on_turn = [this, weak = std::weak_ptr(model), conversation = request.conversation, name_space,
                          family = request.options.cache_family,
-                         hidden = request.options.thoughts.hidden](chat::Message turn) {
-        if (hidden) turn.reasoning.clear();  // the client cannot send back what it has not seen
+                         forgets = request.options.thoughts.hidden &&
+                                   dialect == Dialect::kOpenAi](chat::Message turn) {
+        // A client cannot send back what it has not seen; in Anthropic's dialect the signature carries it.
+        if (forgets) turn.reasoning.clear();
         const std::lock_guard lock(mutex_);
         // Of several, the newest is the likeliest to go on; the older ones have what they have.
         follow_up_ = FollowUp{weak, conversation, name_space, family, std::move(turn)};
@@ -436,9 +445,17 @@ class Server::Impl {
     options.replayed_tokens = prompt->replayed_tokens;
     options.explain_cache = request.options.explain_cache;
     if (options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
-    api::ResponseOptions answer = response_options(request.options, *model, requests.size());
-    answer.tool_origins = std::move(request.tool_origins);
-    options.builder = make_builder(std::move(answer));
+    api::ResponseOptions response = response_options(request.options, *model, requests.size());
+    if (dialect == Dialect::kAnthropic) {
+      api::AnthropicNotes notes =
+          anthropic_notes(request, *prompt, *model, api::anthropic_message_id(response.id), prompt_records_);
+      options.request_id = notes.request_id = new_request_id();
+      notes.edits = std::move(edits);
+      options.builder = api::make_anthropic_response(std::move(response), std::move(notes));
+    } else {
+      response.tool_origins = std::move(request.tool_origins);
+      options.builder = make_builder(std::move(response));
+    }
     options.dialect = dialect;
     options.stream = request.options.stream;
     options.label = label;
@@ -634,6 +651,7 @@ class Server::Impl {
   ServerMetrics metrics_;
   CacheAdmin cache_admin_{slot_};
   ResponseStore responses_{kStoredResponsesBytes};
+  PromptRecords prompt_records_;
   std::unique_ptr<HttpServer> http_;
   std::thread ticker_;
   std::mutex mutex_;

@@ -26,6 +26,8 @@ std::string ServerMetrics::text(const engine::Engine* engine) const {
   out.counter("kvasir:http_requests_total", "HTTP requests received.", n(http_requests.load()));
   out.counter("kvasir:replayed_tokens_total", "Prompt tokens of earlier answers, as they were sampled.",
               n(replayed_tokens.load()));
+  out.counter("kvasir:foreign_thoughts_total", "Thoughts left out of prompts: not signed by this server.",
+              n(foreign_thoughts.load()));
   out.counter("kvasir:prefill_tokens_total", "Prompt tokens computed.", n(s.prefill_tokens));
   out.counter("kvasir:evicted_blocks_total", "KV blocks evicted from the prefix cache.", n(s.evicted_blocks));
   out.counter("kvasir:steps_total", "Steps of the engine.", n(s.steps));

@@ -34,7 +34,9 @@ Status take_line(const LoadedModel& model, std::string_view line, const std::str
   if (failed || !body.is_object()) return make_error(ErrorCode::kInvalidArgument, "is no JSON object");
   if (body.get_object().contains("messages")) {
     return body.get_object().contains("system")
-               ? take_conversation(model, api::parse_anthropic_count_tokens(line), name_space, out)
+               ? take_conversation(model,
+                                   api::parse_anthropic_count_tokens(line, api::ThoughtSigner(name_space)),
+                                   name_space, out)
                : take_conversation(model, api::parse_openai_chat(line), name_space, out);
   }
   KVASIR_ASSIGN_OR_RETURN(auto request, api::parse_openai_completions(line));

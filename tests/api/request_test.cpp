@@ -130,9 +130,13 @@ TEST(AnthropicRequest, WhatClaudeCodeSends) {
       {"role":"user","content":"Yes"}]})");
   EXPECT_EQ(outline(request.conversation),
             "S:You are helpful.\n\nMore.\nU:<system-reminder>r</system-reminder>\nList\n"
-            "A:Ok. [t1 Bash{\"command\":\"ls\"}] {hm}\n"
+            "A:Ok. [t1 Bash{\"command\":\"ls\"}]\n"
             "T:a\n[image omitted: this model reads text only] (t1 Bash)!\nU:Go on\nS:Note.\nU:Yes\n");
   EXPECT_EQ(request.conversation.tools.size(), 1U);
+  EXPECT_EQ(request.warnings,
+            (std::vector<std::string>{
+                "1 thinking blocks are left out, the first messages.1.content.0: not signed by this server",
+                "tools[1]: \"web_search_20250305\" is left out, this server cannot run it"}));
   // Adaptive: whether it thinks is the model's business.
   EXPECT_FALSE(request.conversation.thinking.enabled.has_value());
   EXPECT_EQ(request.conversation.thinking.effort, chat::Effort::kHigh);

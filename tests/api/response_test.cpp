@@ -155,14 +155,16 @@ TEST(AnthropicResponse, StreamOfThoughtTextAndCall) {
       play(*builder, events),
       named(
           "message_start",
-          R"(,"message":{"id":"msg_x","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,)"
-          R"("stop_sequence":null,"usage":{"input_tokens":6,"cache_creation_input_tokens":0,)"
-          R"("cache_read_input_tokens":4,"output_tokens":0}})") +
+          R"(,"message":{"id":"msg_x","type":"message","role":"assistant","model":"m","content":[],"container":null,)"
+          R"("diagnostics":null,"stop_details":null,"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":6,)"
+          R"("cache_creation_input_tokens":0,"cache_read_input_tokens":4,"output_tokens":0,"output_tokens_details":null,)"
+          R"("server_tool_use":null,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},)"
+          R"("service_tier":"standard"}})") +
           named("content_block_start",
                 R"(,"index":0,"content_block":{"type":"thinking","thinking":"","signature":""})") +
           named("content_block_delta", R"(,"index":0,"delta":{"type":"thinking_delta","thinking":"hm"})") +
-          named("content_block_delta",
-                R"(,"index":0,"delta":{"type":"signature_delta","signature":"a3Zhc2ly"})") +
+          named("content_block_delta", R"(,"index":0,"delta":{"type":"signature_delta","signature":")" +
+                                           ThoughtSigner().sign("hm", false) + "\"}") +
           named("content_block_stop", R"(,"index":0)") +
           named("content_block_start", R"(,"index":1,"content_block":{"type":"text","text":""})") +
           named("content_block_delta", R"(,"index":1,"delta":{"type":"text_delta","text":"Ok"})") +
@@ -174,9 +176,11 @@ TEST(AnthropicResponse, StreamOfThoughtTextAndCall) {
           named("content_block_delta",
                 R"(,"index":2,"delta":{"type":"input_json_delta","partial_json":": 1}"})") +
           named("content_block_stop", R"(,"index":2)") +
-          named("message_delta",
-                R"(,"delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":6,)"
-                R"("cache_creation_input_tokens":0,"cache_read_input_tokens":4,"output_tokens":3})") +
+          named(
+              "message_delta",
+              R"(,"delta":{"container":null,"stop_details":null,"stop_reason":"tool_use","stop_sequence":null},)"
+              R"("usage":{"input_tokens":6,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,)"
+              R"("output_tokens":3,"output_tokens_details":null,"server_tool_use":null})") +
           named("message_stop", ""));
 }
 
@@ -186,8 +190,11 @@ TEST(AnthropicResponse, WholeAnswer) {
   EXPECT_EQ(
       builder->body(),
       R"({"id":"msg_x","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Ok"},)"
-      R"({"type":"tool_use","id":"c1","name":"f","input":{"a":1}}],"stop_reason":"tool_use","stop_sequence":null,)"
-      R"("usage":{"input_tokens":6,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,"output_tokens":3}})");
+      R"({"type":"tool_use","id":"c1","name":"f","input":{"a":1}}],"container":null,"diagnostics":null,)"
+      R"("stop_details":null,"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":6,)"
+      R"("cache_creation_input_tokens":0,"cache_read_input_tokens":4,"output_tokens":3,"output_tokens_details":null,)"
+      R"("server_tool_use":null,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},)"
+      R"("service_tier":"standard"}})");
 }
 
 TEST(AnthropicResponse, EmptyAnswerHasABlock) {
@@ -217,12 +224,57 @@ TEST(AnthropicResponse, StopReasons) {
   EXPECT_NE(cut->body().find(R"("stop_reason":"max_tokens")"), std::string::npos);
 }
 
+// More was asked for than the context had room for.
+TEST(AnthropicResponse, AnAnswerThatFillsTheContextSaysSo) {
+  const auto reason = [](std::uint32_t max_tokens) {
+    AnthropicNotes notes;
+    notes.max_tokens = max_tokens;
+    auto builder = make_anthropic_response(options(false), notes);
+    play(*builder, {chat::TextDelta{"a"}}, {engine::FinishReason::kLength, "", {10, 4, 3}, 0, 0, 0});
+    return std::string(boost::json::parse(builder->body()).at("stop_reason").as_string());
+  };
+  EXPECT_EQ(reason(3), "max_tokens");
+  EXPECT_EQ(reason(4), "model_context_window_exceeded");
+}
+
+TEST(AnthropicResponse, TellsItsThoughtsTokensAndItsRequestId) {
+  AnthropicNotes notes;
+  notes.request_id = "req_1";
+  auto builder = make_anthropic_response(options(true), notes);
+  EXPECT_NE(builder->failed(make_error(ErrorCode::kInternal, "no")).find(R"("request_id":"req_1"})"),
+            std::string::npos);
+  builder->reasoned(0, 2);
+  EXPECT_NE(builder->finished(0, kDone).find(R"("output_tokens_details":{"thinking_tokens":2})"),
+            std::string::npos);
+}
+
+// Until the prompt has been looked up nothing is known of what was missed.
+TEST(AnthropicResponse, DiagnosticsArePendingBeforeTheLookUp) {
+  AnthropicNotes notes;
+  notes.diagnoses = true;
+  notes.miss = CacheMiss{"tools_changed", true, 9};
+  auto early = make_anthropic_response(options(true), notes);
+  EXPECT_NE(early->keepalive().find(R"("diagnostics":{"cache_miss_reason":null})"), std::string::npos);
+  auto late = make_anthropic_response(options(true), notes);
+  EXPECT_NE(
+      late->started(0, {10, 4})
+          .find(
+              R"("diagnostics":{"cache_miss_reason":{"type":"tools_changed","cache_missed_input_tokens":5}})"),
+      std::string::npos);
+}
+
 TEST(Errors, Shapes) {
   const Error error = make_error(ErrorCode::kInvalidArgument, "n: no", "n");
   EXPECT_EQ(error_body(Dialect::kOpenAi, error),
             R"({"error":{"message":"n: no","type":"invalid_request_error","param":"n","code":null}})");
   EXPECT_EQ(error_body(Dialect::kAnthropic, error),
             R"({"type":"error","error":{"type":"invalid_request_error","message":"n: no"}})");
+  EXPECT_EQ(
+      error_body(Dialect::kAnthropic, error, "req_1"),
+      R"({"type":"error","error":{"type":"invalid_request_error","message":"n: no"},"request_id":"req_1"})");
+  EXPECT_EQ(http_status(Dialect::kAnthropic, ErrorCode::kResourceExhausted), 529);
+  EXPECT_EQ(http_status(Dialect::kOpenAi, ErrorCode::kResourceExhausted), 503);
+  EXPECT_EQ(http_status(Dialect::kAnthropic, ErrorCode::kCancelled), 504);
   EXPECT_EQ(prompt_too_long(Dialect::kAnthropic, 12, 10).message,
             "prompt is too long: 12 tokens > 10 maximum");
   EXPECT_NE(
@@ -231,13 +283,37 @@ TEST(Errors, Shapes) {
 }
 
 TEST(Models, Shapes) {
-  const ModelEntry entry{"m", 0, 32};
+  const ModelEntry entry{"m", 0, 32, {}};
   EXPECT_EQ(
       models_body(Dialect::kOpenAi, {&entry, 1}),
       R"({"object":"list","data":[{"id":"m","object":"model","created":0,"owned_by":"kvasir","max_model_len":32}]})");
-  EXPECT_EQ(models_body(Dialect::kAnthropic, {&entry, 1}),
-            R"({"data":[{"type":"model","id":"m","display_name":"m","created_at":"1970-01-01T00:00:00Z",)"
-            R"("max_input_tokens":32}],"has_more":false,"first_id":"m","last_id":"m"})");
+  EXPECT_EQ(
+      models_body(Dialect::kAnthropic, {&entry, 1}),
+      R"({"data":[{"type":"model","id":"m","display_name":"m","created_at":"1970-01-01T00:00:00Z",)"
+      R"("lifecycle":"active","max_input_tokens":32,"max_tokens":32}],"has_more":false,"first_id":"m","last_id":"m"})");
+}
+
+TEST(Models, Pages) {
+  std::vector<ModelEntry> models{{"a", 0, 0, {}}, {"b", 0, 0, {}}, {"c", 0, 0, {}}, {"c", 0, 0, {}}};
+  models.back().alias = "claude-c";
+  const auto page = [&](const std::optional<std::string>& limit, const std::optional<std::string>& after,
+                        const std::optional<std::string>& before) {
+    const auto parsed = parse_model_page(limit, after, before, models);
+    if (!parsed.ok()) return parsed.error().message;
+    const auto body = boost::json::parse(models_body(Dialect::kAnthropic, models, *parsed));
+    std::string ids;
+    for (const auto& model : body.at("data").as_array()) ids += std::string(model.at("id").as_string()) + " ";
+    return ids + (body.at("has_more").as_bool() ? "more" : "end");
+  };
+  EXPECT_EQ(page({}, {}, {}), "a b c claude-c end");
+  EXPECT_EQ(page("2", {}, {}), "a b more");
+  EXPECT_EQ(page("2", "b", {}), "c claude-c end");
+  EXPECT_EQ(page("1", {}, "c"), "b more");
+  EXPECT_EQ(page("9", {}, "c"), "a b end");
+  EXPECT_EQ(page({}, "claude-c", {}), "end");
+  EXPECT_EQ(page("0", {}, {}), "limit: must be a whole number from 1 to 1000");
+  EXPECT_EQ(page("2x", {}, {}), "limit: must be a whole number from 1 to 1000");
+  EXPECT_EQ(page({}, "z", {}), "after_id: \"z\" is not in the list");
 }
 
 }  // namespace
