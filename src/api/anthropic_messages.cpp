@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <unordered_map>
 
+#include "api/deferred_tools.h"
 #include "api/fields.h"
 #include "api/openai_fields.h"
 #include "api/reasoning_options.h"
 #include "api/response_format.h"
+#include "chat/leading_system.h"
 
 namespace kvasir::api {
 namespace {
@@ -176,7 +179,8 @@ class MessagesParser {
   std::unordered_map<std::string, std::string> called_;  // id -> tool
 };
 
-std::vector<chat::Tool> parse_tools(const Fields& body) {
+// Deferred tools, unless they are in `loaded`, are not there yet.
+std::vector<chat::Tool> parse_tools(const Fields& body, const std::set<std::string>& loaded) {
   std::vector<chat::Tool> tools;
   const json::array* list = body.array("tools");
   if (list == nullptr) return tools;
@@ -186,6 +190,9 @@ std::vector<chat::Tool> parse_tools(const Fields& body) {
     chat::Tool parsed;
     parsed.name = tool.required_string("name");
     if (parsed.name.empty()) field_error(tool.path_of("name"), "must not be empty");
+    parsed.client_index = i;
+    parsed.deferred = tool.boolean("defer_loading").value_or(false);
+    if (parsed.deferred && !loaded.contains(parsed.name)) continue;
     parsed.description = tool.string("description").value_or("");
     if (const json::object* schema = tool.object("input_schema")) parsed.parameters = *schema;
     tools.push_back(std::move(parsed));
@@ -234,6 +241,8 @@ GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   options.explain_cache = body.boolean("explain_cache").value_or(false);
   options.cache_salt = body.string("cache_salt").value_or("");
   options.cache_family = body.string("prompt_cache_key").value_or("");
+  if (const std::optional<Fields> metadata = body.fields("metadata"))
+    options.user_id = metadata->string("user_id").value_or("");
   options.stream = body.boolean("stream").value_or(false);
   if (const auto tokens = body.integer("max_tokens", 1, kMost)) {
     options.max_tokens = static_cast<std::uint32_t>(*tokens);
@@ -244,21 +253,23 @@ GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
 }
 
 Result<ChatRequest> parse(std::string_view body, bool needs_max_tokens) {
-  KVASIR_ASSIGN_OR_RETURN(const json::value value, parse_body(body));
+  KVASIR_ASSIGN_OR_RETURN(json::value value, parse_body(body));
   try {
+    const std::set<std::string> loaded = load_deferred_tools(value);
     const Fields fields(value, "");
     ChatRequest request;
     request.options = parse_options(fields, needs_max_tokens);
     chat::Conversation& conversation = request.conversation;
     std::string system = parse_system(fields);
     conversation.messages = MessagesParser().parse(fields);
+    chat::lead_with_system_turns(conversation.messages);
     if (!system.empty()) {
       chat::Message turn;
       turn.role = chat::Role::kSystem;
       turn.content = std::move(system);
       conversation.messages.insert(conversation.messages.begin(), std::move(turn));
     }
-    conversation.tools = parse_tools(fields);
+    conversation.tools = parse_tools(fields, loaded);
     parse_tool_choice(fields, conversation);
     parse_anthropic_thinking(fields, request);
     conversation.response_format = parse_anthropic_format(fields);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "chat/history.h"
 #include "chat/json_text.h"
 #include "chat/prompt.h"
 
@@ -81,13 +82,16 @@ const char* what_is(const Message& message) {
   return "message";
 }
 
-// Where each tool's name stands in `text` behind `from`, in order, as JSON has it; as far as they are found.
-std::vector<std::size_t> find_tools(std::string_view text, std::size_t from, const std::vector<Tool>& tools) {
-  std::vector<std::size_t> places;
-  for (const Tool& tool : tools) {
-    const std::size_t at = text.find('"' + tool.name + '"', from);
+// Where each declared tool's name stands in `text` behind `from`, in order, as JSON has it; as far as they
+// are found. By index in `tools`.
+std::vector<std::pair<std::size_t, std::size_t>> find_tools(std::string_view text, std::size_t from,
+                                                            const std::vector<Tool>& tools) {
+  std::vector<std::pair<std::size_t, std::size_t>> places;
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    if (tools[i].deferred) continue;
+    const std::size_t at = text.find('"' + tools[i].name + '"', from);
     if (at == std::string_view::npos) break;
-    places.push_back(at);
+    places.emplace_back(i, at);
     from = at + 1;
   }
   return places;
@@ -136,7 +140,7 @@ std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
     if (token) found.push_back({std::move(name), static_cast<std::uint32_t>(*token), std::move(what)});
   };
   const Conversation turns_marked = with_marks(conversation, prompt.replayed, joiner_);
-  if (!conversation.tools.empty()) {
+  if (declares_tools(conversation)) {
     // The tools begin where the prompt would go on otherwise without them.
     Conversation without = turns_marked;
     without.tools.clear();
@@ -144,9 +148,9 @@ std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
       const auto differs = std::ranges::mismatch(cut.marked, *text);
       const auto begin = static_cast<std::size_t>(differs.in1 - cut.marked.begin());
       add("tools", map.at(begin), "tools");
-      const auto places = find_tools(cut.marked, begin, conversation.tools);
-      for (std::size_t i = 0; i < places.size(); ++i) {
-        add("tools[" + std::to_string(i) + "]", map.at(places[i]), "tool " + conversation.tools[i].name);
+      for (const auto& [i, at] : find_tools(cut.marked, begin, conversation.tools)) {
+        const Tool& tool = conversation.tools[i];
+        add("tools[" + std::to_string(tool.client_index.value_or(i)) + "]", map.at(at), "tool " + tool.name);
       }
     }
   }

@@ -19,6 +19,7 @@
 #include "chat/tool_constraint.h"
 #include "server/answer.h"
 #include "server/cache_admin.h"
+#include "server/cache_affinity.h"
 #include "server/cache_namespace.h"
 #include "server/server_metrics.h"
 #include "server/turn_recording.h"
@@ -28,8 +29,6 @@ namespace {
 
 namespace json = boost::json;
 using api::Dialect;
-
-constexpr std::size_t kFamilyBytesMost = 256;
 
 Dialect dialect_of(const HttpRequest& request) {
   const bool anthropic =
@@ -178,9 +177,9 @@ class Server::Impl {
 
   void place_in_cache(const HttpRequest& request, api::GenerationOptions& options) const {
     options.cache_namespace = cache_namespace_for(request, options.cache_salt);
-    // Claude Code names its session in a header.
-    if (options.cache_family.empty()) options.cache_family = request.header("x-claude-code-session-id");
-    options.cache_family.resize(std::min(options.cache_family.size(), kFamilyBytesMost));
+    CacheAffinity affinity = cache_affinity(request, options.cache_family, options.user_id);
+    options.cache_family = std::move(affinity.family);
+    options.cache_ancestors = std::move(affinity.ancestors);
   }
 
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -494,6 +493,7 @@ class Server::Impl {
     request.use_cache = options.use_cache;
     request.cache_namespace = options.cache_namespace;
     request.cache_family = options.cache_family;
+    request.cache_ancestors = options.cache_ancestors;
     return request;
   }
 

@@ -157,6 +157,33 @@ TEST(EngineCache, ASessionKeepsItsConversationsInMemory) {
   EXPECT_LT(found_of_a_waiting_parent("session", "session", "of another key"), 599U);
 }
 
+// What is found of an agent's parent and of an agent that has ended, after another agent's work.
+std::pair<std::uint32_t, std::uint32_t> found_of_parent_and_ended(const std::string& agents_family) {
+  auto engine = make_engine(small_options(40));
+  const auto ask = [&](std::vector<TokenId> prompt, const std::string& family, bool waited_for) {
+    Request request = request_of(std::move(prompt));
+    request.cache_family = family;
+    if (waited_for) request.cache_ancestors = {"session"};
+    return run(*engine, std::move(request)).started.cached_tokens;
+  };
+  ask(chat_of(600, 'p'), "session", false);
+  ask(chat_of(400, 'e'), agents_family + "/ended", true);
+  for (char c = 'f'; c < 'p'; ++c) {
+    ask(chat_of(400, static_cast<char>(std::toupper(c))), {}, false);
+    ask(chat_of(100, 's'), agents_family + "/working", true);
+  }
+  const std::uint32_t parent = ask(chat_of(600, 'p'), "session", false);
+  const std::uint32_t ended = ask(chat_of(400, 'e'), agents_family + "/ended", true);
+  expect_conserved(*engine);
+  return {parent, ended};
+}
+
+TEST(EngineCache, AnAgentKeepsItsParentAndNotItsSiblings) {
+  const auto [parent, ended] = found_of_parent_and_ended("session");
+  EXPECT_EQ(parent, 599U);
+  EXPECT_LT(ended, 399U);
+}
+
 TEST(EngineCache, ASessionSharesNothingMore) {
   auto engine = make_engine();
   for (const char* name_space : {"alice", "bob"}) {
