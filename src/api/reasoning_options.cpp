@@ -119,8 +119,11 @@ void parse_anthropic_thinking(const Fields& body, ChatRequest& request) {
     field_error(thinking->path_of("type"), "\"" + type + "\" is not one of enabled, disabled, adaptive");
   }
   const std::string display = thinking->string("display").value_or("summarized");
-  if (display != "summarized" && display != "omitted")
-    field_error(thinking->path_of("display"), "\"" + display + "\" is not one of summarized, omitted");
+  // "updates" is Claude Code's wish for word of its progress in a stream of turns: the thoughts are that.
+  if (display != "summarized" && display != "updates" && display != "omitted") {
+    field_error(thinking->path_of("display"),
+                "\"" + display + "\" is not one of summarized, updates, omitted");
+  }
   request.options.thoughts.hidden = display == "omitted";
 }
 

@@ -26,14 +26,18 @@ def bash(command):
 
 
 class Claude:
-    """A user's machine: a home, projects, and a server of their own."""
+    """A user's machine in front of a server: a home, projects, and what the client asked."""
 
-    def __init__(self, folder, rules, *arguments, **keywords):
+    def __init__(self, folder, server):
         self.folder = folder
-        self.server = Server(folder, *arguments, rules=rules, **keywords)
-        self.recorder = Recorder(self.server.url)
+        self.server = server
+        self.recorder = Recorder(server.url)
         self.home = self.make_folder("home")
         self.work = self.make_folder("work")
+        self.before = self.counters()
+
+    def counters(self):
+        return [self.server.metric(name) for name in ("vllm:prompt_tokens_total", "vllm:prefix_cache_hits")]
 
     def make_folder(self, name):
         (self.folder / name).mkdir(exist_ok=True)
@@ -76,24 +80,30 @@ class Claude:
     def read_only_new(self, exchanges, known=0):
         """Every request but the first found all that the one before it had read or generated. `known`: what the first must find."""
         for exchange in exchanges:
-            assert exchange.status == 200 and exchange.prompt == self.count(exchange.body)
-            assert int(exchange.cache["prompt"]) == exchange.prompt and int(exchange.cache["cached"]) == exchange.cached
+            assert exchange.status == 200
+            assert exchange.prompt == self.count(exchange.body) == exchange.cache["prompt_tokens"]
             new = max(exchange.prompt - known, 1)  # a prompt's last token is read in any case
             assert exchange.read <= new, f"{exchange.read} tokens read where {new} are new: {exchange.cache}"
             known = exchange.known_after
 
     def stop(self):
-        """The counters say what usage says; and nothing but generation was ever asked for."""
-        done = [exchange for exchange in self.recorder.exchanges if exchange.usage]
-        prompt, cached = self.server.metric("vllm:prompt_tokens_total"), self.server.metric("vllm:prefix_cache_hits")
+        """The counters say what usage says."""
         self.recorder.stop()
-        assert self.server.stop() == 0, self.server.log.read_text()
-        assert (prompt, cached) == (sum(e.prompt for e in done), sum(e.cached for e in done))
+        done = [exchange for exchange in self.recorder.exchanges if exchange.usage]
+        counted = [after - before for after, before in zip(self.counters(), self.before)]
+        assert counted == [sum(e.prompt for e in done), sum(e.cached for e in done)]
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory, request):
+    """Plays the module's RULES."""
+    running = Server(tmp_path_factory.mktemp("claude"), rules=request.module.RULES)
+    yield running
+    assert running.stop() == 0, running.log.read_text()
 
 
 @pytest.fixture
-def claude(tmp_path, request):
-    """Plays the module's RULES."""
-    running = Claude(tmp_path, request.module.RULES)
-    yield running
-    running.stop()
+def claude(scripted, tmp_path):
+    machine = Claude(tmp_path, scripted)
+    yield machine
+    machine.stop()

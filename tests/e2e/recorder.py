@@ -17,7 +17,8 @@ class Exchange:
 
     headers: dict  # of the request, names in lower case
     body: dict
-    cache: dict  # what x-kvasir-cache says: prompt, cached, new_from, ...
+    cache: dict  # its kvasir_cache: prompt_tokens, cached_tokens, new_from, ...
+    cache_header: str  # the same in x-kvasir-cache
     usage: dict  # the answer's last word on its tokens
     stop: str | None  # stop_reason; None where the client went away first
     content: list  # the answer's blocks
@@ -43,6 +44,11 @@ class Exchange:
         return self.prompt + self.usage["output_tokens"] - (self.stop == "max_tokens")
 
     @property
+    def new_from(self):
+        """The part of the request that the first token not found belongs to."""
+        return (self.cache["new_from"] or {}).get("part")
+
+    @property
     def session(self):
         return self.headers["x-claude-code-session-id"]
 
@@ -59,7 +65,7 @@ class StreamedAnswer:
     """Puts the events of a stream together."""
 
     def __init__(self):
-        self.usage, self.stop, self.content, self.rest = {}, None, [], b""
+        self.usage, self.cache, self.stop, self.content, self.rest = {}, {}, None, [], b""
 
     def feed(self, data):
         *lines, self.rest = (self.rest + data).split(b"\n")
@@ -78,6 +84,7 @@ class StreamedAnswer:
         elif kind == "message_delta":
             self.stop = event["delta"]["stop_reason"]
             self.usage |= event["usage"]
+            self.cache |= event.get("kvasir_cache", {})
 
     def delta(self, delta):
         block = self.content[-1]
@@ -128,12 +135,12 @@ class Recorder:
         with self.lock:
             self.paths.append(f"{handler.command} {route}")
             if handler.command == "POST" and route == "/v1/messages":
-                exchange = Exchange(headers, json.loads(content), {}, {}, None, [])
+                exchange = Exchange(headers, json.loads(content), {}, "", {}, None, [])
                 self.exchanges.append(exchange)
         with self.upstream.stream(handler.command, handler.path, headers=sent, content=content) as reply:
             if exchange is not None:
                 exchange.status = reply.status_code
-                exchange.cache = dict(part.split("=", 1) for part in reply.headers.get("x-kvasir-cache", "").split())
+                exchange.cache_header = reply.headers.get("x-kvasir-cache", "")
             try:
                 self.pass_on(handler, reply, exchange)
             except (BrokenPipeError, ConnectionResetError):
@@ -157,7 +164,7 @@ class Recorder:
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
         answer = StreamedAnswer()
-        exchange.usage, exchange.content = answer.usage, answer.content
+        exchange.usage, exchange.cache, exchange.content = answer.usage, answer.cache, answer.content
         for data in reply.iter_raw():
             answer.feed(data)
             exchange.stop = answer.stop

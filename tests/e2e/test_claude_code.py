@@ -2,8 +2,11 @@
 
 import signal
 
+import pytest
+
 from claude_code import Claude, bash, calls, needs_claude
-from claude_code import claude as claude
+from claude_code import claude, scripted  # noqa: F401
+from conftest import Server
 from test_reasoning import TEMPLATES
 
 pytestmark = needs_claude
@@ -28,7 +31,7 @@ def test_a_tool_call_and_its_result(claude):
     assert said == "The files here are alpha.txt and beta.py."
     assert [exchange.stop for exchange in asked] == ["tool_use", "end_turn"]
     claude.read_only_new(asked)
-    assert asked[1].cache["new_from"] == "messages[3]"
+    assert asked[1].new_from == "messages[3]"
     assert asked[1].read < 20
 
 
@@ -69,19 +72,34 @@ def test_what_was_read_before_ctrl_c_is_kept(claude):
     claude.read_only_new(asked, known=cut.prompt)
 
 
-def test_thoughts_come_back(tmp_path):
-    thinking = [
-        {"reply": "<think>\nNothing to do.\n</think>\n\nI can help with that."},
-        {"when": "list the files", "reply": "<think>\nI need to look.\n</think>\n\n" + calls(bash("echo seen"))},
-        {"when": "seen", "reply": "<think>\nThat is all.\n</think>\n\nThere is nothing."},
-    ]
-    claude = Claude(tmp_path, thinking, "--chat-template", str(TEMPLATES / "Qwen-Qwen3-0.6B.jinja"))
-    said, asked = claude.ask("list the files", "--allowedTools", "Bash")
+THOUGHTS = [
+    {"reply": "<think>\nNothing to do.\n</think>\n\nI can help with that."},
+    {"when": "list the files", "reply": "<think>\nI need to look.\n</think>\n\n" + calls(bash("echo seen"))},
+    {"when": "seen", "reply": "<think>\nThat is all.\n</think>\n\nThere is nothing."},
+]
+
+
+@pytest.fixture(scope="module")
+def thinking(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("thinking"), "--chat-template", str(TEMPLATES / "Qwen-Qwen3-0.6B.jinja"), rules=THOUGHTS)
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_thoughts(thinking, tmp_path, shown):
+    claude = Claude(tmp_path, thinking)
+    display = ["--thinking-display", "summarized"] if shown else []
+    said, asked = claude.ask("list the files", "--allowedTools", "Bash", *display)
     assert said == "There is nothing."
     assert [block["type"] for block in asked[0].content] == ["thinking", "tool_use"]
-    assert asked[1].body["messages"][2]["content"][0]["thinking"] == asked[0].content[0]["thinking"]
-    claude.read_only_new(asked)
-    _, more = claude.ask("and now", "--continue")
-    # The template drops the thoughts of the turns before a new question: what stands behind the first of them is read anew.
-    assert more[0].read < 60
+    came_back = asked[1].body["messages"][2]["content"][0]
+    assert came_back["type"] == "thinking" and (came_back["thinking"].strip() == "I need to look.") == shown
+    if shown:
+        claude.read_only_new(asked)
+    # A thought that the client was not shown is gone, and so are those before a new question in this template: what stands behind
+    # is read anew, here or while nothing else is done.
+    assert asked[1].read < 60
+    _, more = claude.ask("and now", "--continue", *display)
+    assert more[0].read < 90
     claude.stop()

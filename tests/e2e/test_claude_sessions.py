@@ -6,8 +6,8 @@ import pathlib
 import subprocess
 import sys
 
-from claude_code import bash, calls, needs_claude
-from claude_code import claude as claude
+from claude_code import CLOSING_TOKENS, bash, calls, needs_claude
+from claude_code import claude, scripted  # noqa: F401
 
 pytestmark = needs_claude
 SUMMARY = "The user greeted, and was answered."
@@ -31,7 +31,7 @@ def test_the_next_session_reads_its_question(claude):
     said, (asked,) = claude.ask("another question")
     assert said == "I can help with that."
     assert asked.read <= claude.count_from(asked, "another question")
-    assert asked.cache["new_from"] == "messages[0]"
+    assert asked.new_from == "messages[0]"
     _, again = claude.ask("another question")
     assert again[0].read == 1, "the same question: a prompt's last token is read in any case"
 
@@ -67,13 +67,10 @@ def test_another_day(claude):
     _, (other_day,) = claude.ask("first question", env={"TZ": "Etc/GMT+12"})
     dates = [exchange.body["messages"][1]["content"][0]["text"].rpartition("Today's date is ")[2] for exchange in (today, other_day)]
     assert len(dates[0]) == len("2026-01-01.") and dates[0] != dates[1]
-    # The date, and the question with what the client says in front of it.
-    assert other_day.cache["new_from"] == "messages[1]"
+    # The date, the end of its turn and the opening of the next, and the question with what the client says in front of it.
+    assert other_day.new_from == "messages[1]"
     question = other_day.body["messages"][0]["content"][0]["text"]
-    assert other_day.read <= len("2026-01-01.") + CLOSING_AND_OPENING + claude.count_from(other_day, question)
-
-
-CLOSING_AND_OPENING = 5  # the end of the system turn, and the opening of the user's
+    assert other_day.read <= len("2026-01-01.") + CLOSING_TOKENS + claude.count_from(other_day, question)
 
 
 def test_a_changed_git_status(claude):
@@ -85,31 +82,40 @@ def test_a_changed_git_status(claude):
     (work / "another-file").touch()
     _, (asked,) = claude.ask("first question", work=work)
     assert "another-file" in json.dumps(asked.body["messages"][0])
-    assert asked.cache["new_from"] == "messages[0]"
+    assert asked.new_from == "messages[0]"
     # Not CLAUDE.md, which stands in front of it.
     assert asked.read <= claude.count_from(asked, "another-file") + 3
     _, on = claude.ask("thank you", "--continue", work=work)
-    claude.read_only_new([asked, *on], known=asked.prompt)
+    claude.read_only_new([asked, *on])
+
+
+def found_its_head(claude, exchange):
+    """System prompt and tools, which is all that a compacted conversation has in common with the one before."""
+    head = dict(exchange.body, messages=[{"role": "user", "content": ""}])
+    return exchange.cached >= claude.count(head) - CLOSING_TOKENS - 3  # the opening of the user's turn is the summary's as well
 
 
 def test_compaction(claude):
     claude.ask("first question")
     _, before = claude.ask("run something", "--continue", "--allowedTools", "Bash")
     _, (compacting,) = claude.ask("/compact", "--continue")
-    claude.read_only_new([*before, compacting], known=before[0].prompt)
+    claude.read_only_new(before)
+    # The client leaves the last answer out, and asks for the summary in its place: new from "assistant\n" on.
+    assert compacting.cached >= before[-1].prompt - 2
     _, after = claude.ask("another question", "--continue")
     assert SUMMARY in json.dumps(after[0].body["messages"])
-    assert after[0].cache["new_from"] == "messages[0]"
-    head = dict(after[0].body, messages=[{"role": "user", "content": ""}])
-    claude.read_only_new(after, known=claude.count(head) - 2 * CLOSING_AND_OPENING)
+    assert found_its_head(claude, after[0])
     _, on = claude.ask("thank you", "--continue")
-    claude.read_only_new([*after, *on], known=after[0].prompt)
+    claude.read_only_new([*after, *on])
 
 
 def test_automatic_compaction(claude):
-    said, asked = claude.ask("run something", "--allowedTools", "Bash", "--autocompact", "1000")
-    print([(e.prompt, e.read, e.stop, e.cache) for e in asked])
-    assert said == "It did."
+    small = {"CLAUDE_CODE_MAX_CONTEXT_TOKENS": "32000", "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE": "10"}
+    _, (asked, compacting, after) = claude.ask("run something", "--allowedTools", "Bash", env=small)
+    assert [exchange.stop for exchange in (asked, compacting)] == ["tool_use", "end_turn"]
+    claude.read_only_new([asked, compacting])
+    assert SUMMARY in json.dumps(after.body["messages"])
+    assert found_its_head(claude, after) and after.new_from.startswith("messages[")
 
 
 def test_a_tool_that_is_searched_for(claude):
@@ -117,7 +123,7 @@ def test_a_tool_that_is_searched_for(claude):
     assert said == "I have the tool now."
     assert "WebFetch" not in asked[0].tools and "WebFetch" in asked[1].tools
     claude.read_only_new(asked)
-    assert asked[1].cache["new_from"] == "messages[3]", "where the tool is described, and not where the client lists it"
+    assert asked[1].new_from == "messages[3]", "where the tool is described, and not where the client lists it"
     _, more = claude.ask("thank you", "--continue")
     claude.read_only_new([*asked, *more])
 
@@ -138,4 +144,4 @@ def test_fewer_tools_are_another_prompt(claude):
     _, (asked,) = claude.ask("thank you", "--continue", "--disallowedTools", "Read")
     at = before.tools.index("Read")
     assert asked.tools == before.tools[:at] + before.tools[at + 1 :]
-    assert asked.cache["new_from"] == f"tools[{at}]"
+    assert asked.new_from == f"tools[{at}]"
