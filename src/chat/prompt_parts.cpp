@@ -97,8 +97,14 @@ std::vector<std::pair<std::size_t, std::size_t>> find_tools(std::string_view tex
   return places;
 }
 
-// Takes the marks out of `text`; begins[i] is where message i's words begin in what is left, where that is
-// certain.
+// Where the turn is opened whose words begin at `words`: behind the end of the turn before it, whose words
+// begin at `last`. Where there is no such end, at the words.
+std::size_t opening_before(std::string_view text, std::size_t last, std::size_t words, std::string_view end) {
+  const std::size_t at = text.substr(0, words).rfind(end);
+  return end.empty() || at == std::string_view::npos || at < last ? words : at + end.size();
+}
+
+// Takes the marks out of `text`; begins[i] is where message i begins in what is left, where that is certain.
 std::vector<std::optional<std::size_t>> take_marks(std::string& text, const Conversation& conversation,
                                                    const TurnJoiner& joiner) {
   std::vector<std::optional<std::size_t>> begins(conversation.messages.size());
@@ -113,10 +119,12 @@ std::vector<std::optional<std::size_t>> take_marks(std::string& text, const Conv
   }
   // A mark taken out moves those behind it; were they not in order, the places would be wrong.
   std::size_t last = 0;
-  for (const auto& begin : begins) {
+  for (auto& begin : begins) {
     if (!begin) continue;
     if (*begin < last) return {};
-    last = *begin;
+    const std::size_t words = *begin;
+    begin = opening_before(text, last, words, joiner.boundaries().end);
+    last = words;
   }
   return begins;
 }

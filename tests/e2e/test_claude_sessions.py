@@ -104,7 +104,7 @@ def test_compaction(claude):
     assert compacting.cached >= before[-1].prompt - 2
     _, after = claude.ask("another question", "--continue")
     assert SUMMARY in json.dumps(after[0].body["messages"])
-    assert found_its_head(claude, after[0])
+    assert found_its_head(claude, after[0]) and after[0].new_from == "messages[0]"
     _, on = claude.ask("thank you", "--continue")
     claude.read_only_new([*after, *on])
 
