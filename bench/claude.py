@@ -106,6 +106,8 @@ class Client:
         try:
             done = subprocess.run(command, cwd=self.work, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TRY_SECONDS)
             said, status = done.stdout.strip(), done.returncode
+            if len(self.recorder.exchanges) == before:
+                raise RuntimeError(f"the client asked for nothing: {done.stdout}{done.stderr}")
         except subprocess.TimeoutExpired:
             said, status = "", None
         self.tries.append(Try(question, [e for e in self.recorder.exchanges[before:] if e.usage], said, status))
