@@ -16,7 +16,7 @@ model_file.smollm2       = $(KVASIR_MODELS)/smollm2-135m-instruct-q4_1.gguf
 # MODEL may also be the path of any GGUF file.
 model_path = $(or $(model_file.$(MODEL)),$(MODEL))
 
-.PHONY: serve build test install models oracle bench bench-cache bench-session bench-fork bench-agents bench-memory bench-calls bench-bfcl bench-grammar format tidy clean setup setup-test help
+.PHONY: serve build test install models oracle bench bench-cache bench-session bench-fork bench-agents bench-memory bench-calls bench-bfcl bench-grammar bench-claude format tidy clean setup setup-test help
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make bench     speed beside llama.cpp; make oracle   remake the golden files"
 	@echo "make bench-cache   the cache's bars: bench-session, bench-fork, bench-agents, bench-memory [ARGS=...]"
 	@echo "make bench-calls | bench-bfcl | bench-grammar   the bars of tools: generated calls, BFCL beside llama-server, what a grammar costs"
+	@echo "make bench-claude   Claude Code with a real model, one tool turn, beside llama-server"
 	@echo "make format | tidy | clean"
 
 setup:
@@ -69,7 +70,7 @@ bench-session bench-fork bench-agents bench-memory: bench-%: build models
 	@bench/cache.sh $* $(ARGS)
 
 # The bars of tools and structured output (docs/benchmarks/2026-11-tools.md).
-bench-calls bench-bfcl bench-grammar: bench-%: build models
+bench-calls bench-bfcl bench-grammar bench-claude: bench-%: build models
 	@bench/tools.sh $* $(ARGS)
 
 bench-cache:

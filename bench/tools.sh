@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
-# The benchmarks of tool calling: bench/tools.sh calls|bfcl|grammar [ARGUMENTS]. Each prints its bars and fails when one is missed.
+# The benchmarks of tool calling: bench/tools.sh calls|bfcl|grammar|claude [ARGUMENTS]. Each prints its bars and fails when one is missed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-part=${1:?which: calls, bfcl or grammar}
+part=${1:?which: calls, bfcl, grammar or claude}
 shift
+if [ "$part" = claude ]; then
+  KVASIR_CLAUDE=$(tools/claude.sh)
+  export KVASIR_CLAUDE
+fi
 exec "$(tools/python.sh)" "bench/$part.py" "$@"

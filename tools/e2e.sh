@@ -5,12 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${KVASIR_E2E_CACHE:-$HOME/.cache/kvasir/e2e}
 python=$(tools/python.sh)
-claude_version=2.1.328
-export KVASIR_CLAUDE=$cache/claude-$claude_version/node_modules/.bin/claude
-if ! [ -x "$KVASIR_CLAUDE" ]; then
-  echo "e2e: installing Claude Code $claude_version"
-  npm install --silent --no-audit --no-fund --prefix "$cache/claude-$claude_version" "@anthropic-ai/claude-code@$claude_version"
-fi
+KVASIR_CLAUDE=$(tools/claude.sh)
+export KVASIR_CLAUDE
 sdk_version=1.13.0
 export KVASIR_ANTHROPIC_SDK=$cache/anthropic-sdk-$sdk_version
 if ! [ -d "$KVASIR_ANTHROPIC_SDK/node_modules/@anthropic-ai/sdk" ]; then

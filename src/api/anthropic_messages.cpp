@@ -4,10 +4,12 @@
 
 #include "api/anthropic_conversation.h"
 #include "api/anthropic_tools.h"
+#include "api/deferred_tools.h"
 #include "api/fields.h"
 #include "api/openai_fields.h"
 #include "api/reasoning_options.h"
 #include "api/response_format.h"
+#include "chat/leading_system.h"
 
 namespace kvasir::api {
 namespace {
@@ -33,6 +35,8 @@ GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   options.explain_cache = body.boolean("explain_cache").value_or(false);
   options.cache_salt = body.string("cache_salt").value_or("");
   options.cache_family = body.string("prompt_cache_key").value_or("");
+  if (const std::optional<Fields> metadata = body.fields("metadata"))
+    options.user_id = metadata->string("user_id").value_or("");
   options.stream = body.boolean("stream").value_or(false);
   if (const auto tokens = body.integer("max_tokens", 1, kMost)) {
     options.max_tokens = static_cast<std::uint32_t>(*tokens);
@@ -71,15 +75,17 @@ void warn_of_features(const Fields& body, std::vector<std::string>& warnings) {
 }
 
 Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, bool needs_max_tokens) {
-  KVASIR_ASSIGN_OR_RETURN(const json::value value, parse_body(body));
+  KVASIR_ASSIGN_OR_RETURN(json::value value, parse_body(body));
   try {
+    const std::set<std::string> loaded = load_deferred_tools(value);
     const Fields fields(value, "");
     ChatRequest request;
     request.options = parse_options(fields, needs_max_tokens);
     request.anthropic.signer = signer;
     note_tool_breakpoints(fields, request.anthropic.breakpoints);
     take_messages(parse_anthropic_conversation(fields, signer), request);
-    parse_anthropic_tools(fields, request.conversation, request.warnings);
+    chat::lead_with_system_turns(request.conversation.messages);
+    parse_anthropic_tools(fields, loaded, request.conversation, request.warnings);
     parse_anthropic_thinking(fields, request);
     const std::optional<Fields> thinking = fields.fields("thinking");
     request.anthropic.tells_transformations = thinking && thinking->find("block_binding") != nullptr;

@@ -10,8 +10,8 @@ namespace {
 namespace json = boost::json;
 
 // Fills conversation.tools; returns the names of those left out.
-std::vector<std::string> parse_tools(const Fields& body, chat::Conversation& conversation,
-                                     std::vector<std::string>& warnings) {
+std::vector<std::string> parse_tools(const Fields& body, const std::set<std::string>& loaded,
+                                     chat::Conversation& conversation, std::vector<std::string>& warnings) {
   std::vector<std::string> left_out;
   const json::array* list = body.array("tools");
   if (list == nullptr) return left_out;
@@ -22,6 +22,7 @@ std::vector<std::string> parse_tools(const Fields& body, chat::Conversation& con
       const std::string name = tool.string("name").value_or("");
       auto known = name.empty() ? std::nullopt : client_tool(type, name);
       if (known) {
+        known->client_index = i;
         conversation.tools.push_back(std::move(*known));
       } else {
         left_out.push_back(name);
@@ -32,6 +33,9 @@ std::vector<std::string> parse_tools(const Fields& body, chat::Conversation& con
     chat::Tool parsed;
     parsed.name = tool.required_string("name");
     if (parsed.name.empty()) field_error(tool.path_of("name"), "must not be empty");
+    parsed.client_index = i;
+    parsed.deferred = tool.boolean("defer_loading").value_or(false);
+    if (parsed.deferred && !loaded.contains(parsed.name)) continue;
     parsed.description = tool.string("description").value_or("");
     if (const json::object* schema = tool.object("input_schema")) parsed.parameters = *schema;
     conversation.tools.push_back(std::move(parsed));
@@ -64,9 +68,9 @@ void parse_choice(const Fields& choice, const std::vector<std::string>& left_out
 
 }  // namespace
 
-void parse_anthropic_tools(const Fields& body, chat::Conversation& conversation,
-                           std::vector<std::string>& warnings) {
-  const std::vector<std::string> left_out = parse_tools(body, conversation, warnings);
+void parse_anthropic_tools(const Fields& body, const std::set<std::string>& loaded,
+                           chat::Conversation& conversation, std::vector<std::string>& warnings) {
+  const std::vector<std::string> left_out = parse_tools(body, loaded, conversation, warnings);
   if (const std::optional<Fields> choice = body.fields("tool_choice"))
     parse_choice(*choice, left_out, conversation);
 }

@@ -34,10 +34,12 @@ struct GenerationOptions {
   bool stream = false;
   bool include_usage = false;  // stream: a last chunk with the usage
   bool use_cache = true;
-  std::string cache_salt;       // requests of different salts share nothing (vLLM's name)
-  std::string cache_namespace;  // the server's, from key and salt
-  std::string cache_family;     // prompt_cache_key: requests of one session
-  bool explain_cache = false;   // the response names what was not found in the cache
+  std::string cache_salt;                    // requests of different salts share nothing (vLLM's name)
+  std::string cache_namespace;               // the server's, from key and salt
+  std::string cache_family;                  // prompt_cache_key: requests of one session
+  std::vector<std::string> cache_ancestors;  // the server's: families that wait for this request's
+  std::string user_id;                       // metadata.user_id
+  bool explain_cache = false;                // the response names what was not found in the cache
   bool ignore_eos = false;
   ThoughtsShown thoughts;
 };

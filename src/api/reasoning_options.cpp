@@ -121,9 +121,11 @@ void parse_anthropic_thinking(const Fields& body, ChatRequest& request) {
                 "\"" + type + "\" is not one of enabled, disabled, adaptive, between_tools");
   }
   const std::string display = thinking->string("display").value_or("summarized");
-  if (display != "summarized" && display != "omitted" && display != "updates")
+  // "updates" is Claude Code's wish for word of its progress in a stream of turns: the thoughts are that.
+  if (display != "summarized" && display != "updates" && display != "omitted") {
     field_error(thinking->path_of("display"),
-                "\"" + display + "\" is not one of summarized, omitted, updates");
+                "\"" + display + "\" is not one of summarized, updates, omitted");
+  }
   request.options.thoughts.hidden = display == "omitted";
 }
 

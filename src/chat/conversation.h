@@ -29,6 +29,8 @@ struct Message {
   std::string tool_call_id;          // tool only
   std::string name;                  // tool: the function's name, where known
   bool is_error = false;             // tool: the call failed
+  // system: a turn of the conversation rather than a part of the prompt's head, wherever it stands.
+  bool in_conversation = false;
   // Where the client's own list has it, if not at the same index as this one.
   std::optional<std::size_t> client_index;
 };
@@ -37,6 +39,10 @@ struct Tool {
   std::string name;
   std::string description;
   boost::json::value parameters;  // JSON Schema, key order as the client sent it
+  // Not declared at the prompt's head: a message of the conversation describes it.
+  bool deferred = false;
+  // Where the client's own list has it, if not at the same index as this one.
+  std::optional<std::size_t> client_index = {};
 };
 
 struct ToolChoice {

@@ -33,7 +33,9 @@ Message turn(Role role, std::string content) {
 std::string tools_description(const Conversation& conversation, const ToolFormat& format) {
   std::string text =
       "# Tools\n\nYou can call functions. Their signatures, one JSON object a line:\n<tools>\n";
-  for (const Tool& tool : conversation.tools) text += json::serialize(tool_json(tool)) + "\n";
+  for (const Tool& tool : conversation.tools) {
+    if (!tool.deferred) text += tool_text(tool) + "\n";
+  }
   text += "</tools>\n\nTo call a function, answer with ";
   const auto* object = format.as<JsonCallStyle>();
   if (object != nullptr && !format.section.open.empty() && format.list.open.empty()) {
@@ -56,7 +58,10 @@ std::vector<Message> place_system_turns(const Conversation& conversation, const 
   if (!traits.renders_mid_system || !traits.renders_system) {
     // One leading system turn at most.
     Message system = turn(Role::kSystem, {});
-    for (; next < messages.size() && messages[next].role == Role::kSystem; ++next) {
+    const auto leads = [](const Message& message) {
+      return message.role == Role::kSystem && !message.in_conversation;
+    };
+    for (; next < messages.size() && leads(messages[next]); ++next) {
       system.content = joined(system.content, messages[next].content);
     }
     if (next > 0) placed.push_back(std::move(system));
@@ -215,7 +220,7 @@ void write_results_in_text(const ToolFormat& format, std::vector<Message>& messa
 
 void describe_tools(const Conversation& conversation, const ToolFormat& format,
                     std::vector<Message>& messages) {
-  if (conversation.tools.empty()) return;
+  if (!declares_tools(conversation)) return;
   if (messages.empty() || messages.front().role != Role::kSystem) {
     messages.insert(messages.begin(), turn(Role::kSystem, {}));
   }
@@ -244,6 +249,14 @@ json::object tool_json(const Tool& tool) {
   normalise_numbers(parameters);
   function["parameters"] = std::move(parameters);
   return {{"type", "function"}, {"function", std::move(function)}};
+}
+
+std::string tool_text(const Tool& tool) {
+  return json::serialize(tool_json(tool));
+}
+
+bool declares_tools(const Conversation& conversation) {
+  return !std::ranges::all_of(conversation.tools, &Tool::deferred);
 }
 
 // A failed call's result says so even where the template has no place for it.

@@ -71,9 +71,11 @@ json::object template_context(const Conversation& conversation, const TemplateTr
   for (const Message& message : fitted_messages(conversation, traits))
     list.push_back(message_json(message, traits));
   context["messages"] = std::move(list);
-  if (traits.renders_tools && !conversation.tools.empty()) {
+  if (traits.renders_tools && declares_tools(conversation)) {
     json::array tools;
-    for (const Tool& tool : conversation.tools) tools.push_back(tool_json(tool));
+    for (const Tool& tool : conversation.tools) {
+      if (!tool.deferred) tools.push_back(tool_json(tool));
+    }
     context["xml_tools"] = tools;  // SmolLM3's name for them
     context["tools"] = std::move(tools);
   }

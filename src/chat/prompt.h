@@ -39,8 +39,9 @@ struct RenderedPrompt {
   std::uint32_t replayed_tokens = 0;  // of `tokens`
 };
 
-// Where in a prompt's tokens something begins. Names are "tools" (what the template says before the first),
-// "tools[I]", "system" (a system turn at the front) and "messages[I]", by index in the client's list.
+// Where in a prompt's tokens something begins; a message with what the template opens its turn with. Names
+// are "tools" (what the template says before the first), "tools[I]", "system" (a system turn at the front)
+// and "messages[I]", by index in the client's list.
 struct PromptPart {
   std::string name;
   std::uint32_t first_token = 0;

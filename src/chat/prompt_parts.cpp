@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "chat/history.h"
 #include "chat/json_text.h"
 #include "chat/prompt.h"
 
@@ -81,20 +82,29 @@ const char* what_is(const Message& message) {
   return "message";
 }
 
-// Where each tool's name stands in `text` behind `from`, in order, as JSON has it; as far as they are found.
-std::vector<std::size_t> find_tools(std::string_view text, std::size_t from, const std::vector<Tool>& tools) {
-  std::vector<std::size_t> places;
-  for (const Tool& tool : tools) {
-    const std::size_t at = text.find('"' + tool.name + '"', from);
+// Where each declared tool's name stands in `text` behind `from`, in order, as JSON has it; as far as they
+// are found. By index in `tools`.
+std::vector<std::pair<std::size_t, std::size_t>> find_tools(std::string_view text, std::size_t from,
+                                                            const std::vector<Tool>& tools) {
+  std::vector<std::pair<std::size_t, std::size_t>> places;
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    if (tools[i].deferred) continue;
+    const std::size_t at = text.find('"' + tools[i].name + '"', from);
     if (at == std::string_view::npos) break;
-    places.push_back(at);
+    places.emplace_back(i, at);
     from = at + 1;
   }
   return places;
 }
 
-// Takes the marks out of `text`; begins[i] is where message i's words begin in what is left, where that is
-// certain.
+// Where the turn is opened whose words begin at `words`: behind the end of the turn before it, whose words
+// begin at `last`. Where there is no such end, at the words.
+std::size_t opening_before(std::string_view text, std::size_t last, std::size_t words, std::string_view end) {
+  const std::size_t at = text.substr(0, words).rfind(end);
+  return end.empty() || at == std::string_view::npos || at < last ? words : at + end.size();
+}
+
+// Takes the marks out of `text`; begins[i] is where message i begins in what is left, where that is certain.
 std::vector<std::optional<std::size_t>> take_marks(std::string& text, const Conversation& conversation,
                                                    const TurnJoiner& joiner) {
   std::vector<std::optional<std::size_t>> begins(conversation.messages.size());
@@ -109,10 +119,12 @@ std::vector<std::optional<std::size_t>> take_marks(std::string& text, const Conv
   }
   // A mark taken out moves those behind it; were they not in order, the places would be wrong.
   std::size_t last = 0;
-  for (const auto& begin : begins) {
+  for (auto& begin : begins) {
     if (!begin) continue;
     if (*begin < last) return {};
-    last = *begin;
+    const std::size_t words = *begin;
+    begin = opening_before(text, last, words, joiner.boundaries().end);
+    last = words;
   }
   return begins;
 }
@@ -136,7 +148,7 @@ std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
     if (token) found.push_back({std::move(name), static_cast<std::uint32_t>(*token), std::move(what)});
   };
   const Conversation turns_marked = with_marks(conversation, prompt.replayed, joiner_);
-  if (!conversation.tools.empty()) {
+  if (declares_tools(conversation)) {
     // The tools begin where the prompt would go on otherwise without them.
     Conversation without = turns_marked;
     without.tools.clear();
@@ -144,9 +156,9 @@ std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
       const auto differs = std::ranges::mismatch(cut.marked, *text);
       const auto begin = static_cast<std::size_t>(differs.in1 - cut.marked.begin());
       add("tools", map.at(begin), "tools");
-      const auto places = find_tools(cut.marked, begin, conversation.tools);
-      for (std::size_t i = 0; i < places.size(); ++i) {
-        add("tools[" + std::to_string(i) + "]", map.at(places[i]), "tool " + conversation.tools[i].name);
+      for (const auto& [i, at] : find_tools(cut.marked, begin, conversation.tools)) {
+        const Tool& tool = conversation.tools[i];
+        add("tools[" + std::to_string(tool.client_index.value_or(i)) + "]", map.at(at), "tool " + tool.name);
       }
     }
   }

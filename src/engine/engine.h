@@ -63,6 +63,8 @@ struct Request {
   std::string cache_namespace;  // requests of different namespaces never share KV
   // Requests of one family (an agent's session) keep each other's KV in memory; nothing else. May be empty.
   std::string cache_family;
+  // Families that wait for this one (an agent's for its sub-agent's): kept in memory while it works.
+  std::vector<std::string> cache_ancestors;
   std::unique_ptr<Constraint> constraint;  // may be null
 };
 

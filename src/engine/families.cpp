@@ -7,7 +7,7 @@ namespace {
 
 // A machine runs a few sessions at a time, each with some sub-agents.
 constexpr std::size_t kFamiliesMost = 256;
-constexpr std::size_t kLeavesMost = 32;
+constexpr std::size_t kConversationsMost = 32;
 
 }  // namespace
 
@@ -16,16 +16,24 @@ std::string Families::name_of(const std::string& name_space, const std::string& 
   return std::to_string(name_space.size()) + ':' + name_space + key;
 }
 
-bool Families::lives(const Leaf& leaf) const {
-  const auto view = tree_.view(leaf.block);
-  return view && view->key == leaf.key;
-}
-
-std::vector<BlockId> Families::path_to(BlockId leaf) const {
-  std::vector<BlockId> path;
-  for (std::optional<BlockId> at = leaf; at; at = tree_.view(*at)->parent) path.push_back(*at);
+Families::Path Families::path_to(BlockId leaf) const {
+  Path path;
+  for (std::optional<BlockId> at = leaf; at; at = tree_.view(*at)->parent)
+    path.push_back({*at, tree_.view(*at)->key});
   std::ranges::reverse(path);
   return path;
+}
+
+// Blocks are evicted from the leaves on, so what is in front of one that is there is there.
+void Families::drop_evicted(std::vector<Path>& conversations) const {
+  const auto lives = [this](const Block& block) {
+    const auto view = tree_.view(block.id);
+    return view && view->key == block.key;
+  };
+  for (Path& path : conversations) {
+    while (!path.empty() && !lives(path.back())) path.pop_back();
+  }
+  std::erase_if(conversations, [](const Path& path) { return path.empty(); });
 }
 
 void Families::touch(const std::string& name_space, const std::string& key) {
@@ -33,9 +41,9 @@ void Families::touch(const std::string& name_space, const std::string& key) {
   const auto found = by_name_.find(name_of(name_space, key));
   if (found == by_name_.end()) return;
   order_.splice(order_.begin(), order_, found->second);
-  std::erase_if(found->second->leaves, [this](const Leaf& leaf) { return !lives(leaf); });
-  for (const Leaf& leaf : found->second->leaves) {
-    for (const BlockId block : path_to(leaf.block)) tree_.touch(block);
+  drop_evicted(found->second->conversations);
+  for (const Path& path : found->second->conversations) {
+    for (const Block& block : path) tree_.touch(block.id);
   }
 }
 
@@ -55,20 +63,22 @@ void Families::remember(const std::string& name_space, const std::string& key,
       order_.pop_back();
     }
   }
-  auto& leaves = found->second->leaves;
+  auto& conversations = found->second->conversations;
+  drop_evicted(conversations);
   // What the conversation has grown from is on the new path.
-  std::erase_if(leaves, [&](const Leaf& old) {
-    return !lives(old) || old.block == leaf ||
-           std::ranges::find(match.blocks, old.block) != match.blocks.end();
+  std::erase_if(conversations, [&](const Path& old) {
+    const BlockId end = old.back().id;
+    return end == leaf || std::ranges::find(match.blocks, end) != match.blocks.end();
   });
-  if (leaves.size() == kLeavesMost) leaves.erase(leaves.begin());
-  leaves.push_back({leaf, tree_.view(leaf)->key});
+  if (conversations.size() == kConversationsMost) conversations.erase(conversations.begin());
+  conversations.push_back(path_to(leaf));
 }
 
 std::string_view Families::key_of(BlockId leaf) const {
+  const auto view = tree_.view(leaf);
   for (const Family& family : order_) {
-    for (const Leaf& one : family.leaves) {
-      if (one.block == leaf && lives(one)) return family.key;
+    for (const Path& path : family.conversations) {
+      if (path.back().id == leaf && view && view->key == path.back().key) return family.key;
     }
   }
   return {};

@@ -32,20 +32,23 @@ class Families {
   std::string_view key_of(BlockId leaf) const;
 
  private:
-  struct Leaf {
-    BlockId block{};
+  struct Block {
+    BlockId id{};
     kv::BlockKey key;  // tells whether the block is still the one that was meant
   };
+  // A conversation's blocks from the root. Its last, which may hold a few tokens only, is cheap to compute
+  // and the first to be evicted: what is left in front of it belongs to the family all the same.
+  using Path = std::vector<Block>;
   struct Family {
     std::string name;  // namespace and key
     std::string key;
-    std::vector<Leaf> leaves;  // oldest first
+    std::vector<Path> conversations;  // oldest first; none is empty
   };
   using Order = std::list<Family>;
 
   static std::string name_of(const std::string& name_space, const std::string& key);
-  bool lives(const Leaf& leaf) const;
-  std::vector<BlockId> path_to(BlockId leaf) const;  // from the root
+  Path path_to(BlockId leaf) const;
+  void drop_evicted(std::vector<Path>& conversations) const;
 
   kv::PrefixTree& tree_;
   Order order_;  // used last first

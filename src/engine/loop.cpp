@@ -258,7 +258,10 @@ void Engine::Loop::admit() {
   }
   publish();
   for (Sequence* sequence : admitted) {
-    families_.touch(sequence->request.cache_namespace, sequence->request.cache_family);
+    const Request& request = sequence->request;
+    for (const std::string& waiting : request.cache_ancestors)
+      families_.touch(request.cache_namespace, waiting);
+    families_.touch(request.cache_namespace, request.cache_family);
     if (disk_ && disk_->start_load(*sequence)) continue;  // announced when it is there
     announce(*sequence);
   }

@@ -22,6 +22,7 @@
 #include "server/answer.h"
 #include "server/anthropic_notes.h"
 #include "server/cache_admin.h"
+#include "server/cache_affinity.h"
 #include "server/cache_namespace.h"
 #include "server/random_id.h"
 #include "server/response_store.h"
@@ -35,7 +36,6 @@ namespace {
 namespace json = boost::json;
 using api::Dialect;
 
-constexpr std::size_t kFamilyBytesMost = 256;
 constexpr std::string_view kOneResponse = "/v1/responses/";
 constexpr std::size_t kStoredResponsesBytes = std::size_t{64} << 20U;
 
@@ -157,9 +157,9 @@ class Server::Impl {
 
   void place_in_cache(const HttpRequest& request, api::GenerationOptions& options) const {
     options.cache_namespace = cache_namespace_for(request, options.cache_salt);
-    // Claude Code names its session in a header.
-    if (options.cache_family.empty()) options.cache_family = request.header("x-claude-code-session-id");
-    options.cache_family.resize(std::min(options.cache_family.size(), kFamilyBytesMost));
+    CacheAffinity affinity = cache_affinity(request, options.cache_family, options.user_id);
+    options.cache_family = std::move(affinity.family);
+    options.cache_ancestors = std::move(affinity.ancestors);
   }
 
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -565,6 +565,7 @@ class Server::Impl {
     request.use_cache = options.use_cache;
     request.cache_namespace = options.cache_namespace;
     request.cache_family = options.cache_family;
+    request.cache_ancestors = options.cache_ancestors;
     return request;
   }
 

@@ -13,7 +13,7 @@ struct Parsed {
 Parsed parse(const std::string& body) {
   const auto value = boost::json::parse(body);
   Parsed parsed;
-  parse_anthropic_tools(Fields(value, ""), parsed.conversation, parsed.warnings);
+  parse_anthropic_tools(Fields(value, ""), {}, parsed.conversation, parsed.warnings);
   return parsed;
 }
 

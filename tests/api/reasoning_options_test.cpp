@@ -100,6 +100,7 @@ TEST(ReasoningOptions, Anthropic) {
   EXPECT_EQ(wish(anthropic(R"("thinking":{"type":"disabled"})")), "off - -");
   EXPECT_EQ(wish(anthropic(R"("thinking":{"type":"adaptive"},"output_config":{"effort":"max"})")), "- 6 -");
   EXPECT_TRUE(anthropic(R"("thinking":{"type":"adaptive","display":"omitted"})").options.thoughts.hidden);
+  EXPECT_FALSE(anthropic(R"("thinking":{"type":"adaptive","display":"updates"})").options.thoughts.hidden);
   for (const auto& [fields, subject] : std::vector<std::pair<std::string, std::string>>{
            {R"("thinking":{"type":"sometimes"})", "thinking.type"},
            {R"("thinking":{"type":"enabled"})", "thinking.budget_tokens"},

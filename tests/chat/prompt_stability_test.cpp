@@ -109,7 +109,7 @@ TEST(PromptStability, PiecesBetweenSpecialTokensAreTokenisedAlone) {
   }
 }
 
-// Every part begins at the token that its first letters are in.
+// Every part begins at the token that its first letters are in, or that its turn is opened with.
 TEST(PromptParts, BeginWhereTheyAre) {
   Conversation conversation = conversation_of(R"({"type":"object"})", R"({"city":"Oslo"})");
   conversation.messages.push_back(turn(Role::kAssistant, "It is 4 degrees."));
@@ -129,7 +129,12 @@ TEST(PromptParts, BeginWhereTheyAre) {
       const std::string text = text_from(part.first_token);
       const auto near = [&](const char* words) {
         ++certain;
-        EXPECT_LE(text.find(words), 2u) << part.name << ": " << text.substr(0, 40);
+        const std::size_t at = text.find(words);
+        ASSERT_NE(at, std::string::npos) << part.name;
+        const std::string before = text.substr(0, at);
+        EXPECT_TRUE(at <= 2 || before.find("<|im_start|>") < 2 || before.find("<|object_ref_start|>") < 2)
+            << part.name << ": " << text.substr(0, 40);
+        EXPECT_EQ(before.find("<|im_end|>"), std::string::npos) << part.name << ": " << text.substr(0, 40);
       };
       if (part.name == "system") near("Be brief.");
       if (part.name == "messages[1]") near("Weather in");

@@ -132,7 +132,7 @@ TEST(EngineCache, ForgettingTakesItsNamespaceAndLeavesRunningRequestsAlone) {
 
 // A parent waits while its sub-agent works and others come and go.
 std::uint32_t found_of_a_waiting_parent(const std::string& parent_key, const std::string& child_key,
-                                        const std::string& child_namespace = {}) {
+                                        const std::string& child_namespace = {}, std::size_t tokens = 600) {
   auto engine = make_engine(small_options(40));
   const auto ask = [&](std::vector<TokenId> prompt, const std::string& key, const std::string& name_space) {
     Request request = request_of(std::move(prompt));
@@ -140,12 +140,12 @@ std::uint32_t found_of_a_waiting_parent(const std::string& parent_key, const std
     request.cache_namespace = name_space;
     return run(*engine, std::move(request)).started.cached_tokens;
   };
-  ask(chat_of(600, 'p'), parent_key, {});
+  ask(chat_of(tokens, 'p'), parent_key, {});
   for (char c = 'a'; c < 'n'; ++c) {
     ask(chat_of(400, c), {}, {});
     ask(chat_of(100, 's'), child_key, child_namespace);
   }
-  const std::uint32_t found = ask(chat_of(600, 'p'), parent_key, {});
+  const std::uint32_t found = ask(chat_of(tokens, 'p'), parent_key, {});
   expect_conserved(*engine);
   return found;
 }
@@ -155,6 +155,39 @@ TEST(EngineCache, ASessionKeepsItsConversationsInMemory) {
   EXPECT_LT(found_of_a_waiting_parent("", ""), 599U) << "or the test shows nothing";
   EXPECT_LT(found_of_a_waiting_parent("session", "another"), 599U);
   EXPECT_LT(found_of_a_waiting_parent("session", "session", "of another key"), 599U);
+}
+
+// What is found of an agent's parent and of an agent that has ended, after another agent's work.
+std::pair<std::uint32_t, std::uint32_t> found_of_parent_and_ended(const std::string& agents_family) {
+  auto engine = make_engine(small_options(40));
+  const auto ask = [&](std::vector<TokenId> prompt, const std::string& family, bool waited_for) {
+    Request request = request_of(std::move(prompt));
+    request.cache_family = family;
+    if (waited_for) request.cache_ancestors = {"session"};
+    return run(*engine, std::move(request)).started.cached_tokens;
+  };
+  ask(chat_of(600, 'p'), "session", false);
+  ask(chat_of(400, 'e'), agents_family + "/ended", true);
+  for (char c = 'f'; c < 'p'; ++c) {
+    ask(chat_of(400, static_cast<char>(std::toupper(c))), {}, false);
+    ask(chat_of(100, 's'), agents_family + "/working", true);
+  }
+  const std::uint32_t parent = ask(chat_of(600, 'p'), "session", false);
+  const std::uint32_t ended = ask(chat_of(400, 'e'), agents_family + "/ended", true);
+  expect_conserved(*engine);
+  return {parent, ended};
+}
+
+TEST(EngineCache, AnAgentKeepsItsParentAndNotItsSiblings) {
+  const auto [parent, ended] = found_of_parent_and_ended("session");
+  EXPECT_EQ(parent, 599U);
+  EXPECT_LT(ended, 399U);
+}
+
+// A last block of few tokens is cheap, and is evicted before all else: the rest is kept.
+TEST(EngineCache, ASessionKeepsAConversationThatHasLostItsLastBlock) {
+  constexpr std::size_t kTokens = 9 * 64 + 2;
+  EXPECT_GE(found_of_a_waiting_parent("session", "session", {}, kTokens), 9U * 64);
 }
 
 TEST(EngineCache, ASessionSharesNothingMore) {
