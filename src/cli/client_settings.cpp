@@ -127,7 +127,7 @@ std::string json_object(const ClientSettings& settings) {
 
 std::uint32_t answer_tokens(std::uint32_t context_tokens) {
   constexpr std::uint32_t kMost = 32'000;  // what Claude Code asks for by itself
-  return std::clamp(context_tokens / 4, 1U, kMost);
+  return std::clamp(context_tokens / 8, 1U, kMost);
 }
 
 std::span<const Client> known_clients() {

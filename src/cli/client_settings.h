@@ -38,8 +38,8 @@ std::span<const Client> known_clients();
 // Null where there is none of that name.
 const Client* find_client(const std::string& name);
 
-// Most tokens that a client is told to ask for at once: a quarter of the context, so that a conversation has
-// room beside its next answer.
+// Most tokens that a client is told to ask for at once: an eighth of the context. Claude Code compacts when
+// what is left is less than this and 13,000 tokens, and its own prompt takes 12,000.
 std::uint32_t answer_tokens(std::uint32_t context_tokens);
 
 enum class ShellFormat { kPosix, kFish, kJson };

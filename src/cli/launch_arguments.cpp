@@ -3,6 +3,10 @@
 namespace kvasir::cli {
 namespace {
 
+bool is_number(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
 enum class ShortOptions { kModelOnly, kAll };
 
 // How many words from the front are the server's: options that it knows, each with its value.
@@ -19,6 +23,8 @@ std::size_t server_words(const CLI::App& serve, std::span<const std::string> wor
     if (option == nullptr) break;
     const bool joined = equals != std::string::npos || (!is_long && word.size() > 2);
     const bool takes_value = option->get_items_expected_min() > 0 && !joined;
+    // What follows Claude Code's -p is a question, seldom a number.
+    if (!is_long && name != "-m" && !(takes_value && i + 1 < words.size() && is_number(words[i + 1]))) break;
     if (takes_value && i + 1 == words.size()) return words.size();  // told by the server's own parser
     i += takes_value ? 2 : 1;
   }

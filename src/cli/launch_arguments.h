@@ -17,8 +17,8 @@ struct LaunchArguments {
 // (an app with its options, not parsed), or behind a `--` that ends such a run and is dropped. Everything
 // from there on is the client's, unchanged.
 //
-// Short options but -m belong to the client (-p is Claude Code's), unless a `--` follows the server's
-// options: `kvasir claude -m MODEL -p 9000 -- -p "a question"`.
+// Short options but -m belong to the client (-p is Claude Code's), unless they have a number and a `--`
+// follows the server's options: `kvasir claude -m MODEL -p 9000 -- -p "a question"`.
 LaunchArguments split_arguments(const CLI::App& serve, std::span<const std::string> words);
 
 }  // namespace kvasir::cli

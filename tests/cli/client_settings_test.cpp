@@ -27,7 +27,7 @@ TEST(ClientSettings, ClaudeGetsAddressKeyModelForEveryUseAndContext) {
     EXPECT_THAT(v, Contains(Pair(name, "qwen")));
   }
   EXPECT_THAT(v, Contains(Pair("CLAUDE_CODE_MAX_CONTEXT_TOKENS", "65536")));
-  EXPECT_THAT(v, Contains(Pair("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "16384")));
+  EXPECT_THAT(v, Contains(Pair("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "8192")));
   EXPECT_THAT(v, Contains(Pair("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")));
 }
 
@@ -49,8 +49,8 @@ TEST(ClientSettings, AnUnknownContextIsNotInvented) {
     EXPECT_THAT(name, testing::Not(HasSubstr("MAX_")));
 }
 
-TEST(ClientSettings, AnswersAreAQuarterOfTheContextAndNoMoreThanClaudeCodeAsksFor) {
-  EXPECT_EQ(answer_tokens(32768), 8192);
+TEST(ClientSettings, AnswersAreAnEighthOfTheContextAndNoMoreThanClaudeCodeAsksFor) {
+  EXPECT_EQ(answer_tokens(32768), 4096);
   EXPECT_EQ(answer_tokens(1'000'000), 32'000);
   EXPECT_EQ(answer_tokens(2), 1);
 }

@@ -45,6 +45,7 @@ TEST_F(SplitArguments, ADashDashLetsTheServerHaveItsShortOptions) {
 
 TEST_F(SplitArguments, AClientsOwnDashDashStaysItsOwn) {
   expect({"mcp", "add", "x", "--", "npx", "y"}, {}, {"mcp", "add", "x", "--", "npx", "y"});
+  expect({"-p", "9000", "more"}, {}, {"-p", "9000", "more"});
   expect({"-p", "question", "--", "more"}, {}, {"-p", "question", "--", "more"});
 }
 

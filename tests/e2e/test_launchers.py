@@ -97,7 +97,7 @@ def test_one_command_starts_a_server_and_runs_claude_code_on_it(desk):
     # It stays, and the next command finds it: no model has to be named.
     again = desk.run("claude", "--port", str(desk.port), "-p", "say the word")
     assert again.stdout.strip() == "The word is heron.", said(again)
-    assert again.stderr == ""
+    assert "kvasir:" not in again.stderr
     assert desk.record() == record
 
     status = desk.run("service", "status")
@@ -116,10 +116,9 @@ def test_one_command_starts_a_server_and_runs_claude_code_on_it(desk):
 
 @real("claude")
 def test_claude_code_knows_the_models_window(desk):
-    done = desk.run("claude", *desk.model(), "--ctx", "40000", "-p", "say the word", "--output-format", "json")
+    done = desk.run("claude", *desk.model(), "--ctx", "30000", "-p", "say the word", "--output-format", "json")
     usage = next(iter(json.loads(done.stdout)["modelUsage"].values()))
-    assert usage["contextWindow"] == 40000, said(done)
-    assert usage["maxOutputTokens"] == 10000
+    assert usage["contextWindow"] == 30000, said(done)
 
 
 @real("claude")
