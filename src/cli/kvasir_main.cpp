@@ -2,6 +2,7 @@
 
 #include "base/version.h"
 #include "cli/commands.h"
+#include "cli/launch.h"
 
 int main(int argc, char** argv) {
   CLI::App app(
@@ -11,6 +12,7 @@ int main(int argc, char** argv) {
   app.footer(
       "Examples:\n"
       "  kvasir serve -m model.gguf -p 8081        serve on http://127.0.0.1:8081\n"
+      "  kvasir claude -m model.gguf               Claude Code on it, started in the background\n"
       "  kvasir chat -m model.gguf                 talk in the terminal\n"
       "  kvasir run -m model.gguf \"Write a haiku\"  one answer\n"
       "  kvasir bench -m model.gguf                speed, as a share of this machine's limits\n"
@@ -18,10 +20,13 @@ int main(int argc, char** argv) {
       "'kvasir COMMAND --help' explains a command.");
   int exit_code = 0;
   kvasir::cli::add_serve(app, exit_code);
+  kvasir::cli::add_launchers(app);
+  kvasir::cli::add_service(app, exit_code);
   kvasir::cli::add_chat(app, exit_code);
   kvasir::cli::add_run(app, exit_code);
   kvasir::cli::add_bench(app, exit_code);
   kvasir::cli::add_cache(app, exit_code);
+  if (const auto launched = kvasir::cli::launch({argv + 1, argv + argc})) return *launched;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

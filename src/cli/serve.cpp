@@ -3,8 +3,6 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <unistd.h>
-
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -13,6 +11,7 @@
 #include <iterator>
 #include <thread>
 
+#include "cli/server_state.h"
 #include "server/cache_namespace.h"
 #include "server/server.h"
 #include "server/warm_up.h"
@@ -49,6 +48,11 @@ api::ThoughtField thought_field_of(const std::string& name) {
   return name == "reasoning" ? api::ThoughtField::kReasoning : api::ThoughtField::kReasoningContent;
 }
 
+server::LogFormat request_log_of(const ServeOptions& options) {
+  if (!options.log_requests || spdlog::get_level() > spdlog::level::info) return server::LogFormat::kNone;
+  return options.log_format == "json" ? server::LogFormat::kJson : server::LogFormat::kText;
+}
+
 void print_ready(const ServeOptions& options, std::uint16_t port, const std::string& id) {
   const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1" : options.host;
   const std::string url = "http://" + host + ":" + std::to_string(port);
@@ -59,10 +63,7 @@ void print_ready(const ServeOptions& options, std::uint16_t port, const std::str
       "try: curl {}/v1/chat/completions -H 'Content-Type: application/json'{} -d "
       "'{{\"messages\": [{{\"role\": \"user\", \"content\": \"What is the capital of France?\"}}]}}'",
       url, key);
-  spdlog::info(
-      "Claude Code: ANTHROPIC_BASE_URL={} ANTHROPIC_AUTH_TOKEN={} ANTHROPIC_MODEL=default "
-      "ANTHROPIC_SMALL_FAST_MODEL=default claude",
-      url, options.api_keys.empty() ? "local" : "YOUR_KEY");
+  spdlog::info("Claude Code: kvasir claude{}", port == kDefaultPort ? "" : fmt::format(" --port {}", port));
 }
 
 void warm(const ServeOptions& options, const server::LoadedModel& model, const std::atomic<bool>& stopping) {
@@ -82,6 +83,22 @@ void warm(const ServeOptions& options, const server::LoadedModel& model, const s
     spdlog::warn("warm-up from {}: {}", options.warm_file, report.error().message);
   }
 }
+
+// Tells other commands of this server while it runs.
+class StateRecord {
+ public:
+  StateRecord(const ServeOptions& options, std::uint16_t port, const std::string& model) : port_(port) {
+    const std::string key = options.api_keys.empty() ? "" : options.api_keys.front();
+    const Status kept = write_state({own_process_id(), options.host, port, model, key});
+    if (!kept.ok()) spdlog::debug("other commands will not find this server: {}", kept.error().message);
+  }
+  ~StateRecord() { remove_state(port_, own_process_id()); }
+  StateRecord(const StateRecord&) = delete;
+  StateRecord& operator=(const StateRecord&) = delete;
+
+ private:
+  std::uint16_t port_;
+};
 
 }  // namespace
 
@@ -109,10 +126,12 @@ int serve(const ServeOptions& options) {
   server_options.share_cache = options.share_cache;
   server_options.temperature = options.temperature;
   server_options.top_p = options.top_p;
+  server_options.request_log = request_log_of(options);
   server_options.thoughts = thought_field_of(options.reasoning_field);
   auto server = server::Server::start(std::move(server_options), slot);
   if (!server.ok()) return fail(server.error());
   spdlog::info("listening on {}:{}, loading {}", options.host, (*server)->port(), opened->path);
+  const StateRecord record(options, (*server)->port(), slot.id());
 
   std::atomic<bool> loading{true};
   std::atomic<bool> failed{false};
@@ -135,7 +154,7 @@ int serve(const ServeOptions& options) {
       fail(model.error());
       failed = true;
       loading = false;
-      ::kill(::getpid(), SIGTERM);
+      (void)ask_to_end(own_process_id());
       return;
     }
     loading = false;
@@ -145,6 +164,7 @@ int serve(const ServeOptions& options) {
   sigwait(&signals, &signal);
   if (loading) {
     // Repacking cannot be interrupted and holds nothing that a clean end would save.
+    remove_state((*server)->port(), own_process_id());
     std::_Exit(0);
   }
   stopping = true;
@@ -154,70 +174,13 @@ int serve(const ServeOptions& options) {
   std::thread impatient([&] {
     int second = 0;
     sigwait(&signals, &second);
+    remove_state((*server)->port(), own_process_id());
     std::_Exit(130);
   });
   impatient.detach();
   const bool finished = (*server)->stop(kDrainSeconds);
   spdlog::info(finished ? "stopped" : "stopped; some answers were cut short");
   return 0;
-}
-
-void add_serve(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("serve", "Serve a model over the OpenAI and Anthropic APIs");
-  auto options = std::make_shared<ServeOptions>();
-  add_model_options(*command, options->model);
-  add_cache_options(*command, options->model.cache);
-  command->add_option("-p,--port", options->port, "Port to listen on; 0 takes any free one")
-      ->capture_default_str();
-  command->add_option("--host", options->host, "Address to listen on; 0.0.0.0 for every one")
-      ->capture_default_str();
-  command
-      ->add_option("--api-key", options->api_keys,
-                   "Ask clients for this key (Bearer or x-api-key); give it several times for several keys. "
-                   "What is cached under one key is not seen under another")
-      ->allow_extra_args(false);
-  command->add_flag("--share-cache", options->share_cache, "All keys share one cache");
-  command->add_option("--model-name", options->model_name, "Name shown to clients (default: the file's)");
-  command->add_flag(
-      "--idle-prefill,!--no-idle-prefill", options->idle_prefill,
-      "After an answer, read what the next request will begin with while there is nothing else to do");
-  command
-      ->add_option("--warm", options->warm_file,
-                   "Read these prompts at start: a file with one request body (OpenAI or Anthropic) a line")
-      ->check(CLI::ExistingFile)
-      ->type_name("FILE");
-  command->add_option("--temperature", options->temperature, "Of answers to requests that name none")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0F, 2.0F));
-  command->add_option("--top-p", options->top_p, "Of answers to requests that name none")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0F, 1.0F));
-  command
-      ->add_option(
-          "--reasoning-field", options->reasoning_field,
-          "Where a chat answer has the model's thought: reasoning_content, reasoning, or both. Requests "
-          "that use OpenRouter's fields get both")
-      ->capture_default_str()
-      ->type_name("NAME")
-      ->check(CLI::IsMember({"reasoning_content", "reasoning", "both"}));
-  command->add_option("--log-level", options->log_level, "How much to say")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "err", "off"}));
-  command
-      ->add_option("--executor", options->executor.kind,
-                   "native, or scripted: plays --script instead of a model")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"native", "scripted"}))
-      ->group("For tests and demonstrations");
-  command->add_option("--script", options->executor.script, "What the scripted executor plays (JSON)")
-      ->check(CLI::ExistingFile)
-      ->group("For tests and demonstrations");
-  command->callback([options, &exit_code] {
-    if (options->executor.kind == "scripted" && options->executor.script.empty()) {
-      throw CLI::RequiredError("--script (with --executor scripted)");
-    }
-    exit_code = serve(*options);
-  });
 }
 
 }  // namespace kvasir::cli

@@ -10,11 +10,13 @@
 
 namespace kvasir::cli {
 
+inline constexpr std::uint16_t kDefaultPort = 8081;
+
 struct ServeOptions {
   ModelOptions model;
   ExecutorChoice executor;
   std::string host = "127.0.0.1";
-  std::uint16_t port = 8081;
+  std::uint16_t port = kDefaultPort;
   std::vector<std::string> api_keys;  // empty: none is asked for
   float temperature = 0.7F;           // for requests that name none
   float top_p = 0.95F;
@@ -24,8 +26,12 @@ struct ServeOptions {
   std::string reasoning_field = "reasoning_content";  // or "reasoning", "both"
   std::string model_name;                             // shown instead of the file's name
   std::string log_level = "info";
-  std::string startup_note;  // said in one log line at start, where not empty
+  bool log_requests = true;         // a line a request, from level info on
+  std::string log_format = "text";  // or "json"
+  std::string startup_note;         // said in one log line at start, where not empty
 };
+
+void add_serve_options(CLI::App& app, ServeOptions& options);
 
 // Serves until SIGINT or SIGTERM. Exit code: 0 after a clean stop; 1, with one line on standard error, where
 // the model cannot be opened, the port cannot be had, or loading fails.

@@ -53,7 +53,10 @@ HttpResponse error_response(api::Dialect dialect, const Error& error, std::strin
 }
 
 Answer::Answer(AnswerOptions options, std::shared_ptr<Exchange> exchange, ServerMetrics& metrics)
-    : options_(std::move(options)), exchange_(std::move(exchange)), metrics_(metrics) {}
+    : options_(std::move(options)),
+      exchange_(std::move(exchange)),
+      record_(record_of(*exchange_)),
+      metrics_(metrics) {}
 
 void Answer::start(engine::Engine& engine, std::vector<engine::Request> requests) {
   {
@@ -143,8 +146,14 @@ void Answer::on_disconnect() {
   ended_ = true;
   cancel_all();
   for (std::size_t choice = 0; choice < options_.recorders.size(); ++choice) record_cut_short(choice);
-  spdlog::info("{} client went away after {:.2f} s, {} tokens into the answer", options_.label,
-               seconds_since(received_), generated_);
+  if (record_ == nullptr || prompt_tokens_ == 0) return;
+  RequestLine cut;
+  cut.model = options_.model;
+  cut.prompt_tokens = prompt_tokens_;
+  cut.cached_tokens = cached_tokens_;
+  cut.replayed_tokens = options_.replayed_tokens;
+  cut.output_tokens = generated_;
+  record_->add(cut);
 }
 
 // A client that stops an answer often keeps what it has of it. Only text can come back so: of anything that
@@ -176,6 +185,8 @@ void Answer::on_event(std::size_t choice, engine::Event event) {
 
 void Answer::on_started(std::size_t choice, const engine::Started& started) {
   if (cache_note_.empty()) {
+    prompt_tokens_ = started.prompt_tokens;
+    cached_tokens_ = started.cached_tokens;
     const api::CacheExplanation found = explain(started);
     cache_note_ = api::cache_header(found);
     if (options_.explain_cache) options_.builder->explain(found);
@@ -185,10 +196,12 @@ void Answer::on_started(std::size_t choice, const engine::Started& started) {
 }
 
 void Answer::on_text(std::size_t choice, const engine::Text& text) {
-  generated_ += text.tokens.size();
+  generated_ += static_cast<std::uint32_t>(text.tokens.size());
   if (!first_token_seen_) {
     first_token_seen_ = true;
-    metrics_.first_token_seconds.observe(seconds_since(received_));
+    const double seconds = seconds_since(received_);
+    metrics_.first_token_seconds.observe(seconds);
+    if (record_ != nullptr) record_->first_token(seconds);
   }
   if (!options_.thoughts.empty()) {
     for (const engine::SampledToken& token : text.tokens)
@@ -218,7 +231,7 @@ void Answer::on_finished(std::size_t choice, const engine::Finished& finished) {
   }
   if (!options_.thoughts.empty()) options_.builder->reasoned(choice, options_.thoughts[choice].tokens());
   send(options_.builder->finished(choice, finished));
-  log(finished);
+  record(finished);
   if (--running_ > 0) return;
   ended_ = true;
   metrics_.request_seconds.observe(seconds_since(received_));
@@ -239,6 +252,7 @@ void Answer::on_failed(const Error& error) {
   ended_ = true;
   cancel_all();
   spdlog::warn("{} failed: {}", options_.label, error.message);
+  if (record_ != nullptr) record_->failed();
   if (options_.stream && stream_open_) {
     exchange_->write(options_.builder->failed(error));
     exchange_->end();
@@ -247,16 +261,23 @@ void Answer::on_failed(const Error& error) {
   }
 }
 
-void Answer::log(const engine::Finished& finished) const {
+void Answer::record(const engine::Finished& finished) const {
   const engine::Usage& u = finished.usage;
   const double rate = u.completion_tokens > 1 && finished.decode_seconds > 0
                           ? (u.completion_tokens - 1) / finished.decode_seconds
                           : 0;
   if (rate > 0) metrics_.token_seconds.observe(1 / rate);
-  spdlog::info(
-      "{} {} prompt tokens ({} cached, {} replayed, {:.2f} s), {} generated ({:.1f}/s), waited {:.2f} s",
-      options_.label, u.prompt_tokens, u.cached_tokens, options_.replayed_tokens, finished.prefill_seconds,
-      u.completion_tokens, rate, finished.queue_seconds);
+  if (record_ == nullptr) return;
+  RequestLine answer;
+  answer.model = options_.model;
+  answer.prompt_tokens = u.prompt_tokens;
+  answer.cached_tokens = u.cached_tokens;
+  answer.replayed_tokens = options_.replayed_tokens;
+  answer.output_tokens = u.completion_tokens;
+  answer.queue_seconds = finished.queue_seconds;
+  answer.prefill_seconds = finished.prefill_seconds;
+  answer.tokens_per_second = rate;
+  record_->add(answer);
 }
 
 }  // namespace kvasir::server

@@ -19,6 +19,7 @@
 #include "chat/turn_recorder.h"
 #include "engine/engine.h"
 #include "server/http_server.h"
+#include "server/request_log.h"
 #include "server/server_metrics.h"
 
 namespace kvasir::server {
@@ -35,6 +36,7 @@ struct AnswerOptions {
   api::Dialect dialect = api::Dialect::kOpenAi;
   bool stream = false;
   std::string label;       // for the log: the route
+  std::string model;       // for the log: as the request names it
   std::string request_id;  // a header, where not empty
   std::unique_ptr<api::ResponseBuilder> builder;
   // One a choice, or empty where the text is passed on as it is.
@@ -75,10 +77,11 @@ class Answer : public std::enable_shared_from_this<Answer> {
   api::CacheExplanation explain(const engine::Started& started) const;
   void send(std::string bytes);
   void cancel_all();
-  void log(const engine::Finished& finished) const;
+  void record(const engine::Finished& finished) const;
 
   AnswerOptions options_;
   std::shared_ptr<Exchange> exchange_;
+  std::shared_ptr<RequestRecord> record_;  // null: the request is not logged
   ServerMetrics& metrics_;
   const Clock::time_point received_ = Clock::now();
 
@@ -87,7 +90,9 @@ class Answer : public std::enable_shared_from_this<Answer> {
   std::vector<engine::RequestId> requests_;
   std::size_t running_ = 0;
   bool first_token_seen_ = false;
-  std::size_t generated_ = 0;
+  std::uint32_t generated_ = 0;
+  std::uint32_t prompt_tokens_ = 0;  // of the first choice, once started
+  std::uint32_t cached_tokens_ = 0;
   bool stream_open_ = false;
   std::string cache_note_;
   bool ended_ = false;

@@ -25,6 +25,7 @@
 #include "server/cache_affinity.h"
 #include "server/cache_namespace.h"
 #include "server/random_id.h"
+#include "server/request_log.h"
 #include "server/response_store.h"
 #include "server/server_metrics.h"
 #include "server/turn_recording.h"
@@ -133,8 +134,12 @@ class Server::Impl {
     const std::string sentence =
         none ? "no API key was given; send 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
              : "the API key is not one that this server was started with";
-    return std::make_unique<HttpResponse>(
+    auto refusal = std::make_unique<HttpResponse>(
         error_response(dialect_of(request), make_error(ErrorCode::kUnauthenticated, sentence)));
+    RequestRecord record(request, "req_" + random_id(), options_.request_log);
+    record.status(refusal->status);
+    record.finish();
+    return refusal;
   }
 
   // The server's key that a request shows; null where it shows none. One right key is enough: some clients
@@ -164,6 +169,7 @@ class Server::Impl {
 
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
     ++metrics_.http_requests;
+    exchange = logged(request, "req_" + random_id(), options_.request_log, std::move(exchange));
     try {
       route(request, exchange);
     } catch (const std::exception& e) {
@@ -459,6 +465,7 @@ class Server::Impl {
     options.dialect = dialect;
     options.stream = request.options.stream;
     options.label = label;
+    options.model = request.options.model.empty() ? slot_.id() : request.options.model;
     launch(std::move(options), std::move(requests), *model, exchange);
   }
 
@@ -541,6 +548,7 @@ class Server::Impl {
     options.dialect = dialect;
     options.stream = parsed->options.stream;
     options.label = request.path;
+    options.model = parsed->options.model.empty() ? slot_.id() : parsed->options.model;
     launch(std::move(options), std::move(requests), *model, exchange);
   }
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "server/http_server.h"
 #include "server/model_slot.h"
+#include "server/request_log.h"
 
 namespace kvasir::server {
 
@@ -19,6 +20,7 @@ struct ServerOptions {
   float top_p = 0.95F;
   bool idle_prefill = true;  // read what the next request will begin with while there is nothing to do
   api::ThoughtField thoughts = api::ThoughtField::kReasoningContent;  // for requests that say nothing else
+  LogFormat request_log = LogFormat::kText;
   bool share_cache = false;  // false: every key has a cache namespace of its own
 };
 

@@ -6,6 +6,7 @@ import pathlib
 import re
 import socket
 import subprocess
+import tempfile
 import time
 
 import anthropic
@@ -18,6 +19,8 @@ BINARY = os.environ.get("KVASIR_BIN", str(ROOT / "build" / "kvasir"))
 MODELS = pathlib.Path(os.environ.get("KVASIR_MODELS", pathlib.Path.home() / ".cache" / "kvasir" / "models"))
 QWEN = MODELS / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 KEY = "secret-key"
+# What servers leave for other commands is the tests' own.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="kvasir-state-")
 
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
 CALLS = "Two.\n" + CALL + '\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>'
