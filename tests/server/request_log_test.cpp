@@ -64,6 +64,15 @@ TEST(RequestLog, AnAnswerCarriesTheIdOfItsLine) {
   EXPECT_EQ(inner->headers, (Headers{{"x-request-id", "req_7"}}));
 }
 
+TEST(RequestLog, AnIdThatTheAnswerHasAlreadyIsTheLines) {
+  const auto inner = std::make_shared<SilentExchange>();
+  const HttpRequest request{"GET", "/", "", "", {}};
+  const auto exchange = logged(request, "req_7", LogFormat::kNone, inner);
+  exchange->respond({200, {{"request-id", "req_8"}}, ""});
+  EXPECT_EQ(inner->headers, (Headers{{"request-id", "req_8"}, {"x-request-id", "req_8"}}));
+  EXPECT_EQ(record_of(*exchange)->id(), "req_8");
+}
+
 TEST(RequestLog, WhatAClientNamesItselfCannotBreakTheLine) {
   const HttpRequest request{"GET", "/a\nb", "", "", {{"User-Agent", "evil\x1b[2J\nx y"}}};
   testing::internal::CaptureStderr();
