@@ -28,7 +28,7 @@ class Exchange:
 
     @property
     def prompt(self):
-        return self.usage["input_tokens"] + self.usage["cache_read_input_tokens"] + self.usage["cache_creation_input_tokens"]
+        return self.usage["input_tokens"] + self.usage["cache_read_input_tokens"] + self.usage.get("cache_creation_input_tokens", 0)
 
     @property
     def cached(self):

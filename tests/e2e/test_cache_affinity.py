@@ -34,5 +34,5 @@ def test_a_conversation_that_waits_for_its_agent_is_kept(tmp_path):
     assert server.metric("kvasir:evicted_blocks_total") > 0
     # A last block that is not full is cheap to read again, and is let go first.
     assert ask(waiting, "session")["input_tokens"] <= 64
-    assert ask(forgotten, "another session")["input_tokens"] > 900
+    assert ask(forgotten, "another session")["input_tokens"] > 700, "or the test shows nothing"
     assert server.stop() == 0, server.log.read_text()
