@@ -15,6 +15,8 @@
 
 #if defined(__APPLE__)
 #include <mach-o/dyld.h>
+
+#include <cstdint>
 #endif
 
 extern char** environ;

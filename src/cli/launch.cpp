@@ -21,7 +21,7 @@ constexpr const char* kDefaultModel = "qwen2.5-coder";
 constexpr const char* kHelp =
     "Runs {program} with this server. If none answers on the port, 'kvasir serve' is started in the\n"
     "background with the options given here, and stays when {program} ends.\n\n"
-    "  -m,--model PATH      the model to serve (without it: KVASIR_MODEL, else the one that runs already,\n"
+    "  -m,--model PATH      the model to serve (without it: the one that runs already, else KVASIR_MODEL,\n"
     "                       else qwen2.5-coder)\n"
     "  --port N             where the server is (default: 8081)\n"
     "  --api-key KEY        the server's key (default: KVASIR_API_KEY, else the running server's)\n"
