@@ -68,8 +68,11 @@ std::string systemd_unit(const ServiceDescription& service) {
   std::string folder;
   for (const char c : service.folder) folder += c == '%' ? "%%" : std::string(1, c);
   unit += "\nWorkingDirectory=" + folder + "\n";
-  for (const auto& [name, value] : service.environment)
-    unit += "Environment=" + systemd_word(name + "=" + value, false) + "\n";
+  for (const auto& [name, value] : service.environment) {
+    std::string assignment = name;
+    assignment.append("=").append(value);
+    unit.append("Environment=").append(systemd_word(assignment, false)).append("\n");
+  }
   unit +=
       "Restart=on-failure\n"
       "RestartSec=2\n"
