@@ -173,7 +173,7 @@ def test_reported(stable):
     stable.post("/v1/chat/completions", {"messages": messages, "temperature": 0})
     replayed = first["usage"]["completion_tokens"]
     assert stable.metric("kvasir:replayed_tokens_total") == before + replayed
-    assert f"{replayed} replayed" in stable.log.read_text()
+    assert f" replayed={replayed} " in stable.log.read_text()
 
 
 def test_attribution_and_cosmetic_changes_are_not_seen(stable):
