@@ -234,6 +234,7 @@ void Answer::on_finished(std::size_t choice, const engine::Finished& finished) {
   record(finished);
   if (--running_ > 0) return;
   ended_ = true;
+  if (record_ != nullptr) record_->answered();
   metrics_.request_seconds.observe(seconds_since(received_));
   if (options_.stream) {
     exchange_->write(options_.builder->ended());

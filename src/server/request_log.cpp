@@ -170,9 +170,14 @@ void RequestRecord::failed() {
   line_.outcome = "failed";
 }
 
+void RequestRecord::answered() {
+  const std::lock_guard lock(mutex_);
+  answered_ = true;
+}
+
 void RequestRecord::left() {
   const std::lock_guard lock(mutex_);
-  if (!finished_) line_.status = kClientLeft;
+  if (!finished_ && !answered_) line_.status = kClientLeft;
 }
 
 void RequestRecord::finish() {

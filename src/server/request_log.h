@@ -52,7 +52,8 @@ class RequestRecord {
   // An answer of the request has ended: its share is added.
   void add(const RequestLine& answer);
   void failed();
-  void left();  // the client
+  void answered();  // all of it is there: a client that hangs up from now on has had it
+  void left();      // the client
   void finish();
 
  private:
@@ -60,6 +61,7 @@ class RequestRecord {
   const LogFormat format_;
   mutable std::mutex mutex_;
   RequestLine line_;
+  bool answered_ = false;
   bool finished_ = false;
 };
 

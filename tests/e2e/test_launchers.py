@@ -22,6 +22,11 @@ RULES = [
         "unless": "<tool_response>",
         "reply": 'I will look.\n<tool_call>\n{"name": "Bash", "arguments": {"command": "ls", "description": "List"}}\n</tool_call>',
     },
+    {
+        "when": "show the folder",
+        "unless": "<tool_response>",
+        "reply": 'I will look.\n<tool_call>\n{"name": "exec_command", "arguments": {"cmd": "ls"}}\n</tool_call>',
+    },
     {"when": "alpha.txt\nbeta.py", "reply": "The files here are alpha.txt and beta.py."},
 ]
 
@@ -178,11 +183,12 @@ def test_qwen_code_runs_on_it(desk):
 
 
 @real("codex")
-def test_codex_runs_on_it(desk):
-    done = desk.run("codex", *desk.model(), "exec", "--strict-config", "--skip-git-repo-check", "say the word")
-    if httpx.post(desk.url + "/v1/responses", json={}).status_code == 404:
-        pytest.skip("this build has no /v1/responses, which is all that Codex speaks")
-    assert "The word is heron." in done.stdout, said(done)
+def test_codex_runs_a_tool_on_it(desk):
+    done = desk.run("codex", *desk.model(), "exec", "--strict-config", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "show the folder")
+    assert "The files here are alpha.txt and beta.py." in done.stdout, said(done)
+    # The call's result is all that the second request reads anew.
+    first, second = re.findall(r"POST /v1/responses 200 .*?prompt=(\d+) cached=(\d+) new=(\d+)", desk.log())
+    assert int(second[1]) >= int(first[0]), said(done)
 
 
 def test_a_missing_client_is_told_with_how_to_get_it(desk):

@@ -86,6 +86,19 @@ TEST(RequestLog, WhatAClientNamesItselfCannotBreakTheLine) {
   EXPECT_EQ(line.at("client").as_string(), "evil?[2J?x");
 }
 
+TEST(RequestLog, AClientThatHangsUpOnAWholeAnswerHasNotLeft) {
+  for (const bool whole : {false, true}) {
+    testing::internal::CaptureStderr();
+    RequestRecord record({"POST", "/v1/responses", "", "", {}}, "req_4", LogFormat::kJson);
+    record.status(200);
+    if (whole) record.answered();
+    record.left();
+    record.finish();
+    const auto line = boost::json::parse(testing::internal::GetCapturedStderr());
+    EXPECT_EQ(line.at("status"), whole ? 200 : 499);
+  }
+}
+
 TEST(RequestLog, MonitorsPollingLeaveNoLines) {
   testing::internal::CaptureStderr();
   for (const char* path : {"/health", "/metrics"}) {
