@@ -136,7 +136,7 @@ class Server::Impl {
              : "the API key is not one that this server was started with";
     auto refusal = std::make_unique<HttpResponse>(
         error_response(dialect_of(request), make_error(ErrorCode::kUnauthenticated, sentence)));
-    RequestRecord record(request, "req_" + random_id(), options_.request_log);
+    RequestRecord record(request, new_request_id(), options_.request_log);
     record.status(refusal->status);
     record.finish();
     return refusal;
@@ -169,7 +169,7 @@ class Server::Impl {
 
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
     ++metrics_.http_requests;
-    exchange = logged(request, "req_" + random_id(), options_.request_log, std::move(exchange));
+    exchange = logged(request, new_request_id(), options_.request_log, std::move(exchange));
     try {
       route(request, exchange);
     } catch (const std::exception& e) {
