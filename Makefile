@@ -41,7 +41,7 @@ build/build.ninja: CMakeLists.txt CMakePresets.json | setup
 	@rm -f build-configure.log
 
 build: setup build/build.ninja
-	@cmake --build build
+	@cmake --build build --target kvasir mlx_textgen
 
 $(model_file.qwen2.5-coder) $(model_file.smollm2): | setup
 	@python3 tools/fetch_model.py $(if $(findstring smollm2,$@),smollm2,qwen2.5-coder) $(KVASIR_MODELS)

@@ -9,7 +9,7 @@ started=$(date +%s)
 say() { printf '\n== %s (after %d s)\n' "$*" $(($(date +%s) - started)); }
 
 configure() {  # a build folder's first configuration takes a while and says nothing: keep its output for failures
-  cmake --preset "$1" >"/tmp/kvasir-configure-$$.log" 2>&1 || { cat "/tmp/kvasir-configure-$$.log"; exit 1; }
+  cmake --preset "$1" -DKVASIR_TESTS=ON >"/tmp/kvasir-configure-$$.log" 2>&1 || { cat "/tmp/kvasir-configure-$$.log"; exit 1; }
   rm -f "/tmp/kvasir-configure-$$.log"
 }
 build() { configure "$1"; cmake --build "$2" ${3:+--target $3} -- --quiet; }
