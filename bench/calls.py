@@ -27,7 +27,7 @@ from tool_schemas import tool_set
 REQUESTS_A_SET = {"random": 8, "smollm2": 4, "qwen": 4}
 STREAMS = {"random": 16, "smollm2": 8, "qwen": 8}
 SHARES = {"random": 0.60, "smollm2": 0.25, "qwen": 0.15}
-MAX_TOKENS = {"random": 1500, "smollm2": 400, "qwen": 400}
+MAX_TOKENS = 1500
 LENGTH_SHARE_MAX = 0.02
 SCHEMAS_MIN = 500
 FORMATS = (
@@ -46,7 +46,7 @@ def sets_of(model, tool_format, seed):
         key = f"{seed}/{model}/{tool_format}"
         requests = tool_set(key, number, not real, tool_format not in NO_QUOTED_NAMES, real, REQUESTS_A_SET[model])
         for request in requests:
-            request.body["max_tokens"] = MAX_TOKENS[model]
+            request.body["max_tokens"] = MAX_TOKENS
         yield number, requests
 
 

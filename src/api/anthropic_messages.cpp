@@ -18,6 +18,11 @@ namespace json = boost::json;
 
 constexpr std::size_t kStopStringsMax = 64;
 
+// A last message of the assistant's own words is not answered but gone on from.
+bool is_begun_answer(const chat::Message& last) {
+  return last.role == chat::Role::kAssistant && last.tool_calls.empty() && !last.content.empty();
+}
+
 GenerationOptions parse_options(const Fields& body, bool needs_max_tokens) {
   GenerationOptions options;
   options.model = body.string("model").value_or("");
@@ -84,6 +89,7 @@ Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, bo
     request.anthropic.signer = signer;
     note_tool_breakpoints(fields, request.anthropic.breakpoints);
     take_messages(parse_anthropic_conversation(fields, signer), request);
+    request.conversation.continues_answer = is_begun_answer(request.conversation.messages.back());
     chat::lead_with_system_turns(request.conversation.messages);
     parse_anthropic_tools(fields, loaded, request.conversation, request.warnings);
     parse_anthropic_thinking(fields, request);

@@ -104,6 +104,20 @@ void parse_limits(const Fields& body, GenerationOptions& options) {
   }
 }
 
+// vLLM's option; its companion is accepted where it does not contradict.
+bool parse_continues_answer(const Fields& body, const chat::Message& last) {
+  const bool continues = body.boolean("continue_final_message").value_or(false);
+  if (continues && body.boolean("add_generation_prompt").value_or(false)) {
+    field_error("continue_final_message", "and add_generation_prompt cannot both be true");
+  }
+  if (continues &&
+      (last.role != chat::Role::kAssistant || last.content.empty() || !last.tool_calls.empty())) {
+    field_error("continue_final_message",
+                "needs a last message of the assistant with text and without tool_calls");
+  }
+  return continues;
+}
+
 }  // namespace
 
 Result<ChatRequest> parse_openai_chat(std::string_view body) {
@@ -115,6 +129,7 @@ Result<ChatRequest> parse_openai_chat(std::string_view body) {
     parse_limits(fields, request.options);
     chat::Conversation& conversation = request.conversation;
     conversation.messages = parse_messages(fields);
+    conversation.continues_answer = parse_continues_answer(fields, conversation.messages.back());
     OpenAiTools tools = parse_openai_tools(fields);
     conversation.tools = std::move(tools.tools);
     request.tool_origins = std::move(tools.origins);

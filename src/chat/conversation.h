@@ -76,6 +76,8 @@ struct ThinkingWish {
 
 struct Conversation {
   std::vector<Message> messages;
+  // The last message is the beginning of the answer, not a turn of its own: the model goes on from its text.
+  bool continues_answer = false;
   std::vector<Tool> tools;
   ToolChoice tool_choice;
   bool parallel_tool_calls = true;

@@ -65,6 +65,20 @@ std::string open_call(std::string_view prompt, const ToolFormat& format) {
 
 }  // namespace
 
+std::string_view begun_answer(const Conversation& conversation) {
+  if (!conversation.continues_answer || conversation.messages.empty()) return {};
+  const std::string_view text = conversation.messages.back().content;
+  return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+}
+
+Conversation without_begun(Conversation conversation) {
+  if (!conversation.continues_answer) return conversation;
+  conversation.messages.pop_back();
+  conversation.continues_answer = false;
+  conversation.thinking.enabled = false;
+  return conversation;
+}
+
 json::object template_context(const Conversation& conversation, const TemplateTraits& traits) {
   json::object context = conversation.template_options;
   json::array list;
@@ -158,6 +172,12 @@ std::vector<TokenId> PromptRenderer::next_prompt(Conversation conversation, Mess
 }
 
 Result<RenderedPrompt> PromptRenderer::render(const Conversation& conversation, ReplaySource replay) const {
+  if (!conversation.continues_answer) return render_opened(conversation, {}, replay);
+  return render_opened(without_begun(conversation), std::string(begun_answer(conversation)), replay);
+}
+
+Result<RenderedPrompt> PromptRenderer::render_opened(const Conversation& conversation, std::string begun,
+                                                     ReplaySource replay) const {
   RenderedPrompt prompt;
   KVASIR_ASSIGN_OR_RETURN(prompt.text, render_text(conversation, true));
   prompt.opens_reasoning = ends_with_open_thought(prompt.text, traits_.reasoning);
@@ -165,7 +185,17 @@ Result<RenderedPrompt> PromptRenderer::render(const Conversation& conversation, 
       traits_.reasoning.known() && trim(prompt.text).ends_with(trim(traits_.reasoning.close));
   prompt.opens_call = open_call(prompt.text, traits_.format);
   prompt.recordable = joiner_.ends_with_opening(prompt.text);
-  const auto cut = joiner_.cut(conversation, prompt.text, known_turns(conversation, replay), renderer());
+  auto cut = joiner_.cut(conversation, prompt.text, known_turns(conversation, replay), renderer());
+  if (!begun.empty()) {
+    if (prompt.opens_reasoning) begun.insert(0, traits_.reasoning.close);
+    prompt.closes_reasoning |= prompt.opens_reasoning;
+    prompt.opens_reasoning = false;
+    prompt.opens_call.clear();
+    prompt.recordable = false;  // the turn that comes back is not what is sampled for it
+    prompt.text += begun;
+    if (cut) cut->marked += begun;
+    prompt.begun = std::move(begun);
+  }
   if (cut) {
     const std::vector<std::string_view> pieces = cut->pieces();
     for (std::size_t i = 0; i < pieces.size(); ++i) {

@@ -33,6 +33,7 @@ struct RenderedPrompt {
       false;  // the template has written the opening tag: the answer begins inside a thought
   bool closes_reasoning = false;  // it has written a thought's end: the answer holds none
   std::string opens_call;         // likewise the opener of a call; empty where it has not
+  std::string begun;  // what `text` ends with behind the template's own words: an answer that goes on
   // The answer to this prompt may come back as sampled tokens: it is worth recording.
   bool recordable = false;
   std::vector<ReplayTurn> replayed;   // the turns that stand as sampled tokens
@@ -54,6 +55,12 @@ struct ReplaySource {
   std::string_view cache_namespace;
 };
 
+// The answer that goes on, without white space at its end (no model goes on well from a token that its
+// vocabulary would have joined); empty where none does.
+std::string_view begun_answer(const Conversation& conversation);
+// The conversation in front of it, which is to be answered without a thought.
+Conversation without_begun(Conversation conversation);
+
 // The template's context for `conversation`, fitted to what the template can do. Exposed for tests.
 boost::json::object template_context(const Conversation& conversation, const TemplateTraits& traits);
 
@@ -67,7 +74,9 @@ class PromptRenderer {
                  std::shared_ptr<const text::Tokenizer> tokenizer, std::int64_t now_unix_seconds,
                  const ToolFormat* forced = nullptr);
 
-  // kInvalidArgument with the template's own words where it refuses the conversation.
+  // kInvalidArgument with the template's own words where it refuses the conversation. An answer that goes on
+  // (Conversation::continues_answer) stands behind the opening of its turn, without white space at its end
+  // and without a thought.
   Result<RenderedPrompt> render(const Conversation& conversation, ReplaySource replay = {}) const;
 
   // What the prompt of the next request will begin with, once the answered conversation comes back with
@@ -84,6 +93,8 @@ class PromptRenderer {
   const TurnJoiner& joiner() const { return joiner_; }
 
  private:
+  Result<RenderedPrompt> render_opened(const Conversation& conversation, std::string begun,
+                                       ReplaySource replay) const;
   Result<std::string> render_context(const boost::json::object& context) const;
   Result<std::string> render_text(const Conversation& conversation, bool add_generation_prompt) const;
   RenderTurns renderer() const;

@@ -131,14 +131,16 @@ std::vector<std::optional<std::size_t>> take_marks(std::string& text, const Conv
 
 }  // namespace
 
-std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
-                                              const RenderedPrompt& prompt) const {
+std::vector<PromptPart> PromptRenderer::parts(const Conversation& asked, const RenderedPrompt& prompt) const {
+  const Conversation conversation = without_begun(asked);
   CutPrompt cut;
   cut.marked = prompt.text;
   if (!prompt.replayed.empty()) {
-    auto again = joiner_.cut(conversation, prompt.text, prompt.replayed, renderer());
+    const std::string_view canonical(prompt.text.data(), prompt.text.size() - prompt.begun.size());
+    auto again = joiner_.cut(conversation, canonical, prompt.replayed, renderer());
     if (!again || again->turns.size() != prompt.replayed.size()) return {};
     cut = std::move(*again);
+    cut.marked += prompt.begun;
   }
   const TokenMap map(cut, *tokenizer_);
   if (map.tokens() != prompt.tokens.size()) return {};
@@ -165,6 +167,7 @@ std::vector<PromptPart> PromptRenderer::parts(const Conversation& conversation,
   Result<std::string> text = render_text(with_end_marks(turns_marked, joiner_), true);
   if (!text.ok()) return found;
   const auto begins = take_marks(*text, turns_marked, joiner_);
+  *text += prompt.begun;
   // Only if the marks have changed nothing else.
   if (begins.empty() || *text != cut.marked) return found;
   std::size_t replayed = 0;

@@ -12,9 +12,10 @@ bool holds_values(std::string_view key) {
   return key == "const" || key == "enum" || key == "default" || key == "examples";
 }
 
-// Formats of which the engine's own expressions admit 2023-02-29.
-bool names_calendar(const json::value& format) {
-  return format == "date" || format == "date-time";
+// Formats of which the engine's own expressions admit what is no such thing: 2023-02-29, and a duration of
+// three hundred digits, which a small model that has begun to repeat itself does write.
+bool needs_own_expression(const json::value& format) {
+  return format == "date" || format == "date-time" || format == "duration";
 }
 
 void add_pattern(json::object& schema, std::string_view pattern) {
@@ -98,12 +99,12 @@ json::value with_engine_patterns(const json::value& schema) {
   }
   if (!schema.is_object()) return schema;
   json::object made;
-  std::string calendar;
+  std::string own;
   for (const auto& field : schema.get_object()) {
     const std::string_view key = field.key();
     const json::value& value = field.value();
-    if (key == "format" && names_calendar(value)) {
-      calendar = "^(" + *format_expression(value.get_string()) + ")$";
+    if (key == "format" && needs_own_expression(value)) {
+      own = "^(" + *format_expression(value.get_string()) + ")$";
     } else if (key == "pattern" && value.is_string()) {
       made[key] = with_ascii_classes(value.get_string());
     } else if (key == "patternProperties" || key == "properties" || key == "$defs" || key == "definitions") {
@@ -112,7 +113,7 @@ json::value with_engine_patterns(const json::value& schema) {
       made[key] = holds_values(key) ? value : with_engine_patterns(value);
     }
   }
-  if (!calendar.empty()) add_pattern(made, calendar);
+  if (!own.empty()) add_pattern(made, own);
   return made;
 }
 

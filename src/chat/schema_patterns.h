@@ -1,6 +1,7 @@
 #pragma once
 // JSON Schema's texts as the grammar engine wants them. Patterns are ECMA-262's, where \d and \w are ASCII;
-// the engine's are Unicode's. Of dates the engine admits days that no calendar has. Pure functions.
+// the engine's are Unicode's. Of dates the engine admits days that no calendar has,
+// and durations of any length. Pure functions.
 
 #include <boost/json.hpp>
 #include <string>

@@ -27,10 +27,16 @@ string time() {
   return hour + ":[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?" + zone;
 }
 
+// ISO 8601 bounds no number of a duration; nine digits are thirty years of seconds.
 string duration() {
-  const string clock = "T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S)";
-  const string dates = "([0-9]+Y([0-9]+M([0-9]+D)?)?|[0-9]+M([0-9]+D)?|[0-9]+D)(" + clock + ")?";
-  return "P(" + any_of({dates, clock, "[0-9]+W"}) + ")";
+  const string n = "[0-9]{1,9}";
+  const auto run = [&n](const string& first, const string& second, const string& third) {
+    const string last = n + third;
+    const string rest = n + second + "(" + last + ")?";
+    return any_of({n + first + "(" + rest + ")?", rest, last});
+  };
+  const string clock = "T" + run("H", "M", "S");
+  return "P" + any_of({run("Y", "M", "D") + "(" + clock + ")?", clock, n + "W"});
 }
 
 string label() {

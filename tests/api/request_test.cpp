@@ -143,6 +143,20 @@ TEST(AnthropicRequest, WhatClaudeCodeSends) {
   EXPECT_EQ(request.options.max_tokens, 32000U);
 }
 
+TEST(AnthropicRequest, LastTextOfTheAssistantIsGoneOnFrom) {
+  const auto continues = [](const char* last) {
+    const auto request = anthropic(
+        std::string(R"({"max_tokens":9,"messages":[{"role":"user","content":"Hi"},)") + last + "]}");
+    return request.conversation.continues_answer;
+  };
+  EXPECT_TRUE(continues(R"({"role":"assistant","content":"Hel"})"));
+  EXPECT_TRUE(continues(R"({"role":"assistant","content":[{"type":"text","text":"Hel"}]})"));
+  EXPECT_FALSE(continues(R"({"role":"assistant","content":""})"));
+  EXPECT_FALSE(continues(R"({"role":"user","content":"Hel"})"));
+  EXPECT_FALSE(continues(
+      R"({"role":"assistant","content":[{"type":"text","text":"x"},{"type":"tool_use","id":"1","name":"f","input":{}}]})"));
+}
+
 TEST(AnthropicRequest, AttributionDoesNotReachThePrompt) {
   const auto with = [](const std::string& version) {
     return outline(

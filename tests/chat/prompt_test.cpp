@@ -144,6 +144,39 @@ TEST(PromptRenderer, FailedResultSaysSo) {
   EXPECT_NE(text_of(qwen_renderer(), conversation).find("Error: 4 degrees"), std::string::npos);
 }
 
+TEST(PromptRenderer, BegunAnswerStandsBehindTheOpeningOfItsTurn) {
+  Conversation conversation;
+  conversation.messages = {turn(Role::kUser, "Colours as JSON?")};
+  const auto asked = qwen_renderer().render(conversation);
+  conversation.messages.push_back(turn(Role::kAssistant, "{\"colours\": [ \n"));
+  conversation.continues_answer = true;
+  const auto begun = qwen_renderer().render(conversation);
+  ASSERT_TRUE(asked.ok() && begun.ok());
+  EXPECT_EQ(begun->text, asked->text + "{\"colours\": [");
+  EXPECT_TRUE(std::equal(asked->tokens.begin(), asked->tokens.end(), begun->tokens.begin()));
+  EXPECT_TRUE(asked->recordable);
+  EXPECT_FALSE(begun->recordable);
+  const auto parts = qwen_renderer().parts(conversation, *begun);
+  ASSERT_EQ(parts.size(), 1U);  // of the question: the answer is none yet
+  EXPECT_EQ(parts[0].name, "messages[0]");
+}
+
+TEST(PromptRenderer, BegunAnswerClosesTheThoughtThatItsTemplateOpens) {
+  auto compiled = text::ChatTemplate::compile(
+      "{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}{% if add_generation_prompt %}"
+      "{{ '<think>\n' }}{% endif %}");
+  ASSERT_TRUE(compiled.ok());
+  const PromptRenderer renderer(*compiled, text::qwen().tokenizer, 0);
+  Conversation conversation;
+  conversation.messages = {turn(Role::kUser, "One"), turn(Role::kAssistant, "Tw")};
+  conversation.continues_answer = true;
+  const auto prompt = renderer.render(conversation);
+  ASSERT_TRUE(prompt.ok());
+  EXPECT_FALSE(prompt->opens_reasoning);
+  EXPECT_TRUE(prompt->closes_reasoning);
+  EXPECT_EQ(prompt->text, "One<think>\n</think>Tw");
+}
+
 TEST(PromptRenderer, SystemIsFoldedIntoTheUserTurnWhereTheTemplateHasNone) {
   TemplateTraits traits = qwen_renderer().traits();
   traits.renders_system = traits.renders_mid_system = false;

@@ -69,6 +69,19 @@ def test_a_known_fact_through_both_clients(real):
     assert second.usage.cache_read_input_tokens == first.usage.prompt_tokens - 1
 
 
+def test_an_answer_that_is_begun_goes_on(real):
+    """Anthropic's last message of the assistant, and vLLM's continue_final_message: the same prompt, the same answer."""
+    begun = [*ask("What is the capital of France?"), {"role": "assistant", "content": "The capital of France is "}]
+    counted = ant(real).messages.count_tokens(model="default", messages=begun).input_tokens
+    answer = ant(real).messages.create(model="default", max_tokens=20, messages=begun, extra_body={"temperature": 0})
+    assert answer.content[0].text.startswith(" Paris"), "only what comes behind it"
+    usage = answer.usage
+    assert usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens == counted
+    same = chat(real, begun, max_tokens=20, extra_body={"continue_final_message": True, "add_generation_prompt": False})
+    assert same.choices[0].message.content == answer.content[0].text
+    assert same.usage.prompt_tokens == counted
+
+
 def test_a_stream_is_the_same_answer(real):
     messages = ask("Name three colours, one a line.")
     whole = chat(real, messages).choices[0].message.content
