@@ -76,7 +76,7 @@ async def run_sets(url, sets, tool_format, take, streams):
             number, requests = next(sets)
             going = take(await run_set(client, number, requests, tool_format)) and going
 
-    async with httpx.AsyncClient(base_url=url, timeout=600, limits=httpx.Limits(max_connections=streams)) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=3600, limits=httpx.Limits(max_connections=streams)) as client:
         await asyncio.gather(*(worker(client) for _ in range(streams)))
 
 
