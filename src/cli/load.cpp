@@ -102,7 +102,7 @@ Result<std::string> find_model_file(const std::string& name) {
 Result<OpenedModel> open_model(const std::string& name) {
   OpenedModel model;
   KVASIR_ASSIGN_OR_RETURN(model.path, find_model_file(name));
-  KVASIR_ASSIGN_OR_RETURN(model.file, weights::GgufFile::open(model.path));
+  KVASIR_ASSIGN_OR_RETURN(model.file, weights::open_checkpoint(model.path));
   KVASIR_ASSIGN_OR_RETURN([[maybe_unused]] const models::ModelConfig config,
                           models::read_config(*model.file));
   model.id = fs::path(model.path).stem().string();
@@ -114,7 +114,7 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
                                                               const ExecutorChoice& executor,
                                                               const std::function<void(double)>& progress) {
   auto loaded = std::make_shared<server::LoadedModel>();
-  KVASIR_ASSIGN_OR_RETURN(loaded->tokenizer, text::Tokenizer::from_gguf(*model.file));
+  KVASIR_ASSIGN_OR_RETURN(loaded->tokenizer, text::Tokenizer::from_checkpoint(*model.file));
   // Grammars take a third of a second to set up: beside the weights.
   auto grammars = std::async(std::launch::async, [tokenizer = loaded->tokenizer] {
     return text::GrammarFactory::create(tokenizer);

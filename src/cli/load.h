@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "server/model_slot.h"
-#include "weights/gguf.h"
+#include "weights/checkpoint.h"
 
 namespace kvasir::cli {
 
@@ -21,7 +21,7 @@ Result<std::string> find_model_file(const std::string& name);
 struct OpenedModel {
   std::string path;
   std::string id;  // how the server shows it: the file's name without its ending
-  std::shared_ptr<const weights::GgufFile> file;
+  std::shared_ptr<const weights::Checkpoint> file;
 };
 Result<OpenedModel> open_model(const std::string& name);
 

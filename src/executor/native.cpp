@@ -15,12 +15,12 @@ constexpr std::uint32_t kRoundingVersion = 2;
 
 // Names the weights: a hash over every tensor's name, shape and bytes, and nothing that may differ between
 // two copies.
-std::string weights_id(const weights::GgufFile& file) {
+std::string weights_id(const weights::Checkpoint& file) {
   ContentHash hash;
   for (const weights::TensorInfo& t : file.tensors()) {
     hash.update(t.name.data(), t.name.size());
     hash.update(t.shape.data(), t.shape.size() * sizeof(t.shape[0]));
-    hash.update(t.data.data(), t.data.size());
+    for (const weights::TensorPart& p : t.parts) hash.update(p.data.data(), p.data.size());
     file.release(t);  // a model that is being loaded is not resident twice
   }
   return hash.hex();
@@ -52,9 +52,11 @@ std::size_t activation_bytes(const models::ModelConfig& c) {
 }
 
 // The embedding is looked up in the file where the output layer has weights of its own.
-std::size_t mapped_bytes(const weights::GgufFile& file) {
+std::size_t mapped_bytes(const weights::Checkpoint& file) {
   const weights::TensorInfo* embedding = file.tensor("token_embd.weight");
-  return embedding != nullptr && file.tensor("output.weight") != nullptr ? embedding->data.size() : 0;
+  return embedding != nullptr && file.tensor("output.weight") != nullptr
+             ? static_cast<std::size_t>(embedding->bytes())
+             : 0;
 }
 
 class NativeExecutor final : public Executor {
@@ -109,7 +111,7 @@ class NativeExecutor final : public Executor {
 
 }  // namespace
 
-Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::GgufFile> file,
+Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Checkpoint> file,
                                               NativeOptions options) {
   if (!options.pool) options.pool = std::make_shared<ThreadPool>(default_thread_count());
   const kernels::KernelTable& table = options.kernels != nullptr ? *options.kernels : kernels::kernels();

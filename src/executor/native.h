@@ -8,7 +8,7 @@
 #include "executor/executor.h"
 #include "kernels/kernels.h"
 #include "models/model.h"
-#include "weights/gguf.h"
+#include "weights/checkpoint.h"
 
 namespace kvasir::executor {
 
@@ -20,8 +20,8 @@ struct NativeOptions {
   std::function<void(double)> progress;  // 0..1 while weights are repacked; on the calling thread
 };
 
-// Loads the model of a GGUF file. Errors as models::load_model.
-Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::GgufFile> file,
+// Loads the model of a checkpoint. Errors as models::load_model.
+Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Checkpoint> file,
                                               NativeOptions options);
 
 }  // namespace kvasir::executor

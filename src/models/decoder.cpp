@@ -25,8 +25,8 @@ Precision resolve(Precision asked, const ModelConfig& c) {
 // Reads tensors by name and checks their shapes; the first failure is kept.
 class DecoderReader {
  public:
-  DecoderReader(const weights::GgufFile& file, Decoder& model, const LoadOptions& options)
-      : file_(file), model_(model), options_(options), total_(static_cast<double>(file.bytes().size())) {}
+  DecoderReader(const weights::Checkpoint& file, Decoder& model, const LoadOptions& options)
+      : file_(file), model_(model), options_(options), total_(static_cast<double>(file.tensor_bytes())) {}
 
   Status read() {
     const ModelConfig& c = model_.config_;
@@ -102,7 +102,7 @@ class DecoderReader {
     model_.weight_bytes_ += out.data.size();
     const bool output = &out == &model_.output_;
     if (!output) model_.matrix_weights_ += static_cast<double>(rows) * static_cast<double>(columns);
-    done_ += static_cast<double>(t->data.size());
+    done_ += static_cast<double>(t->bytes());
     if (options_.progress) options_.progress(std::min(1.0, done_ / total_));
   }
 
@@ -110,7 +110,7 @@ class DecoderReader {
     status_ = make_error(ErrorCode::kCorruptData, file_.path() + ": " + what, file_.path());
   }
 
-  const weights::GgufFile& file_;
+  const weights::Checkpoint& file_;
   Decoder& model_;
   const LoadOptions& options_;
   double total_;
@@ -135,7 +135,7 @@ Decoder::Decoder(ModelConfig config, DecoderOptions decoder, const LoadOptions& 
   gate_.set_precise(high);
 }
 
-Result<std::unique_ptr<Model>> Decoder::load(std::shared_ptr<const weights::GgufFile> file,
+Result<std::unique_ptr<Model>> Decoder::load(std::shared_ptr<const weights::Checkpoint> file,
                                              ModelConfig config, DecoderOptions decoder,
                                              const LoadOptions& options) {
   std::unique_ptr<Decoder> model(new Decoder(std::move(config), decoder, options));
@@ -150,9 +150,7 @@ void Decoder::embed(TokenId token, float* out) const {
     kernels::dequantize_row(output_, row, out);
     return;
   }
-  const weights::TensorInfo& t = *embedding_in_file_;
-  const std::size_t row_bytes = config_.width / elements_per_block(t.type) * bytes_per_block(t.type);
-  weights::dequantize(t.type, t.data.data() + row * row_bytes, config_.width, out);
+  weights::dequantize_rows(*embedding_in_file_, row, 1, out);
 }
 
 bool Decoder::forward(const Batch& batch) {

@@ -28,7 +28,7 @@ struct DecoderLayer {
 
 class Decoder final : public Model {
  public:
-  static Result<std::unique_ptr<Model>> load(std::shared_ptr<const weights::GgufFile> file,
+  static Result<std::unique_ptr<Model>> load(std::shared_ptr<const weights::Checkpoint> file,
                                              ModelConfig config, DecoderOptions decoder,
                                              const LoadOptions& options);
 
@@ -49,7 +49,7 @@ class Decoder final : public Model {
   DecoderOptions decoder_;
   Precision precision_;
   Ops ops_;
-  std::shared_ptr<const weights::GgufFile> file_;
+  std::shared_ptr<const weights::Checkpoint> file_;
   const weights::TensorInfo* embedding_in_file_ =
       nullptr;                       // null where the output matrix is also the embedding
   kernels::PackedMatrix output_;     // (vocab, width)

@@ -1,4 +1,4 @@
-// Reads a GGUF file's hyper-parameters and hands it to its family.
+// Reads a checkpoint's hyper-parameters and hands it to its family.
 
 #include <string>
 
@@ -7,8 +7,8 @@
 namespace kvasir::models {
 namespace {
 
-using weights::GgufFile;
-using LoadFunction = Result<std::unique_ptr<Model>> (*)(std::shared_ptr<const GgufFile>, ModelConfig,
+using weights::Checkpoint;
+using LoadFunction = Result<std::unique_ptr<Model>> (*)(std::shared_ptr<const Checkpoint>, ModelConfig,
                                                         const LoadOptions&);
 
 struct Family {
@@ -31,7 +31,7 @@ const Family* find_family(std::string_view name) {
 // Reads `<family>.<key>` as an integer in [1, most].
 class ConfigReader {
  public:
-  ConfigReader(const GgufFile& file, std::string family) : file_(file), family_(std::move(family)) {}
+  ConfigReader(const Checkpoint& file, std::string family) : file_(file), family_(std::move(family)) {}
 
   std::size_t size(const std::string& key, std::size_t most, std::size_t fallback = 0) {
     const auto value = file_.integer(family_ + "." + key);
@@ -52,12 +52,12 @@ class ConfigReader {
   const Status& status() const { return status_; }
 
  private:
-  const GgufFile& file_;
+  const Checkpoint& file_;
   std::string family_;
   Status status_;
 };
 
-Status check_rope_scaling(const GgufFile& file, const std::string& family, ModelConfig& config) {
+Status check_rope_scaling(const Checkpoint& file, const std::string& family, ModelConfig& config) {
   const auto type = file.string(family + ".rope.scaling.type");
   if (!type || *type == "none") return {};
   const double factor = file.number(family + ".rope.scaling.factor").value_or(0);
@@ -72,7 +72,7 @@ Status check_rope_scaling(const GgufFile& file, const std::string& family, Model
 
 }  // namespace
 
-Result<ModelConfig> read_config(const GgufFile& file) {
+Result<ModelConfig> read_config(const Checkpoint& file) {
   const auto family = file.string("general.architecture");
   if (!family) {
     return make_error(ErrorCode::kCorruptData, file.path() + ": metadata 'general.architecture' is missing",
@@ -118,7 +118,8 @@ Result<ModelConfig> read_config(const GgufFile& file) {
   return c;
 }
 
-Result<std::unique_ptr<Model>> load_model(std::shared_ptr<const GgufFile> file, const LoadOptions& options) {
+Result<std::unique_ptr<Model>> load_model(std::shared_ptr<const Checkpoint> file,
+                                          const LoadOptions& options) {
   KVASIR_ASSIGN_OR_RETURN(ModelConfig config, read_config(*file));
   config.kv_type = options.kv_type;
   const Family* family = find_family(config.family);

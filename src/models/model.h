@@ -15,7 +15,7 @@
 #include "base/thread_pool.h"
 #include "base/types.h"
 #include "kernels/kernels.h"
-#include "weights/gguf.h"
+#include "weights/checkpoint.h"
 
 namespace kvasir::models {
 
@@ -86,15 +86,15 @@ struct LoadOptions {
 // Reads a model of any supported family. Everything that a file can lie about (missing or misshaped tensors,
 // absurd hyper-parameters, unknown family) is one clear kCorruptData or kUnsupported. The file stays mapped
 // while it is used.
-Result<std::unique_ptr<Model>> load_model(std::shared_ptr<const weights::GgufFile> file,
+Result<std::unique_ptr<Model>> load_model(std::shared_ptr<const weights::Checkpoint> file,
                                           const LoadOptions& options);
 // The checks of load_model that need no weights: family and hyper-parameters.
-Result<ModelConfig> read_config(const weights::GgufFile& file);
+Result<ModelConfig> read_config(const weights::Checkpoint& file);
 
 // The families, each in its own file.
-Result<std::unique_ptr<Model>> load_llama(std::shared_ptr<const weights::GgufFile> file, ModelConfig config,
+Result<std::unique_ptr<Model>> load_llama(std::shared_ptr<const weights::Checkpoint> file, ModelConfig config,
                                           const LoadOptions& options);
-Result<std::unique_ptr<Model>> load_qwen2(std::shared_ptr<const weights::GgufFile> file, ModelConfig config,
+Result<std::unique_ptr<Model>> load_qwen2(std::shared_ptr<const weights::Checkpoint> file, ModelConfig config,
                                           const LoadOptions& options);
 
 }  // namespace kvasir::models

@@ -5,7 +5,7 @@
 
 namespace kvasir::models {
 
-Result<std::unique_ptr<Model>> load_qwen2(std::shared_ptr<const weights::GgufFile> file, ModelConfig config,
+Result<std::unique_ptr<Model>> load_qwen2(std::shared_ptr<const weights::Checkpoint> file, ModelConfig config,
                                           const LoadOptions& options) {
   return Decoder::load(std::move(file), std::move(config), {.rope_interleaved = false, .qkv_bias = true},
                        options);

@@ -16,7 +16,7 @@
 #include "base/types.h"
 
 namespace kvasir::weights {
-class GgufFile;
+class Checkpoint;
 }
 
 namespace kvasir::text {
@@ -30,8 +30,8 @@ enum class SpecialText {
 
 class Tokenizer {
  public:
-  // From the `tokenizer.ggml.*` metadata of a GGUF file.
-  static Result<std::shared_ptr<const Tokenizer>> from_gguf(const weights::GgufFile& file);
+  // From the `tokenizer.ggml.*` metadata of a checkpoint.
+  static Result<std::shared_ptr<const Tokenizer>> from_checkpoint(const weights::Checkpoint& file);
   // From the contents of a Hugging Face tokenizer.json.
   static Result<std::shared_ptr<const Tokenizer>> from_tokenizer_json(std::string_view json);
 

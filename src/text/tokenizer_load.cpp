@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "text/tokenizer_impl.h"
-#include "weights/gguf.h"
+#include "weights/checkpoint.h"
 
 namespace kvasir::text {
 namespace {
@@ -42,7 +42,7 @@ std::vector<kvt_text> texts_of(const std::vector<std::string_view>* strings) {
 }
 
 // A token id from the metadata: kNoToken where absent, an error where it lies outside the vocabulary.
-Result<TokenId> token_id(const weights::GgufFile& file, std::string_view key, std::size_t vocab_size) {
+Result<TokenId> token_id(const weights::Checkpoint& file, std::string_view key, std::size_t vocab_size) {
   const std::optional<std::uint64_t> id = file.integer(key);
   // Some converters write "none" as -1 or as 2^32 - 1.
   if (!id || *id == std::numeric_limits<std::uint32_t>::max()) return kNoToken;
@@ -84,7 +84,7 @@ bool adds_bos_by_default(std::string_view model, std::string_view pre) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(const weights::GgufFile& file) {
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_checkpoint(const weights::Checkpoint& file) {
   const auto model = file.string("tokenizer.ggml.model");
   const auto* tokens = file.strings("tokenizer.ggml.tokens");
   if (!model || tokens == nullptr || tokens->empty()) {

@@ -1,5 +1,7 @@
 #include "weights/dequantize.h"
 
+#include <algorithm>
+
 #include "kernels/half.h"
 #include "weights/blocks.h"
 
@@ -61,9 +63,8 @@ void decode_256(TensorType type, const std::byte* p, float* out) {
   }
 }
 
-}  // namespace
-
-void dequantize(TensorType type, const std::byte* data, std::size_t count, float* out) {
+// `count` elements, a multiple of the type's block.
+void decode(TensorType type, const std::byte* data, std::size_t count, float* out) {
   const std::size_t elements = elements_per_block(type);
   const std::size_t bytes = bytes_per_block(type);
   for (std::size_t i = 0; i < count; i += elements, data += bytes, out += elements) {
@@ -86,9 +87,31 @@ void dequantize(TensorType type, const std::byte* data, std::size_t count, float
   }
 }
 
+}  // namespace
+
+void dequantize_rows(const TensorInfo& tensor, std::uint64_t first, std::uint64_t count, float* out) {
+  const auto columns = static_cast<std::size_t>(tensor.columns());
+  for (const TensorPart& part : tensor.parts) {
+    if (count == 0) return;
+    if (first >= part.rows) {
+      first -= part.rows;
+      continue;
+    }
+    const std::uint64_t n = std::min(count, part.rows - first);
+    const std::size_t elements = static_cast<std::size_t>(n) * columns;
+    decode(tensor.type, part.slice(first, n).data.data(), elements, out);
+    if (tensor.plus != 0) {
+      for (std::size_t i = 0; i < elements; ++i) out[i] += tensor.plus;
+    }
+    out += elements;
+    count -= n;
+    first = 0;
+  }
+}
+
 std::vector<float> dequantize(const TensorInfo& tensor) {
   std::vector<float> out(static_cast<std::size_t>(tensor.columns() * tensor.rows()));
-  dequantize(tensor.type, tensor.data.data(), out.size(), out.data());
+  dequantize_rows(tensor, 0, tensor.rows(), out.data());
   return out;
 }
 

@@ -1,17 +1,16 @@
 #pragma once
-// GGUF tensor rows as floats, by the definitions of ggml's block types. The plain reference for the repacked
-// layouts, and the way norms, biases and tables are read.
+// Tensor rows as floats, by the definitions of their types. The plain reference for the repacked layouts, and
+// the way norms, biases and tables are read.
 
-#include <cstddef>
-#include <span>
+#include <cstdint>
 #include <vector>
 
-#include "weights/gguf.h"
+#include "weights/tensor.h"
 
 namespace kvasir::weights {
 
-// `count` elements (a multiple of the type's block) from the start of `data`. out: (count)
-void dequantize(TensorType type, const std::byte* data, std::size_t count, float* out);
+// The `count` rows from `first` on. out: (count, columns)
+void dequantize_rows(const TensorInfo& tensor, std::uint64_t first, std::uint64_t count, float* out);
 
 // A whole tensor, rows after each other.
 std::vector<float> dequantize(const TensorInfo& tensor);

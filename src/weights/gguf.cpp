@@ -91,12 +91,6 @@ std::size_t bytes_per_block(TensorType type) {
   return traits_of(static_cast<std::uint32_t>(type))->bytes;
 }
 
-std::uint64_t TensorInfo::rows() const {
-  std::uint64_t n = 1;
-  for (std::size_t i = 1; i < shape.size(); ++i) n *= shape[i];
-  return n;
-}
-
 // Walks the file front to back; every read is bounds-checked, the first failure is kept and ends the walk.
 class GgufParser {
  public:
@@ -298,10 +292,11 @@ class GgufParser {
         return corrupt("tensor '" + info.name + "' lies outside the file (offset " + std::to_string(offset) +
                        ", " + std::to_string(size) + " bytes)");
       }
-      info.data =
-          file_->bytes_.subspan(static_cast<std::size_t>(base + offset), static_cast<std::size_t>(size));
-      if (!file_->tensor_index_.emplace(info.name, i).second)
-        return corrupt("tensor '" + info.name + "' occurs twice");
+      info.parts = {{info.rows(), file_->bytes_.subspan(static_cast<std::size_t>(base + offset),
+                                                        static_cast<std::size_t>(size))}};
+    }
+    if (const TensorInfo* twice = file_->index_tensors()) {
+      return corrupt("tensor '" + twice->name + "' occurs twice");
     }
     return {};
   }
@@ -369,64 +364,8 @@ Result<std::shared_ptr<const GgufFile>> GgufFile::parse(std::span<const std::byt
 }
 
 void GgufFile::release(const TensorInfo& tensor) const {
-  if (mapping_) mapping_->release(tensor.data);
-}
-
-const MetaValue* GgufFile::find(std::string_view key) const {
-  const auto it = metadata_.find(key);
-  return it == metadata_.end() ? nullptr : &it->second;
-}
-
-std::optional<std::string_view> GgufFile::string(std::string_view key) const {
-  const MetaValue* v = find(key);
-  const auto* s = v ? std::get_if<std::string_view>(v) : nullptr;
-  return s ? std::optional(*s) : std::nullopt;
-}
-
-std::optional<std::uint64_t> GgufFile::integer(std::string_view key) const {
-  const MetaValue* v = find(key);
-  if (v == nullptr) return std::nullopt;
-  if (const auto* u = std::get_if<std::uint64_t>(v)) return *u;
-  if (const auto* i = std::get_if<std::int64_t>(v); i && *i >= 0) return static_cast<std::uint64_t>(*i);
-  return std::nullopt;
-}
-
-std::optional<double> GgufFile::number(std::string_view key) const {
-  const MetaValue* v = find(key);
-  if (v == nullptr) return std::nullopt;
-  if (const auto* d = std::get_if<double>(v)) return *d;
-  if (const auto* i = std::get_if<std::int64_t>(v)) return static_cast<double>(*i);
-  if (const auto* u = std::get_if<std::uint64_t>(v)) return static_cast<double>(*u);
-  return std::nullopt;
-}
-
-std::optional<bool> GgufFile::boolean(std::string_view key) const {
-  const MetaValue* v = find(key);
-  const auto* b = v ? std::get_if<bool>(v) : nullptr;
-  return b ? std::optional(*b) : std::nullopt;
-}
-
-namespace {
-template <class T>
-const std::vector<T>* array_of(const MetaValue* v) {
-  const auto* a = v ? std::get_if<MetaArray>(v) : nullptr;
-  return a ? std::get_if<std::vector<T>>(a) : nullptr;
-}
-}  // namespace
-
-const std::vector<std::string_view>* GgufFile::strings(std::string_view key) const {
-  return array_of<std::string_view>(find(key));
-}
-const std::vector<std::int64_t>* GgufFile::integers(std::string_view key) const {
-  return array_of<std::int64_t>(find(key));
-}
-const std::vector<double>* GgufFile::numbers(std::string_view key) const {
-  return array_of<double>(find(key));
-}
-
-const TensorInfo* GgufFile::tensor(std::string_view name) const {
-  const auto it = tensor_index_.find(name);
-  return it == tensor_index_.end() ? nullptr : &tensors_[it->second];
+  if (!mapping_) return;
+  for (const TensorPart& p : tensor.parts) mapping_->release(p.data);
 }
 
 }  // namespace kvasir::weights

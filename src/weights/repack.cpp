@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "weights/blocks.h"
 
@@ -145,11 +146,16 @@ Result<PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool) {
   }
   m.data = AlignedBuffer(m.groups() * m.group_bytes());
   const std::size_t row_bytes = m.columns / elements_per_block(tensor.type) * bytes_per_block(tensor.type);
+  std::vector<const std::byte*> rows;
+  rows.reserve(m.rows);
+  for (const TensorPart& part : tensor.parts) {
+    for (std::uint64_t r = 0; r < part.rows; ++r) rows.push_back(part.data.data() + r * row_bytes);
+  }
   pool.parallel_for(m.groups(), 4, [&](std::size_t begin, std::size_t end, std::size_t) {
     for (std::size_t g = begin; g < end; ++g) {
       const std::size_t last = std::min(kGroupRows, m.rows - g * kGroupRows);
       for (std::size_t lane = 0; lane < last; ++lane) {
-        const std::byte* row = tensor.data.data() + (g * kGroupRows + lane) * row_bytes;
+        const std::byte* row = rows[g * kGroupRows + lane];
         if (!kernels::is_quantized(m.type)) {
           pack_row_plain(row, bytes_per_block(tensor.type), lane, m, m.group(g));
         } else if (kernels::has_super_blocks(m.type)) {

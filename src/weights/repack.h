@@ -1,9 +1,10 @@
 #pragma once
-// GGUF tensors -> the internal layouts of kernels/packed.h. Lossless: every weight keeps its exact value.
+// Tensors -> the internal layouts of kernels/packed.h. Lossless: every weight keeps its exact value.
 
+#include "base/error.h"
 #include "base/thread_pool.h"
 #include "kernels/packed.h"
-#include "weights/gguf.h"
+#include "weights/tensor.h"
 
 namespace kvasir::weights {
 

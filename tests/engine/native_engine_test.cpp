@@ -15,16 +15,16 @@ namespace {
 constexpr std::uint32_t kAnswerTokens = 16;
 
 struct NativeModel {
-  std::shared_ptr<const weights::GgufFile> file;
+  std::shared_ptr<const weights::Checkpoint> file;
   std::shared_ptr<const text::Tokenizer> tokenizer;
 };
 
 NativeModel open_model(const std::string& path) {
   NativeModel model;
-  auto file = weights::GgufFile::open(path);
+  auto file = weights::open_checkpoint(path);
   EXPECT_TRUE(file.ok()) << file.error().message << " (make models)";
   model.file = *file;
-  model.tokenizer = *text::Tokenizer::from_gguf(*model.file);
+  model.tokenizer = *text::Tokenizer::from_checkpoint(*model.file);
   return model;
 }
 

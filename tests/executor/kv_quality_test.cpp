@@ -26,9 +26,9 @@ std::vector<TokenId> read_text(const std::string& model_path) {
   EXPECT_TRUE(in.good()) << "run from the repository's root";
   std::stringstream text;
   text << in.rdbuf();
-  const auto file = weights::GgufFile::open(model_path);
+  const auto file = weights::open_checkpoint(model_path);
   EXPECT_TRUE(file.ok()) << "make models";
-  const auto tokenizer = text::Tokenizer::from_gguf(**file);
+  const auto tokenizer = text::Tokenizer::from_checkpoint(**file);
   EXPECT_TRUE(tokenizer.ok());
   return (*tokenizer)->encode(text.str(), text::SpecialText::kParse);
 }

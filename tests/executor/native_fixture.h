@@ -64,7 +64,7 @@ inline Executor& model(const std::string& path, const NativeOptions& options, st
     return *loaded.front().second;
   }
   if (loaded.size() == kKept) loaded.pop_back();
-  auto file = weights::GgufFile::open(path);
+  auto file = weights::open_checkpoint(path);
   EXPECT_TRUE(file.ok()) << file.error().message << " (make models)";
   NativeOptions with_pool = options;
   with_pool.pool = std::make_shared<ThreadPool>(threads);

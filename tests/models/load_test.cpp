@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "models/model.h"
+#include "weights/gguf.h"
 
 namespace kvasir::models {
 namespace {

@@ -37,7 +37,7 @@ inline Model load_model(const std::string& name) {
                   << "): run `make models`, or set KVASIR_MODELS";
     return {};
   }
-  auto tokenizer = Tokenizer::from_gguf(**file);
+  auto tokenizer = Tokenizer::from_checkpoint(**file);
   if (!tokenizer.ok()) {
     ADD_FAILURE() << path << ": " << tokenizer.error().message;
     return {};

@@ -60,7 +60,7 @@ class GgufWriter {
     bytes_ = file;
     auto parsed = weights::GgufFile::parse(std::as_bytes(std::span(bytes_)), "made.gguf");
     if (!parsed.ok()) return parsed.error();
-    return Tokenizer::from_gguf(**parsed);
+    return Tokenizer::from_checkpoint(**parsed);
   }
 
  private:

@@ -116,8 +116,9 @@ TEST(Gguf, SurvivesRandomDamageToItsHeader) {
     const auto file = GgufFile::parse(damaged, "damaged.gguf");
     if (!file.ok()) continue;
     for (const TensorInfo& t : (*file)->tensors()) {
-      ASSERT_GE(t.data.data(), damaged.data());
-      ASSERT_LE(t.data.data() + t.data.size(), damaged.data() + damaged.size());
+      ASSERT_EQ(t.parts.size(), 1U);
+      ASSERT_GE(t.parts[0].data.data(), damaged.data());
+      ASSERT_LE(t.parts[0].data.data() + t.parts[0].data.size(), damaged.data() + damaged.size());
     }
   }
 }
