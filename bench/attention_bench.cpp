@@ -43,7 +43,7 @@ struct Shape {
 void run(const KernelTable& table, bool bf16, double peak, KvType type, const Shape& shape,
          std::size_t keys) {
   const std::size_t d = shape.head_dim;
-  const std::size_t block_bytes = kv_head_layout(type, d).bytes;
+  const std::size_t block_bytes = kv_head_layout(type, d, d).bytes;
   const std::size_t block_count = keys / kBlockTokens;
   std::vector<std::byte> memory(block_count * block_bytes);
   std::vector<BlockId> blocks;
@@ -58,25 +58,21 @@ void run(const KernelTable& table, bool bf16, double peak, KvType type, const Sh
   for (std::size_t b = 0; b < block_count; ++b) {
     blocks.push_back(BlockId{static_cast<std::uint32_t>(b)});
     for (std::size_t slot = 0; slot < kBlockTokens; ++slot)
-      table.store_kv(type, kv.data(), kv.data(), d, slot, memory.data() + b * block_bytes);
+      table.store_kv(type, kv.data(), kv.data(), d, d, slot, memory.data() + b * block_bytes);
   }
   const std::size_t rows = shape.tokens * shape.heads;
   const std::vector<float> q = floats(rows * d);
-  const AttentionInput in{q.data(),
-                          shape.heads * d,
-                          d,
-                          shape.tokens,
-                          shape.heads,
-                          static_cast<std::uint32_t>(keys - shape.tokens),
-                          d,
-                          type,
-                          memory.data(),
-                          block_bytes,
-                          0,
+  const AttentionInput in{q.data(),    shape.heads * d,
+                          d,           shape.tokens,
+                          shape.heads, static_cast<std::uint32_t>(keys - shape.tokens),
+                          d,           d,
+                          0,           0.0F,
+                          type,        memory.data(),
+                          block_bytes, 0,
                           blocks};
   std::vector<float> total(rows * attention_state_floats(d));
   std::vector<float> part(total.size());
-  std::vector<std::byte> scratch(attention_scratch_bytes(rows, d));
+  std::vector<std::byte> scratch(attention_scratch_bytes(rows, d, d));
   const auto attend = bf16 ? table.attention_segment_bf16 : table.attention_segment;
   const auto work = [&] {
     for (std::size_t b = 0; b < block_count; b += kSegmentBlocks) {

@@ -62,6 +62,7 @@ Result<std::unique_ptr<executor::Executor>> make_executor(
   native.progress = progress;
   native.precision = precision_of(options.precision);
   native.kv_type = kv_type_of(options.kv_type);
+  native.context = options.context;
   return executor::load_native(model.file, std::move(native));
 }
 

@@ -31,24 +31,16 @@ kv::BlockLayout kv_layout(const models::ModelConfig& c) {
   const std::size_t element = kernels::kv_element_bytes(c.kv_type);
   const std::size_t key_row = kBlockTokens * element;
   const std::size_t scales = kBlockTokens * sizeof(float);
-  const kernels::KvHeadLayout head = kernels::kv_head_layout(c.kv_type, c.head_dim);
+  const kernels::KvHeadLayout head = c.kv_layout();
   kv::BlockLayout layout;
   for (std::size_t i = 0; i < c.layers * c.kv_heads; ++i) {
     const std::size_t at = i * head.bytes;
     layout.push_back({at, c.head_dim, key_row, element});
-    layout.push_back({at + head.values, 1, c.head_dim * key_row, c.head_dim * element});
+    layout.push_back({at + head.values, 1, c.value_dim * key_row, c.value_dim * element});
     if (head.key_scales == head.bytes) continue;
     layout.push_back({at + head.key_scales, 2, scales, sizeof(float)});  // of K, then of V
   }
   return layout;
-}
-
-// What a step's tokens take: rows as wide as the model, its queries, keys and values, and its feed-forward
-// layer, each as floats and as integers with their scales (models/decoder.h, Rows::resize).
-std::size_t activation_bytes(const models::ModelConfig& c) {
-  const std::size_t columns =
-      4 * c.width + 2 * c.heads * c.head_dim + 2 * c.kv_heads * c.head_dim + 2 * c.hidden;
-  return 7 * columns;
 }
 
 // The embedding is looked up in the file where the output layer has weights of its own.
@@ -116,8 +108,9 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Che
   if (!options.pool) options.pool = std::make_shared<ThreadPool>(default_thread_count());
   const kernels::KernelTable& table = options.kernels != nullptr ? *options.kernels : kernels::kernels();
   const std::string id = weights_id(*file);
-  KVASIR_ASSIGN_OR_RETURN(auto model, models::load_model(file, {options.pool.get(), &table, options.precision,
-                                                                options.kv_type, options.progress}));
+  KVASIR_ASSIGN_OR_RETURN(
+      auto model, models::load_model(file, {options.pool.get(), &table, options.precision, options.kv_type,
+                                            options.progress, options.context}));
   const models::ModelConfig& c = model->config();
   Description d;
   d.family = c.family;
@@ -128,12 +121,12 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Che
   d.kv_layout = kv_layout(c);
   d.weight_bytes = model->weight_bytes();
   d.mapped_bytes = mapped_bytes(*file);
-  d.activation_bytes_per_token = activation_bytes(c);
+  d.activation_bytes_per_token = model->activation_bytes_per_token();
   d.matrix_weights = model->matrix_weights();
   d.kernel_variant = std::string(table.name);
   d.precision = model->precision() == models::Precision::kHigh ? "high" : "standard";
   d.kv_type = std::string(kernels::name_of(c.kv_type));
-  d.weights_id = id;
+  d.weights_id = model->variant().empty() ? id : id + "-" + model->variant();
   d.rounding_version = kRoundingVersion;
   d.exact = true;
   return std::unique_ptr<Executor>(

@@ -18,6 +18,7 @@ struct NativeOptions {
   models::Precision precision = models::Precision::kAuto;
   kernels::KvType kv_type = kernels::KvType::kF16;
   std::function<void(double)> progress;  // 0..1 while weights are repacked; on the calling thread
+  std::size_t context = 0;               // the longest sequence that will be asked for; 0: the model's own
 };
 
 // Loads the model of a checkpoint. Errors as models::load_model.

@@ -1,5 +1,6 @@
 // Chooses the kernel table for this CPU, once.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -102,10 +103,10 @@ std::size_t matmul_scratch_bytes(std::size_t k) {
   return kMostPanels * (k / kBlockK) * (512 + 32 * sizeof(float));
 }
 
-std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim) {
+std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim, std::size_t value_dim) {
   // A block of keys or values, the queries as pairs, and the rows' weights.
-  const std::size_t floats =
-      head_dim * kBlockTokens + rows * head_dim / 2 + rows * kSegmentBlocks * kBlockTokens;
+  const std::size_t floats = std::max(head_dim, value_dim) * kBlockTokens + rows * head_dim / 2 +
+                             rows * kSegmentBlocks * kBlockTokens;
   return floats * sizeof(float);
 }
 

@@ -49,7 +49,10 @@ struct AttentionInput {
   std::size_t tokens = 0;
   std::size_t heads = 0;       // query heads that share this KV head
   std::uint32_t position = 0;  // of the first token; token t sees keys [0, position + t]
-  std::size_t head_dim = 0;    // a multiple of 16, at most 256
+  std::size_t head_dim = 0;    // of queries and keys: a multiple of 16, at most kMaxHeadDim
+  std::size_t value_dim = 0;   // of values: the same
+  std::size_t window = 0;      // token t sees its last `window` keys, its own included; 0: all
+  float soft_cap = 0;          // scores s become soft_cap * tanh(s / soft_cap); 0: they stay
   KvType kv_type = KvType::kF16;
   const std::byte* kv_base = nullptr;
   std::size_t kv_block_bytes = 0;
@@ -60,17 +63,17 @@ struct AttentionInput {
 // Keys are reduced in order inside fixed segments of blocks, segments left to right: the order does not
 // depend on who computes what.
 inline constexpr std::size_t kSegmentBlocks = 8;
-inline constexpr std::size_t kMaxHeadDim = 256;
+inline constexpr std::size_t kMaxHeadDim = 576;  // DeepSeek's latent keys: 512 and 64 rotated
 
 // The softmax state of one query row over some run of keys: maximum, sum of exp, weighted values.
-// Layout in memory: [m, l, unused x 14, o[head_dim]] floats.
-constexpr std::size_t attention_state_floats(std::size_t head_dim) {
-  return 16 + head_dim;
+// Layout in memory: [m, l, unused x 14, o[value_dim]] floats.
+constexpr std::size_t attention_state_floats(std::size_t value_dim) {
+  return 16 + value_dim;
 }
 
 // Bytes of scratch that matmul and attention need per thread.
 std::size_t matmul_scratch_bytes(std::size_t k);
-std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim);
+std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim, std::size_t value_dim);
 
 struct KernelTable {
   std::string_view name;
@@ -85,17 +88,28 @@ struct KernelTable {
   // The same for unquantised W; x (tokens, K) floats with row stride x_stride.
   void (*matmul_float)(const PackedMatrix& w, std::size_t first_group, std::size_t last_group, const float* x,
                        std::size_t x_stride, std::size_t tokens, const MatmulOutput& out);
-  // out = silu(gate) * up, all (n), n a multiple of 16. out may alias either.
+  // Gated activations: out = f(gate) * up, all (n), n a multiple of 16. out may alias either.
+  // f = silu.
   void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
-  // Rotates one head in place. x: (head_dim), cos and sin: (head_dim / 2).
+  // f = gelu by its tanh form (Hendrycks and Gimpel, 2016).
+  void (*gelu_mul)(const float* gate, const float* up, std::size_t n, float* out);
+  // gpt-oss: g = min(gate, limit), u = up clamped to +-limit; out = g * sigmoid(alpha * g) * (u + 1).
+  void (*clamped_swiglu)(const float* gate, const float* up, float alpha, float limit, std::size_t n,
+                         float* out);
+  // Rotates one head, or its first `head_dim` dimensions, in place. x: (head_dim), cos and sin: (head_dim /
+  // 2).
   void (*rope_neox)(float* x, const float* cos, const float* sin,
                     std::size_t head_dim);  // pairs (i, i + d/2)
   void (*rope_interleaved)(float* x, const float* cos, const float* sin,
                            std::size_t head_dim);  // pairs (2i, 2i + 1)
   void (*scale)(float* x, float factor, std::size_t n);
-  // Writes one token's k and v (head_dim each) into place `slot` of a KV block of this layer and head.
-  void (*store_kv)(KvType type, const float* k, const float* v, std::size_t head_dim, std::size_t slot,
-                   std::byte* block);
+  // x += factor * y, all (n), n a multiple of 16.
+  void (*add_scaled)(float* x, const float* y, float factor, std::size_t n);
+  // x = cap * tanh(x / cap), x (n), any n.
+  void (*soft_cap)(float* x, float cap, std::size_t n);
+  // Writes one token's k (head_dim) and v (value_dim) into place `slot` of a KV block of this layer and head.
+  void (*store_kv)(KvType type, const float* k, const float* v, std::size_t head_dim, std::size_t value_dim,
+                   std::size_t slot, std::byte* block);
   // States of all rows (tokens x heads, token-major) over the keys of blocks [first_block, last_block), which
   // lie in one segment. Rows that see none of them get the empty state (l = 0).
   void (*attention_segment)(const AttentionInput& in, std::size_t first_block, std::size_t last_block,
@@ -105,9 +119,9 @@ struct KernelTable {
   void (*attention_segment_bf16)(const AttentionInput& in, std::size_t first_block, std::size_t last_block,
                                  float* states, std::byte* scratch) = nullptr;
   // into = into (+) next, for one row.
-  void (*attention_merge)(float* into, const float* next, std::size_t head_dim);
-  // out (head_dim) = state.o / state.l.
-  void (*attention_finish)(const float* state, std::size_t head_dim, float* out);
+  void (*attention_merge)(float* into, const float* next, std::size_t value_dim);
+  // out (value_dim) = state.o / state.l.
+  void (*attention_finish)(const float* state, std::size_t value_dim, float* out);
 
   // The machine's limits, for benchmarks. Reads `bytes` (a multiple of 64) once; the result depends on all of
   // them.

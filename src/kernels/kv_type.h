@@ -3,7 +3,7 @@
 //
 // One layer and one KV head of a block is, in this order:
 //   K        [head_dim][kBlockTokens] elements  (transposed: lanes own keys)
-//   V        [kBlockTokens][head_dim] elements  (lanes own dimensions)
+//   V        [kBlockTokens][value_dim] elements  (lanes own dimensions)
 //   scales   f32 [kBlockTokens] of K, then f32 [kBlockTokens] of V    (kQ8 only)
 
 #include <cstddef>
@@ -19,7 +19,7 @@ namespace kvasir::kernels {
 enum class KvType : std::uint8_t {
   kF16,
   kBf16,  // the range of f32, 8 bits of precision
-  // int8 with one scale for each token, for K and V each: of a token's head_dim values x,
+  // int8 with one scale for each token, for K and V each: of a token's values x,
   // scale = max|x| / 127 and q = round(x * (127 / max|x|)), all in f32; zeros where max|x| <
   // kSmallestScaledKv.
   kQ8,
@@ -61,10 +61,11 @@ struct KvHeadLayout {
   std::size_t bytes = 0;         // of all parts
 };
 
-constexpr KvHeadLayout kv_head_layout(KvType t, std::size_t head_dim) {
-  const std::size_t part = head_dim * kBlockTokens * kv_element_bytes(t);
+constexpr KvHeadLayout kv_head_layout(KvType t, std::size_t head_dim, std::size_t value_dim) {
+  const std::size_t row = kBlockTokens * kv_element_bytes(t);
   const std::size_t scales = t == KvType::kQ8 ? kBlockTokens * sizeof(float) : 0;
-  return {part, 2 * part, 2 * part + scales, 2 * part + 2 * scales};
+  const std::size_t elements = (head_dim + value_dim) * row;
+  return {head_dim * row, elements, elements + scales, elements + 2 * scales};
 }
 
 }  // namespace kvasir::kernels

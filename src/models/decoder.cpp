@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "weights/dequantize.h"
-#include "weights/repack.h"
 
 namespace kvasir::models {
 namespace {
@@ -12,168 +11,101 @@ namespace {
 // still prefill several times faster than llama.cpp.
 constexpr double kSmallModelWeights = 2.5e8;
 
-Precision resolve(Precision asked, const ModelConfig& c) {
+Precision resolve(Precision asked, const Description& d) {
   if (asked != Precision::kAuto) return asked;
-  const auto n = [](std::size_t v) { return static_cast<double>(v); };
-  const double attention = n(c.width) * n(c.head_dim) * (2 * n(c.heads) + 2 * n(c.kv_heads));
-  const double weights = n(c.layers) * (attention + 3 * n(c.width) * n(c.hidden));
-  return weights < kSmallModelWeights ? Precision::kHigh : Precision::kStandard;
+  return block_weights(d) < kSmallModelWeights ? Precision::kHigh : Precision::kStandard;
+}
+
+const float* data_or_null(std::span<const float> values) {
+  return values.empty() ? nullptr : values.data();
 }
 
 }  // namespace
 
-// Reads tensors by name and checks their shapes; the first failure is kept.
-class DecoderReader {
- public:
-  DecoderReader(const weights::Checkpoint& file, Decoder& model, const LoadOptions& options)
-      : file_(file), model_(model), options_(options), total_(static_cast<double>(file.tensor_bytes())) {}
-
-  Status read() {
-    const ModelConfig& c = model_.config_;
-    const std::size_t q = c.heads * c.head_dim;
-    const std::size_t kv = c.kv_heads * c.head_dim;
-    for (std::size_t i = 0; i < c.layers; ++i) {
-      DecoderLayer& l = model_.layers_[i];
-      const std::string p = "blk." + std::to_string(i) + ".";
-      vector(p + "attn_norm.weight", c.width, l.attention_norm);
-      matrix(p + "attn_q.weight", q, c.width, l.q);
-      matrix(p + "attn_k.weight", kv, c.width, l.k);
-      matrix(p + "attn_v.weight", kv, c.width, l.v);
-      if (model_.decoder_.qkv_bias) {
-        vector(p + "attn_q.bias", q, l.q_bias);
-        vector(p + "attn_k.bias", kv, l.k_bias);
-        vector(p + "attn_v.bias", kv, l.v_bias);
-      }
-      matrix(p + "attn_output.weight", c.width, q, l.o);
-      vector(p + "ffn_norm.weight", c.width, l.ffn_norm);
-      matrix(p + "ffn_gate.weight", c.hidden, c.width, l.gate);
-      matrix(p + "ffn_up.weight", c.hidden, c.width, l.up);
-      matrix(p + "ffn_down.weight", c.width, c.hidden, l.down);
-      if (!status_.ok()) return status_;
-    }
-    vector("output_norm.weight", c.width, model_.output_norm_);
-    if (file_.tensor("rope_freqs.weight") != nullptr) {
-      vector("rope_freqs.weight", c.head_dim / 2, model_.rope_factors_);
-    }
-    const weights::TensorInfo* embedding = find("token_embd.weight", c.vocab, c.width);
-    if (file_.tensor("output.weight") != nullptr) {
-      model_.embedding_in_file_ = embedding;
-      matrix("output.weight", c.vocab, c.width, model_.output_);
-    } else {
-      matrix("token_embd.weight", c.vocab, c.width, model_.output_);
-    }
-    return status_;
-  }
-
- private:
-  const weights::TensorInfo* find(const std::string& name, std::size_t rows, std::size_t columns) {
-    if (!status_.ok()) return nullptr;
-    const weights::TensorInfo* t = file_.tensor(name);
-    if (t == nullptr) {
-      fail("tensor '" + name + "' is missing");
-      return nullptr;
-    }
-    if (t->rows() != rows || t->columns() != columns) {
-      fail("tensor '" + name + "' has shape (" + std::to_string(t->rows()) + ", " +
-           std::to_string(t->columns()) + "), expected (" + std::to_string(rows) + ", " +
-           std::to_string(columns) + ")");
-      return nullptr;
-    }
-    return t;
-  }
-
-  void vector(const std::string& name, std::size_t n, std::vector<float>& out) {
-    if (const weights::TensorInfo* t = find(name, 1, n)) {
-      out = weights::dequantize(*t);
-      model_.weight_bytes_ += n * sizeof(float);
-    }
-  }
-
-  void matrix(const std::string& name, std::size_t rows, std::size_t columns, kernels::PackedMatrix& out) {
-    const weights::TensorInfo* t = find(name, rows, columns);
-    if (t == nullptr) return;
-    auto packed = weights::repack(*t, *options_.pool);
-    if (!packed.ok()) {
-      status_ = packed.error();
-      return;
-    }
-    out = std::move(packed).value();
-    file_.release(*t);
-    model_.weight_bytes_ += out.data.size();
-    const bool output = &out == &model_.output_;
-    if (!output) model_.matrix_weights_ += static_cast<double>(rows) * static_cast<double>(columns);
-    done_ += static_cast<double>(t->bytes());
-    if (options_.progress) options_.progress(std::min(1.0, done_ / total_));
-  }
-
-  void fail(const std::string& what) {
-    status_ = make_error(ErrorCode::kCorruptData, file_.path() + ": " + what, file_.path());
-  }
-
-  const weights::Checkpoint& file_;
-  Decoder& model_;
-  const LoadOptions& options_;
-  double total_;
-  double done_ = 0;
-  Status status_;
-};
-
-Decoder::Decoder(ModelConfig config, DecoderOptions decoder, const LoadOptions& options)
-    : config_(std::move(config)),
-      decoder_(decoder),
-      precision_(resolve(options.precision, config_)),
+Decoder::Decoder(Description d, const LoadOptions& options)
+    : d_(std::move(d)),
+      precision_(resolve(options.precision, d_)),
       ops_(*options.pool, options.kernels != nullptr ? *options.kernels : kernels::kernels()),
-      layers_(config_.layers) {
+      attention_(ops_, d_) {
   // Measured (docs/decisions/0005-activation-precision.md): the input of q, k and v and that of the output
   // layer carry half of the divergence of int8 activations for a few percent of the work.
+  x_.set_precise(true);
   normed_.set_precise(true);
   last_.set_precise(true);
   const bool high = precision_ == Precision::kHigh;
-  ops_.set_bf16_attention(!high);
+  attention_.set_bf16(!high);
   attended_.set_precise(high);
+  // Experts gather the rows that a block works on, in their precision.
   ffn_normed_.set_precise(high);
   gate_.set_precise(high);
+  if (d_.experts.count != 0) experts_.emplace(ops_, d_, d_.pre_norm ? high : true, high);
+  if (d_.latent.kv_rank != 0) latent_.emplace(ops_, attention_, d_, high);
 }
 
-Result<std::unique_ptr<Model>> Decoder::load(std::shared_ptr<const weights::Checkpoint> file,
-                                             ModelConfig config, DecoderOptions decoder,
+Result<std::unique_ptr<Model>> Decoder::load(std::shared_ptr<const weights::Checkpoint> file, Description d,
                                              const LoadOptions& options) {
-  std::unique_ptr<Decoder> model(new Decoder(std::move(config), decoder, options));
-  KVASIR_RETURN_IF_ERROR(DecoderReader(*file, *model, options).read());
+  std::unique_ptr<Decoder> model(new Decoder(std::move(d), options));
+  KVASIR_RETURN_IF_ERROR(read_weights(*file, model->d_, options, model->weights_));
   model->file_ = std::move(file);
   return std::unique_ptr<Model>(std::move(model));
 }
 
-void Decoder::embed(TokenId token, float* out) const {
-  const auto row = static_cast<std::size_t>(token);
-  if (embedding_in_file_ == nullptr) {
-    kernels::dequantize_row(output_, row, out);
-    return;
-  }
-  weights::dequantize_rows(*embedding_in_file_, row, 1, out);
+// Rows as floats and as integers with their scales: seven bytes a column (Rows::resize).
+std::size_t Decoder::activation_bytes_per_token() const {
+  const ModelConfig& c = d_.config;
+  const Experts& e = d_.experts;
+  const LatentAttention& l = d_.latent;
+  const std::size_t plain =
+      4 * c.width + 2 * c.heads * c.head_dim + 2 * c.kv_heads * c.head_dim + 2 * c.hidden;
+  const std::size_t branch = d_.post_norm || e.count != 0 || d_.residual_scale != 1 ? c.width : 0;
+  const std::size_t experts = e.count + e.used * (2 * c.width + 2 * e.hidden) +
+                              (e.shared_hidden != 0 ? 2 * e.shared_hidden + c.width : 0);
+  const std::size_t latent =
+      l.kv_rank == 0 ? 0 : l.q_rank + c.heads * (2 * l.plain + l.rotated + 3 * l.kv_rank + 2 * l.value);
+  return 7 * (plain + branch + (e.count != 0 ? experts : 0) + latent);
 }
 
-bool Decoder::forward(const Batch& batch) {
-  const ModelConfig& c = config_;
-  std::size_t tokens = 0;
-  for (const Span& s : batch.spans) tokens += s.tokens.size();
+std::string Decoder::variant() const {
+  return d_.ropes.front().factors == "rope_factors_long.weight" ? "long" : "";
+}
+
+void Decoder::embed(TokenId token, float* out) const {
+  const auto row = static_cast<std::size_t>(token);
+  if (weights_.embedding_in_file == nullptr)
+    kernels::dequantize_row(weights_.output, row, out);
+  else
+    weights::dequantize_rows(*weights_.embedding_in_file, row, 1, out);
+  if (d_.embedding_scale != 1) ops_.table().scale(out, d_.embedding_scale, d_.config.width);
+}
+
+void Decoder::resize(std::size_t tokens) {
+  const ModelConfig& c = d_.config;
+  const LatentAttention& l = d_.latent;
   x_.resize(tokens, c.width);
   ffn_normed_.resize(tokens, c.width);
   normed_.resize(tokens, c.width);
-  q_.resize(tokens, c.heads * c.head_dim);
-  k_.resize(tokens, c.kv_heads * c.head_dim);
-  v_.resize(tokens, c.kv_heads * c.head_dim);
-  attended_.resize(tokens, c.heads * c.head_dim);
+  branch_.resize(tokens, c.width);
+  if (l.kv_rank == 0) {
+    q_.resize(tokens, c.heads * c.head_dim);
+    k_.resize(tokens, c.kv_heads * c.head_dim);
+    v_.resize(tokens, c.kv_heads * c.head_dim);
+  }
+  attended_.resize(tokens, c.heads * (l.kv_rank != 0 ? l.value : c.value_dim));
   gate_.resize(tokens, c.hidden);
   up_.resize(tokens, c.hidden);
+}
 
+bool Decoder::forward(const Batch& batch) {
+  std::size_t tokens = 0;
+  for (const Span& s : batch.spans) tokens += s.tokens.size();
+  resize(tokens);
   std::size_t row = 0;
   for (const Span& s : batch.spans) {
     ops_.each(s.tokens.size(), [&](std::size_t t) { embed(s.tokens[t], x_.row(row + t)); });
     row += s.tokens.size();
   }
-  ops_.rope_tables(batch, c, rope_factors_);
-  for (std::size_t i = 0; i < c.layers; ++i) {
+  attention_.begin(batch);
+  for (std::size_t i = 0; i < d_.config.layers; ++i) {
     if (batch.interrupt != nullptr && batch.interrupt->load(std::memory_order_relaxed)) return false;
     layer(batch, i);
   }
@@ -182,47 +114,88 @@ bool Decoder::forward(const Batch& batch) {
 }
 
 void Decoder::layer(const Batch& batch, std::size_t index) {
-  const ModelConfig& c = config_;
-  const DecoderLayer& l = layers_[index];
-  const auto bias = [](const std::vector<float>& b) { return b.empty() ? nullptr : b.data(); };
+  const DecoderLayer& l = weights_.layers[index];
 
-  // x += Wo attention(rope(Wq h), rope(Wk h), Wv h), h = norm(x)
-  ops_.norm(x_, l.attention_norm, c.norm_epsilon, normed_);
-  const Linear qkv[] = {{&l.q, {q_.data(), q_.columns(), bias(l.q_bias), false}},
-                        {&l.k, {k_.data(), k_.columns(), bias(l.k_bias), false}},
-                        {&l.v, {v_.data(), v_.columns(), bias(l.v_bias), false}}};
-  ops_.linear(qkv, normed_);
-  ops_.rope_and_store(batch, c, decoder_.rope_interleaved, index, q_, k_, v_);
-  ops_.attention(batch, c, index, q_, attended_);
-  const Linear o[] = {{&l.o, {x_.data(), x_.columns(), nullptr, true}}};
-  ops_.linear(o, attended_);
+  // x += Wo attention(h), h = norm(x)
+  attention(batch, index, block_input(l.attention_norm, normed_));
+  add_product(l.o, l.o_bias, attended_, l.attention_post_norm);
 
-  // x += Wdown (silu(Wgate h) * Wup h), h = norm(x)
-  ops_.norm(x_, l.ffn_norm, c.norm_epsilon, ffn_normed_);
+  // x += Wdown (f(Wgate h) * Wup h), h = norm(x)
+  Rows& h = block_input(l.ffn_norm, ffn_normed_);
+  if (d_.layers[index].experts) {
+    experts_->forward(l.experts, h, branch_);
+    ops_.add(x_, branch_, l.ffn_post_norm, d_.config.norm_epsilon, d_.residual_scale);
+    return;
+  }
+  feed_forward(l, h);
+  add_product(l.down, {}, gate_, l.ffn_post_norm);
+}
+
+Rows& Decoder::block_input(std::span<const float> norm, Rows& normed) {
+  if (norm.empty()) {
+    ops_.quantize(x_);
+    return x_;
+  }
+  ops_.norm(x_, norm, d_.config.norm_epsilon, normed);
+  return normed;
+}
+
+void Decoder::attention(const Batch& batch, std::size_t index, Rows& x) {
+  const DecoderLayer& l = weights_.layers[index];
+  const AttentionLayer layer{index, l.q_norm, l.k_norm, l.sinks};
+  if (latent_) {
+    latent_->forward(batch, layer, l.latent, x, attended_);
+    return;
+  }
+  const Linear qkv[] = {{&l.q, {q_.data(), q_.columns(), data_or_null(l.q_bias), false}},
+                        {&l.k, {k_.data(), k_.columns(), data_or_null(l.k_bias), false}},
+                        {&l.v, {v_.data(), v_.columns(), data_or_null(l.v_bias), false}}};
+  ops_.linear(qkv, x);
+  attention_.store(batch, layer, q_, k_, v_);
+  attention_.attend(batch, layer, q_, attended_);
+}
+
+void Decoder::feed_forward(const DecoderLayer& l, Rows& x) {
   const Linear gate_up[] = {{&l.gate, {gate_.data(), gate_.columns(), nullptr, false}},
                             {&l.up, {up_.data(), up_.columns(), nullptr, false}}};
-  ops_.linear(gate_up, ffn_normed_);
-  ops_.silu_mul(gate_, up_);
-  const Linear down[] = {{&l.down, {x_.data(), x_.columns(), nullptr, true}}};
-  ops_.linear(down, gate_);
+  ops_.linear(gate_up, x);
+  ops_.gated(d_.activation, gate_, up_);
+}
+
+void Decoder::add_product(const kernels::PackedMatrix& w, std::span<const float> bias, Rows& in,
+                          std::span<const float> post_norm) {
+  const bool straight = post_norm.empty() && d_.residual_scale == 1;
+  Rows& to = straight ? x_ : branch_;
+  const Linear product[] = {{&w, {to.data(), to.columns(), data_or_null(bias), straight}}};
+  ops_.linear(product, in);
+  if (!straight) ops_.add(x_, branch_, post_norm, d_.config.norm_epsilon, d_.residual_scale);
 }
 
 void Decoder::output(const Batch& batch) {
+  const ModelConfig& c = d_.config;
   std::size_t rows = 0;
   for (const Span& s : batch.spans) rows += s.logits_rows;
   if (rows == 0) return;
-  last_.resize(rows, config_.width);
+  last_.resize(rows, c.width);
   std::size_t to = 0;
   std::size_t row = 0;
   for (const Span& s : batch.spans) {
     row += s.tokens.size();
     for (std::size_t r = row - s.logits_rows; r < row; ++r) {
-      std::copy_n(x_.row(r), config_.width, last_.row(to++));
+      std::copy_n(x_.row(r), c.width, last_.row(to++));
     }
   }
-  ops_.norm(last_, output_norm_, config_.norm_epsilon, last_);
-  const Linear logits[] = {{&output_, {batch.logits.data(), config_.vocab, nullptr, false}}};
+  ops_.norm(last_, weights_.output_norm, c.norm_epsilon, last_);
+  const Linear logits[] = {{&weights_.output, {batch.logits.data(), c.vocab, nullptr, false}}};
   ops_.linear(logits, last_);
+  if (d_.logit_scale == 1 && d_.logit_cap == 0) return;
+  ops_.each(rows, [&](std::size_t r) {
+    const std::span<float> of_row = batch.logits.subspan(r * c.vocab, c.vocab);
+    if (d_.logit_scale != 1) {
+      for (float& v : of_row) v *= d_.logit_scale;
+    }
+    if (d_.logit_cap != 0) ops_.table().soft_cap(of_row.data(), d_.logit_cap, c.vocab);
+  });
 }
 
 }  // namespace kvasir::models

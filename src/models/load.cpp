@@ -1,129 +1,121 @@
-// Reads a checkpoint's hyper-parameters and hands it to its family.
+// Reads a checkpoint's hyper-parameters, has its family describe it, and hands it to the decoder.
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 
-#include "models/model.h"
+#include "models/decoder.h"
+#include "models/families.h"
+#include "models/rope.h"
 
 namespace kvasir::models {
 namespace {
 
 using weights::Checkpoint;
-using LoadFunction = Result<std::unique_ptr<Model>> (*)(std::shared_ptr<const Checkpoint>, ModelConfig,
-                                                        const LoadOptions&);
 
 struct Family {
-  std::string_view name;
-  LoadFunction load;
+  std::string_view name;  // general.architecture
+  void (*describe)(Metadata&, Description&);
 };
 
 constexpr Family kFamilies[] = {
-    {"llama", load_llama},
-    {"qwen2", load_qwen2},
+    {"llama", describe_llama},
+    {"qwen2", describe_qwen2},
 };
 
 const Family* find_family(std::string_view name) {
-  for (const Family& f : kFamilies) {
-    if (f.name == name) return &f;
-  }
-  return nullptr;
+  const auto* found = std::ranges::find(kFamilies, name, &Family::name);
+  return found == std::end(kFamilies) ? nullptr : found;
 }
 
-// Reads `<family>.<key>` as an integer in [1, most].
-class ConfigReader {
- public:
-  ConfigReader(const Checkpoint& file, std::string family) : file_(file), family_(std::move(family)) {}
+std::string family_names() {
+  std::string names;
+  for (const Family& f : kFamilies) names += (names.empty() ? "" : ", ") + std::string(f.name);
+  return names;
+}
 
-  std::size_t size(const std::string& key, std::size_t most, std::size_t fallback = 0) {
-    const auto value = file_.integer(family_ + "." + key);
-    if (!value && fallback != 0) return fallback;
-    if (!value || *value < 1 || *value > most) {
-      fail("metadata '" + family_ + "." + key + "' " +
-           (value ? "is " + std::to_string(*value) + ", which is absurd" : "is missing"));
-      return 1;
-    }
-    return static_cast<std::size_t>(*value);
-  }
-  double number(const std::string& key, double fallback) {
-    return file_.number(family_ + "." + key).value_or(fallback);
-  }
-  void fail(const std::string& what) {
-    if (status_.ok()) status_ = make_error(ErrorCode::kCorruptData, file_.path() + ": " + what, file_.path());
-  }
-  const Status& status() const { return status_; }
+// What all families' files say in the same keys.
+void read_shape(Metadata& read, ModelConfig& c) {
+  constexpr std::size_t kMostHidden = 1U << 22;
+  c.layers = read.size("block_count", 1024);
+  c.width = read.size("embedding_length", 1U << 20);
+  c.hidden = read.has("expert_count") ? read.optional_size("feed_forward_length", kMostHidden)
+                                      : read.size("feed_forward_length", kMostHidden);
+  c.heads = read.size("attention.head_count", 4096);
+  c.kv_heads = read.size("attention.head_count_kv", 4096, c.heads);
+  // A head dimension that the file does not state: the kernels' limit is checked below.
+  c.head_dim =
+      read.size("attention.key_length", kernels::kMaxHeadDim, std::max<std::size_t>(1, c.width / c.heads));
+  c.value_dim = read.size("attention.value_length", kernels::kMaxHeadDim, c.head_dim);
+  c.context = read.size("context_length", 1U << 24);
+  c.norm_epsilon = static_cast<float>(read.number("attention.layer_norm_rms_epsilon", 1e-5));
+  c.vocab = read.rows("token_embd.weight");
+  if (c.vocab == 0) read.fail("tensor 'token_embd.weight' is missing");
+}
 
- private:
-  const Checkpoint& file_;
-  std::string family_;
-  Status status_;
-};
-
-Status check_rope_scaling(const Checkpoint& file, const std::string& family, ModelConfig& config) {
-  const auto type = file.string(family + ".rope.scaling.type");
-  if (!type || *type == "none") return {};
-  const double factor = file.number(family + ".rope.scaling.factor").value_or(0);
-  if (*type == "linear" && factor > 0) {
-    config.rope_scale = static_cast<float>(1.0 / factor);
-    return {};
+// What the kernels cannot compute.
+void check_shape(Metadata& read, const Description& d) {
+  const ModelConfig& c = d.config;
+  const auto is_width = [](std::size_t n) { return n % kernels::kBlockK == 0; };
+  const auto is_head = [](std::size_t n) { return n % 16 == 0 && n <= kernels::kMaxHeadDim; };
+  const bool dense = std::ranges::any_of(d.layers, [](const LayerDescription& l) { return !l.experts; });
+  const bool latent = d.latent.kv_rank != 0;
+  bool computed = c.heads % c.kv_heads == 0 && is_head(c.head_dim) && is_head(c.value_dim) &&
+                  is_width(c.width) && is_width(c.hidden) && (c.hidden > 0 || !dense) &&
+                  (latent || c.value_dim == c.head_dim) && is_width(c.heads * c.value_dim) &&
+                  c.norm_epsilon > 0;
+  computed = computed && is_width(d.experts.hidden) && is_width(d.experts.shared_hidden);
+  if (latent) {
+    const LatentAttention& l = d.latent;
+    computed = computed && is_width(l.q_rank) && is_width(l.kv_rank) && is_width(l.plain) &&
+               is_width(c.heads * l.value) && l.rotated % 2 == 0;
   }
-  return make_error(ErrorCode::kUnsupported,
-                    file.path() + ": rope scaling '" + std::string(*type) + "' is not supported yet",
-                    file.path());
+  if (computed) return;
+  read.refuse("its shape (width " + std::to_string(c.width) + ", " + std::to_string(c.heads) + " heads of " +
+              std::to_string(c.head_dim) + ", " + std::to_string(c.kv_heads) +
+              " for keys) is not one that this build computes");
+}
+
+Result<Description> describe(const Checkpoint& file, std::size_t served_context) {
+  const auto name = file.string("general.architecture");
+  if (!name) {
+    return make_error(ErrorCode::kCorruptData, file.path() + ": metadata 'general.architecture' is missing",
+                      file.path());
+  }
+  const Family* family = find_family(*name);
+  if (family == nullptr) {
+    return make_error(ErrorCode::kUnsupported,
+                      file.path() + ": model family '" + std::string(*name) +
+                          "' is not supported; these are: " + family_names(),
+                      file.path());
+  }
+  Metadata read(file, std::string(*name));
+  Description d;
+  d.config.family = read.family();
+  read_shape(read, d.config);
+  KVASIR_RETURN_IF_ERROR(read.status());
+  d.config.served_context = served_context != 0 ? served_context : d.config.context;
+  d.layers.resize(d.config.layers);
+  d.attention_scale = 1.0F / std::sqrt(static_cast<float>(d.config.head_dim));
+  family->describe(read, d);
+  if (d.ropes.empty()) d.ropes = {read_rope(read, d.config.head_dim)};
+  check_shape(read, d);
+  KVASIR_RETURN_IF_ERROR(read.status());
+  return d;
 }
 
 }  // namespace
 
 Result<ModelConfig> read_config(const Checkpoint& file) {
-  const auto family = file.string("general.architecture");
-  if (!family) {
-    return make_error(ErrorCode::kCorruptData, file.path() + ": metadata 'general.architecture' is missing",
-                      file.path());
-  }
-  if (find_family(*family) == nullptr) {
-    return make_error(
-        ErrorCode::kUnsupported,
-        file.path() + ": model family '" + std::string(*family) + "' is not supported; llama and qwen2 are",
-        file.path());
-  }
-  ModelConfig c;
-  c.family = std::string(*family);
-  ConfigReader read(file, c.family);
-  c.layers = read.size("block_count", 1024);
-  c.width = read.size("embedding_length", 1U << 20);
-  c.hidden = read.size("feed_forward_length", 1U << 22);
-  c.heads = read.size("attention.head_count", 4096);
-  c.kv_heads = read.size("attention.head_count_kv", 4096, c.heads);
-  c.head_dim =
-      read.size("attention.key_length", kernels::kMaxHeadDim, c.width / c.heads == 0 ? 1 : c.width / c.heads);
-  c.context = read.size("context_length", 1U << 24);
-  c.norm_epsilon = static_cast<float>(read.number("attention.layer_norm_rms_epsilon", 1e-5));
-  c.rope_base = static_cast<float>(read.number("rope.freq_base", 10000.0));
-  if (const auto* embedding = file.tensor("token_embd.weight")) {
-    c.vocab = static_cast<std::size_t>(embedding->rows());
-  } else {
-    read.fail("tensor 'token_embd.weight' is missing");
-  }
-  KVASIR_RETURN_IF_ERROR(read.status());
-  if (c.heads % c.kv_heads != 0 || c.head_dim % 16 != 0 || c.head_dim > kernels::kMaxHeadDim ||
-      c.width % kernels::kBlockK != 0 || c.hidden % kernels::kBlockK != 0 ||
-      c.heads * c.head_dim % kernels::kBlockK != 0 || !(c.rope_base > 1) || !(c.norm_epsilon > 0) ||
-      read.size("rope.dimension_count", kernels::kMaxHeadDim, c.head_dim) != c.head_dim ||
-      read.size("attention.value_length", kernels::kMaxHeadDim, c.head_dim) != c.head_dim) {
-    return make_error(ErrorCode::kUnsupported,
-                      file.path() + ": its shape (width " + std::to_string(c.width) + ", " +
-                          std::to_string(c.heads) + " heads of " + std::to_string(c.head_dim) + ", " +
-                          std::to_string(c.kv_heads) + " for keys) is not one that this build computes",
-                      file.path());
-  }
-  KVASIR_RETURN_IF_ERROR(check_rope_scaling(file, c.family, c));
-  return c;
+  KVASIR_ASSIGN_OR_RETURN(Description d, describe(file, 0));
+  return d.config;
 }
 
 Result<std::unique_ptr<Model>> load_model(std::shared_ptr<const Checkpoint> file,
                                           const LoadOptions& options) {
-  KVASIR_ASSIGN_OR_RETURN(ModelConfig config, read_config(*file));
-  config.kv_type = options.kv_type;
-  const Family* family = find_family(config.family);
-  return family->load(std::move(file), std::move(config), options);
+  KVASIR_ASSIGN_OR_RETURN(Description d, describe(*file, options.context));
+  d.config.kv_type = options.kv_type;
+  return Decoder::load(std::move(file), std::move(d), options);
 }
 
 }  // namespace kvasir::models

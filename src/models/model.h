@@ -1,6 +1,6 @@
 #pragma once
-// A model: config and packed weights -> forward pass. One file a family (llama.cpp, qwen2.cpp), written with
-// kernels.
+// A model: config and packed weights -> forward pass. A family's file (llama.cpp, qwen3.cpp, ...) describes
+// its graph; decoder.h computes it.
 
 #include <atomic>
 #include <cstddef>
@@ -23,19 +23,20 @@ struct ModelConfig {
   std::string family;  // general.architecture
   std::size_t layers = 0;
   std::size_t width = 0;   // d_model
-  std::size_t hidden = 0;  // of the feed-forward block
+  std::size_t hidden = 0;  // of the plain feed-forward block; 0 where every layer has experts
   std::size_t heads = 0;
-  std::size_t kv_heads = 0;  // divides heads
-  std::size_t head_dim = 0;
+  std::size_t kv_heads = 0;   // divides heads
+  std::size_t head_dim = 0;   // of queries and keys
+  std::size_t value_dim = 0;  // of values
   std::size_t vocab = 0;
-  std::size_t context = 0;  // tokens that the model was trained for
+  std::size_t context = 0;         // tokens that the model was trained for
+  std::size_t served_context = 0;  // the longest that will be asked for
   float norm_epsilon = 0;
-  float rope_base = 0;
-  float rope_scale = 1;                             // linear position scaling: positions are multiplied by it
   kernels::KvType kv_type = kernels::KvType::kF16;  // chosen by who loads the model
 
   // Of K and V of one layer and KV head.
-  std::size_t kv_head_block_bytes() const { return kernels::kv_head_layout(kv_type, head_dim).bytes; }
+  kernels::KvHeadLayout kv_layout() const { return kernels::kv_head_layout(kv_type, head_dim, value_dim); }
+  std::size_t kv_head_block_bytes() const { return kv_layout().bytes; }
   std::size_t kv_block_bytes() const { return layers * kv_heads * kv_head_block_bytes(); }
 };
 
@@ -70,6 +71,10 @@ class Model {
   virtual Precision precision() const = 0;       // kStandard or kHigh
   // Weights that every read token is multiplied with (not the output layer's).
   virtual double matrix_weights() const = 0;
+  virtual std::size_t activation_bytes_per_token() const = 0;  // of the tokens in a step
+  // Names what the same weights may compute differently by how they were loaded; empty where nothing does. KV
+  // of one is not the other's.
+  virtual std::string variant() const = 0;
   // One thread at a time. Token ids, positions and block tables must be valid: the executor has checked them.
   // False when it was interrupted; KV in front of every span is then as it was.
   virtual bool forward(const Batch& batch) = 0;
@@ -81,20 +86,16 @@ struct LoadOptions {
   Precision precision = Precision::kAuto;
   kernels::KvType kv_type = kernels::KvType::kF16;
   std::function<void(double)> progress;  // 0..1, on the calling thread; may be empty
+  std::size_t context = 0;               // the longest that will be asked for; 0: the model's own
 };
 
 // Reads a model of any supported family. Everything that a file can lie about (missing or misshaped tensors,
-// absurd hyper-parameters, unknown family) is one clear kCorruptData or kUnsupported. The file stays mapped
-// while it is used.
+// absurd hyper-parameters) is one clear kCorruptData, everything that this build does not compute (unknown
+// families, tensors of a variant) one clear kUnsupported that names it, both before weights are read. The
+// file stays mapped while it is used.
 Result<std::unique_ptr<Model>> load_model(std::shared_ptr<const weights::Checkpoint> file,
                                           const LoadOptions& options);
-// The checks of load_model that need no weights: family and hyper-parameters.
+// The checks of load_model that need no tensors: family and hyper-parameters.
 Result<ModelConfig> read_config(const weights::Checkpoint& file);
-
-// The families, each in its own file.
-Result<std::unique_ptr<Model>> load_llama(std::shared_ptr<const weights::Checkpoint> file, ModelConfig config,
-                                          const LoadOptions& options);
-Result<std::unique_ptr<Model>> load_qwen2(std::shared_ptr<const weights::Checkpoint> file, ModelConfig config,
-                                          const LoadOptions& options);
 
 }  // namespace kvasir::models

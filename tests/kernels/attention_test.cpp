@@ -47,7 +47,7 @@ struct Cache {
   Cache(const KernelTable& table, KvType kv_type, std::size_t keys, std::size_t dim, std::mt19937& rng)
       : type(kv_type), head_dim(dim), k(random_floats(keys * dim, rng)), v(random_floats(keys * dim, rng)) {
     const std::size_t count = (keys + kBlockTokens - 1) / kBlockTokens;
-    block_bytes = kv_head_layout(type, dim).bytes + 128;
+    block_bytes = kv_head_layout(type, dim, dim).bytes + 128;
     memory.assign((count + 2) * block_bytes, std::byte{0x7F});  // unwritten places: NaN, or huge
     for (std::size_t i = 0; i < count; ++i)
       blocks.push_back(BlockId{static_cast<std::uint32_t>((i * 7 + 1) % (count + 2))});
@@ -61,8 +61,8 @@ struct Cache {
     for (std::size_t i = 0; i < keys; ++i) write(table, i);
   }
   void write(const KernelTable& table, std::size_t i) {
-    table.store_kv(type, k.data() + i * head_dim, v.data() + i * head_dim, head_dim, i % kBlockTokens,
-                   memory.data() + index_of(blocks[i / kBlockTokens]) * block_bytes + 64);
+    table.store_kv(type, k.data() + i * head_dim, v.data() + i * head_dim, head_dim, head_dim,
+                   i % kBlockTokens, memory.data() + index_of(blocks[i / kBlockTokens]) * block_bytes + 64);
   }
   KvType type;
   std::size_t head_dim;
@@ -73,7 +73,8 @@ struct Cache {
 };
 
 Floats attend(const KernelTable& table, const Cache& cache, const Floats& q, std::size_t tokens,
-              std::size_t heads, std::size_t position, bool bf16 = false) {
+              std::size_t heads, std::size_t position, bool bf16 = false, std::size_t window = 0,
+              float soft_cap = 0) {
   const auto attend_segment = bf16 ? table.attention_segment_bf16 : table.attention_segment;
   const std::size_t d = cache.head_dim;
   const std::size_t state = attention_state_floats(d);
@@ -84,6 +85,9 @@ Floats attend(const KernelTable& table, const Cache& cache, const Floats& q, std
                     heads,
                     static_cast<std::uint32_t>(position),
                     d,
+                    d,
+                    window,
+                    soft_cap,
                     cache.type,
                     cache.memory.data(),
                     cache.block_bytes,
@@ -92,7 +96,7 @@ Floats attend(const KernelTable& table, const Cache& cache, const Floats& q, std
   const std::size_t rows = tokens * heads;
   Floats total(rows * state);
   Floats part(rows * state);
-  std::vector<std::byte> scratch(attention_scratch_bytes(rows, d));
+  std::vector<std::byte> scratch(attention_scratch_bytes(rows, d, d));
   const std::size_t blocks = (position + tokens + kBlockTokens - 1) / kBlockTokens;
   for (std::size_t b = 0; b < blocks; b += kSegmentBlocks) {
     Floats& into = b == 0 ? total : part;
@@ -128,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(Isa, Attention,
 TEST_P(Attention, StoredValuesAreTheRoundedOnesInTheirPlaces) {
   std::mt19937 rng(1);
   constexpr std::size_t kDim = 80;
-  const KvHeadLayout layout = kv_head_layout(type(), kDim);
+  const KvHeadLayout layout = kv_head_layout(type(), kDim, kDim);
   std::vector<std::byte> block(layout.bytes);
   const auto element = [&](std::size_t part, std::size_t index) -> float {
     const std::byte* p = block.data() + part + index * kv_element_bytes(type());
@@ -148,7 +152,7 @@ TEST_P(Attention, StoredValuesAreTheRoundedOnesInTheirPlaces) {
   for (const std::size_t slot : {0U, 1U, 37U, 63U}) {
     const Floats k = random_floats(kDim, rng, 20.0F);
     const Floats v = random_floats(kDim, rng, 0.01F);
-    table().store_kv(type(), k.data(), v.data(), kDim, slot, block.data());
+    table().store_kv(type(), k.data(), v.data(), kDim, kDim, slot, block.data());
     const Floats expected_k = rounded(type(), k.data(), kDim);
     const Floats expected_v = rounded(type(), v.data(), kDim);
     for (std::size_t d = 0; d < kDim; ++d) {
@@ -290,10 +294,10 @@ TEST_P(Attention, StoresTiesAndExtremesAsTheScalarKernelsDo) {
       {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN(), 3.4e38F, -3.4e38F, 1e30F, 1, 2, 0, 0,
        0, 0, 0, 0, 0, 0}};
   for (const Floats& x : rows) {
-    std::vector<std::byte> mine(kv_head_layout(type(), kDim).bytes);
+    std::vector<std::byte> mine(kv_head_layout(type(), kDim, kDim).bytes);
     auto reference = mine;
-    table().store_kv(type(), x.data(), x.data(), kDim, 5, mine.data());
-    scalar().store_kv(type(), x.data(), x.data(), kDim, 5, reference.data());
+    table().store_kv(type(), x.data(), x.data(), kDim, kDim, 5, mine.data());
+    scalar().store_kv(type(), x.data(), x.data(), kDim, kDim, 5, reference.data());
     EXPECT_EQ(mine, reference) << "row of " << x[1];
   }
 }

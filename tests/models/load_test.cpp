@@ -122,9 +122,12 @@ TEST(LoadModel, NamesWhatIsWrong) {
   Builder misshaped = tiny();
   misshaped.tensor("blk.0.attn_norm.weight", 32, 0);
   EXPECT_NE(refusal(misshaped).find("has shape (1, 32), expected (1, 64)"), std::string::npos);
-  Builder yarn = tiny();
-  yarn.string("llama.rope.scaling.type", "yarn");
-  EXPECT_NE(refusal(yarn).find("rope scaling 'yarn' is not supported"), std::string::npos);
+  Builder dynamic = tiny();
+  dynamic.string("llama.rope.scaling.type", "dynamic");
+  EXPECT_NE(refusal(dynamic).find("rope scaling 'dynamic' is not supported"), std::string::npos);
+  Builder variant = tiny();
+  weights_of(variant).tensor("blk.0.attn_q_norm.weight", 32, 0);
+  EXPECT_NE(refusal(variant).find("tensor 'blk.0.attn_q_norm.weight' is of a variant"), std::string::npos);
 }
 
 }  // namespace

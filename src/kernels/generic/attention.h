@@ -6,8 +6,9 @@
 // weights sum up values. So a block of keys or values is widened once for many rows and stays in the
 // first-level cache, and the sums need no rescaling on the way.
 //
-// Places past a row's last key are masked to weight 0; a masked key adds exactly nothing, so a row's bits do
-// not depend on which rows share its tile.
+// Places past a row's last key, and those before its window, are masked to weight 0; a masked key adds
+// exactly nothing, so a row's bits do not depend on which rows share its tile. Blocks before every row's
+// window are not looked at.
 
 #include <algorithm>
 #include <limits>
@@ -29,20 +30,32 @@ struct SegmentRows {
   const float* q(std::size_t row) const {
     return in.q + row / in.heads * in.q_token_stride + row % in.heads * in.q_head_stride;
   }
-  float* sums(std::size_t row) const { return states + row * attention_state_floats(in.head_dim) + 16; }
-  // Keys from `first` on that a row sees, at most `most`.
+  float* sums(std::size_t row) const { return states + row * attention_state_floats(in.value_dim) + 16; }
+  // Where the keys that a row sees end, counted from `first`, at most `most`.
   std::size_t seen(std::size_t row, std::size_t first, std::size_t most) const {
     const std::size_t end = in.position + row / in.heads + 1;
     return end > first ? std::min(end - first, most) : 0;
   }
+  // Keys from `first` on that lie before a row's window, at most `most`.
+  std::size_t hidden(std::size_t row, std::size_t first, std::size_t most) const {
+    const std::size_t end = in.position + row / in.heads + 1;
+    const std::size_t begin = in.window != 0 && end > in.window ? end - in.window : 0;
+    return begin > first ? std::min(begin - first, most) : 0;
+  }
 };
 
-// The blocks of a segment that any row sees.
+// Of a row's scores in a segment: [begin, end) are looked at, [hidden, seen) are not masked.
+struct SeenPlaces {
+  std::size_t hidden, seen, begin, end;
+};
+
+// The blocks of a segment that any row sees: [skipped, count).
 struct SegmentBlocks {
   SegmentBlocks(const SegmentRows& of, std::size_t first_block, std::size_t last_block)
       : segment(of),
         first(first_block),
         all_keys(of.seen(of.rows() - 1, of.first_key, (last_block - first_block) * kBlockTokens)),
+        skipped(of.hidden(0, of.first_key, all_keys) / kBlockTokens),
         count((all_keys + kBlockTokens - 1) / kBlockTokens) {}
 
   const std::byte* stored(std::size_t block) const {
@@ -58,13 +71,16 @@ struct SegmentBlocks {
     const std::size_t begin = segment.first_key + block * kBlockTokens;
     return begin > segment.in.position ? (begin - segment.in.position) * segment.in.heads : 0;
   }
-  // Keys of the segment that a row sees, and where the places of all blocks end.
-  std::size_t seen(std::size_t row) const { return segment.seen(row, segment.first_key, all_keys); }
-  std::size_t end() const { return count * kBlockTokens; }
+  // The places of the segment that a row sees, and those that any row may have scores in.
+  SeenPlaces places(std::size_t row) const {
+    return {segment.hidden(row, segment.first_key, all_keys), segment.seen(row, segment.first_key, all_keys),
+            skipped * kBlockTokens, count * kBlockTokens};
+  }
 
   const SegmentRows& segment;
   std::size_t first;
   std::size_t all_keys;
+  std::size_t skipped;  // blocks that lie before every row's window
   std::size_t count;
 };
 
@@ -73,7 +89,7 @@ inline void begin_state(const SegmentRows& segment, std::size_t row, float m, fl
   float* sums = segment.sums(row);
   sums[-16] = m;
   sums[-15] = l;
-  for (std::size_t d = 0; d < segment.in.head_dim; d += 16) store(sums + d, set1(0.0F));
+  for (std::size_t d = 0; d < segment.in.value_dim; d += 16) store(sums + d, set1(0.0F));
 }
 
 // scores[r][key] = q_r . k_key for 16 * V keys from `key` on of a block; keys in lanes, head dimensions in
@@ -102,30 +118,42 @@ inline void score_keys(const SegmentRows& segment, std::size_t row, const float*
   }
 }
 
-// The largest of a row's first `seen` scores.
-inline float row_maximum(const float* scores, std::size_t seen) {
-  const std::size_t whole = seen / 16 * 16;
+// The lanes of the places from `i` on that a row does not see become `rest`.
+inline F mask(F x, std::size_t i, const SeenPlaces& at, float rest) {
+  if (at.seen - i < 16) x = keep_first(x, static_cast<int>(at.seen - i), rest);
+  if (i < at.hidden) {  // once a row at most
+    float lanes[16];
+    store(lanes, x);
+    std::fill(lanes, lanes + std::min<std::size_t>(at.hidden - i, 16), rest);
+    x = load(lanes);
+  }
+  return x;
+}
+
+// The largest of the scores that a row sees.
+inline float row_maximum(const float* scores, const SeenPlaces& at) {
   F best[4];
   for (F& b : best) b = set1(kMinusInfinity);
-  for (std::size_t i = 0; i < whole; i += 16) best[i / 16 % 4] = max(best[i / 16 % 4], load(scores + i));
-  if (whole < seen) {
-    best[0] = max(best[0], keep_first(load(scores + whole), static_cast<int>(seen - whole), kMinusInfinity));
-  }
+  for (std::size_t i = at.hidden / 16 * 16; i < at.seen; i += 16)
+    best[i / 16 % 4] = max(best[i / 16 % 4], mask(load(scores + i), i, at, kMinusInfinity));
   return reduce_max(max(max(best[0], best[1]), max(best[2], best[3])));
 }
 
-// Turns a row of scores into weights exp(score - max), zero from `seen` to `end`. Returns {max, sum of
+inline void cap_scores(const AttentionInput& in, float* scores, const SeenPlaces& at) {
+  if (in.soft_cap > 0.0F) soft_cap(scores + at.begin, in.soft_cap, at.end - at.begin);
+}
+
+// Turns a row of scores into weights exp(score - max), zero where it does not see. Returns {max, sum of
 // weights}.
-inline std::pair<float, float> softmax_row(float* scores, std::size_t seen, std::size_t end) {
-  const float m = row_maximum(scores, seen);
+inline std::pair<float, float> softmax_row(float* scores, const SeenPlaces& at) {
+  const float m = row_maximum(scores, at);
   const F top = set1(m);
   F sum[4];
   for (F& s : sum) s = set1(0.0F);
-  for (std::size_t i = 0; i < end; i += 16) {
+  for (std::size_t i = at.begin; i < at.end; i += 16) {
     F p = set1(0.0F);
-    if (i < seen) {
-      p = exp(sub(load(scores + i), top));
-      if (seen - i < 16) p = keep_first(p, static_cast<int>(seen - i), 0.0F);
+    if (i < at.seen && i + 16 > at.hidden) {
+      p = mask(exp(sub(load(scores + i), top)), i, at, 0.0F);
       sum[i / 16 % 4] = add(sum[i / 16 % 4], p);
     }
     store(scores + i, p);
@@ -138,8 +166,8 @@ inline std::pair<float, float> softmax_row(float* scores, std::size_t seen, std:
 template <int R, int V>
 inline void weigh_values(const SegmentRows& segment, std::size_t row, const float* values, std::size_t keys,
                          std::size_t first, const float* weights) {
-  const std::size_t head_dim = segment.in.head_dim;
-  const std::size_t state = attention_state_floats(head_dim);
+  const std::size_t value_dim = segment.in.value_dim;
+  const std::size_t state = attention_state_floats(value_dim);
   float* out = segment.states + row * state + 16 + first;
   F sum[R][V];
   for (int r = 0; r < R; ++r) {
@@ -149,7 +177,7 @@ inline void weigh_values(const SegmentRows& segment, std::size_t row, const floa
   for (std::size_t key = 0; key < keys; ++key) {
     F v[V];
     for (int i = 0; i < V; ++i)
-      v[i] = load(values + key * head_dim + first + static_cast<std::size_t>(i) * 16);
+      v[i] = load(values + key * value_dim + first + static_cast<std::size_t>(i) * 16);
     for (int r = 0; r < R; ++r) {
       const F weight = set1(weights[static_cast<std::size_t>(r) * kSegmentKeys + key]);
       for (int i = 0; i < V; ++i) sum[r][i] = fma(weight, v[i], sum[r][i]);
@@ -192,34 +220,36 @@ void score_block(const SegmentRows& segment, std::size_t block, std::size_t firs
 }
 
 void weigh_block(const SegmentRows& segment, std::size_t block, std::size_t first_row, const float* values) {
-  const std::size_t head_dim = segment.in.head_dim;
+  const std::size_t value_dim = segment.in.value_dim;
   constexpr std::size_t kWide = std::size_t{16} * kAttentionVectors;
   for_tiles(first_row, segment.rows(), [&](auto rows, std::size_t row) {
     const float* weights = segment.weights + row * kSegmentKeys + block * kBlockTokens;
     const std::size_t keys =
         segment.seen(row + rows() - 1, segment.first_key + block * kBlockTokens, kBlockTokens);
     std::size_t d = 0;
-    for (; d + kWide <= head_dim; d += kWide)
+    for (; d + kWide <= value_dim; d += kWide)
       weigh_values<rows(), kAttentionVectors>(segment, row, values, keys, d, weights);
-    for (; d < head_dim; d += 16) weigh_values<rows(), 1>(segment, row, values, keys, d, weights);
+    for (; d < value_dim; d += 16) weigh_values<rows(), 1>(segment, row, values, keys, d, weights);
   });
 }
 
 void attention_segment(const AttentionInput& in, std::size_t first_block, std::size_t last_block,
                        float* states, std::byte* scratch) {
   auto* panel = reinterpret_cast<float*>(scratch);
-  const SegmentRows segment{in, first_block * kBlockTokens, states, panel + in.head_dim * kBlockTokens};
+  const SegmentRows segment{in, first_block * kBlockTokens, states,
+                            panel + std::max(in.head_dim, in.value_dim) * kBlockTokens};
   const SegmentBlocks blocks(segment, first_block, last_block);
-  for (std::size_t b = 0; b < blocks.count; ++b) {
-    widen_keys(in.kv_type, blocks.stored(b), in.head_dim, blocks.keys(b), panel);
+  for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
+    widen_keys(in, blocks.stored(b), blocks.keys(b), panel);
     score_block(segment, b, blocks.first_row(b), panel);
   }
   for (std::size_t r = 0; r < segment.rows(); ++r) {
-    const auto [m, l] = softmax_row(segment.weights + r * kSegmentKeys, blocks.seen(r), blocks.end());
+    cap_scores(in, segment.weights + r * kSegmentKeys, blocks.places(r));
+    const auto [m, l] = softmax_row(segment.weights + r * kSegmentKeys, blocks.places(r));
     begin_state(segment, r, m, l);
   }
-  for (std::size_t b = 0; b < blocks.count; ++b) {
-    widen_values(in.kv_type, blocks.stored(b), in.head_dim, blocks.keys(b), panel);
+  for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
+    widen_values(in, blocks.stored(b), blocks.keys(b), panel);
     weigh_block(segment, b, blocks.first_row(b), panel);
   }
 }
@@ -262,15 +292,15 @@ inline void merge_scalars(float* into, float m, float l) {
   into[1] = old_l * keep[0] + l * take[0];
 }
 
-void attention_merge(float* into, const float* next, std::size_t head_dim) {
+void attention_merge(float* into, const float* next, std::size_t value_dim) {
   if (next[1] == 0.0F) return;
-  merge_part(into, next[0], 0, head_dim, [&](std::size_t i) { return load(next + 16 + i); });
+  merge_part(into, next[0], 0, value_dim, [&](std::size_t i) { return load(next + 16 + i); });
   merge_scalars(into, next[0], next[1]);
 }
 
-void attention_finish(const float* state, std::size_t head_dim, float* out) {
+void attention_finish(const float* state, std::size_t value_dim, float* out) {
   const F l = set1(state[1]);
-  for (std::size_t i = 0; i < head_dim; i += 16) store(out + i, div(load(state + 16 + i), l));
+  for (std::size_t i = 0; i < value_dim; i += 16) store(out + i, div(load(state + 16 + i), l));
 }
 
 }  // namespace

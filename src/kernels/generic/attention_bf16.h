@@ -47,20 +47,17 @@ inline F exp_bf16(F x) {
   return mul(p, pow2(n));
 }
 
-// Turns a row of scores into bf16 weights exp(score - max), in place, zero from `seen` to `end`. Returns
+// Turns a row of scores into bf16 weights exp(score - max), in place, zero where it does not see. Returns
 // {max, sum of weights}.
-inline std::pair<float, float> softmax_row_bf16(float* scores, std::size_t seen, std::size_t end) {
+inline std::pair<float, float> softmax_row_bf16(float* scores, const SeenPlaces& at) {
   auto* weights = reinterpret_cast<std::uint16_t*>(scores);  // behind what is still to be read
-  const float m = row_maximum(scores, seen);
+  const float m = row_maximum(scores, at);
   const F top = set1(m);
   F sum[4];
   for (F& s : sum) s = set1(0.0F);
-  for (std::size_t i = 0; i < end; i += 16) {
+  for (std::size_t i = at.begin; i < at.end; i += 16) {
     F p = set1(0.0F);
-    if (i < seen) {
-      p = exp_bf16(sub(load(scores + i), top));
-      if (seen - i < 16) p = keep_first(p, static_cast<int>(seen - i), 0.0F);
-    }
+    if (i < at.seen && i + 16 > at.hidden) p = mask(exp_bf16(sub(load(scores + i), top)), i, at, 0.0F);
     store_bf16(weights + i, p);
     sum[i / 16 % 4] = add(sum[i / 16 % 4], load_bf16(weights + i));
   }
@@ -69,9 +66,9 @@ inline std::pair<float, float> softmax_row_bf16(float* scores, std::size_t seen,
 
 // Adds the weighted values of `pairs` pairs of keys, 16 * V dimensions from `first` on, to the rows' sums.
 template <int R, int V>
-inline void weigh_pairs(const Pair* weights, const Pair* values, std::size_t pairs, std::size_t head_dim,
+inline void weigh_pairs(const Pair* weights, const Pair* values, std::size_t pairs, std::size_t value_dim,
                         std::size_t first, float* out) {
-  const std::size_t state = attention_state_floats(head_dim);
+  const std::size_t state = attention_state_floats(value_dim);
   F sum[R][V];
   for (int r = 0; r < R; ++r) {
     for (int i = 0; i < V; ++i)
@@ -80,7 +77,7 @@ inline void weigh_pairs(const Pair* weights, const Pair* values, std::size_t pai
   for (std::size_t pair = 0; pair < pairs; ++pair) {
     P v[V];
     for (int i = 0; i < V; ++i)
-      v[i] = load_pairs(values + pair * head_dim + first + static_cast<std::size_t>(i) * 16);
+      v[i] = load_pairs(values + pair * value_dim + first + static_cast<std::size_t>(i) * 16);
     for (int r = 0; r < R; ++r) {
       const P weight = set1_pair(weights[static_cast<std::size_t>(r) * kSegmentKeys + pair]);
       for (int i = 0; i < V; ++i) sum[r][i] = dot_bf16(sum[r][i], weight, v[i]);
@@ -95,9 +92,10 @@ inline void weigh_pairs(const Pair* weights, const Pair* values, std::size_t pai
 // A block's keys, [head_dim / 2][kBlockTokens] pairs of dimensions; places past `keys`, up to a multiple of
 // 16, hold anything.
 template <KvType kType>
-void pair_keys_as(const std::byte* block, std::size_t head_dim, std::size_t keys, Pair* out) {
+void pair_keys_as(const std::byte* block, const KvHeadLayout& layout, std::size_t head_dim, std::size_t keys,
+                  Pair* out) {
   const auto* k = reinterpret_cast<const KvElement<kType>*>(block);
-  const auto* scales = reinterpret_cast<const float*>(block + kv_head_layout(kType, head_dim).key_scales);
+  const auto* scales = reinterpret_cast<const float*>(block + layout.key_scales);
   for (std::size_t d = 0; d < head_dim; d += 2) {
     for (std::size_t i = 0; i < keys; i += 16) {
       F even = load_elements<kType>(k + d * kBlockTokens + i);
@@ -111,22 +109,22 @@ void pair_keys_as(const std::byte* block, std::size_t head_dim, std::size_t keys
   }
 }
 
-// The values of a block's first `keys` tokens, [keys / 2 rounded up][head_dim] pairs of keys; of a pair's
+// The values of a block's first `keys` tokens, [keys / 2 rounded up][value_dim] pairs of keys; of a pair's
 // missing key, zeros.
 template <KvType kType>
-void pair_values_as(const std::byte* block, std::size_t head_dim, std::size_t keys, Pair* out) {
-  const KvHeadLayout layout = kv_head_layout(kType, head_dim);
+void pair_values_as(const std::byte* block, const KvHeadLayout& layout, std::size_t value_dim,
+                    std::size_t keys, Pair* out) {
   const auto* v = reinterpret_cast<const KvElement<kType>*>(block + layout.values);
   const auto* scales = reinterpret_cast<const float*>(block + layout.value_scales);
   const auto value = [&](std::size_t key, std::size_t i) {
-    F x = load_elements<kType>(v + key * head_dim + i);
+    F x = load_elements<kType>(v + key * value_dim + i);
     if constexpr (kType == KvType::kQ8) x = mul(x, set1(scales[key]));
     return x;
   };
   for (std::size_t key = 0; key < keys; key += 2) {
-    for (std::size_t i = 0; i < head_dim; i += 16) {
+    for (std::size_t i = 0; i < value_dim; i += 16) {
       const F odd = key + 1 < keys ? value(key + 1, i) : set1(0.0F);
-      store_pairs(out + key / 2 * head_dim + i, value(key, i), odd);
+      store_pairs(out + key / 2 * value_dim + i, value(key, i), odd);
     }
   }
 }
@@ -134,9 +132,11 @@ void pair_values_as(const std::byte* block, std::size_t head_dim, std::size_t ke
 void attention_segment_bf16(const AttentionInput& in, std::size_t first_block, std::size_t last_block,
                             float* states, std::byte* scratch) {
   const std::size_t d = in.head_dim;
+  const std::size_t value_dim = in.value_dim;
   const std::size_t rows = in.tokens * in.heads;
+  const KvHeadLayout layout = kv_head_layout(in.kv_type, d, value_dim);
   auto* panel = reinterpret_cast<Pair*>(scratch);
-  Pair* q = panel + d / 2 * kBlockTokens;
+  Pair* q = panel + std::max(d, value_dim) / 2 * kBlockTokens;
   const SegmentRows segment{in, first_block * kBlockTokens, states,
                             reinterpret_cast<float*>(q + rows * d / 2)};
   const SegmentBlocks blocks(segment, first_block, last_block);
@@ -145,8 +145,9 @@ void attention_segment_bf16(const AttentionInput& in, std::size_t first_block, s
     auto* to = reinterpret_cast<std::uint16_t*>(q + r * d / 2);
     for (std::size_t i = 0; i < d; i += 16) store_bf16(to + i, load(segment.q(r) + i));
   }
-  for (std::size_t b = 0; b < blocks.count; ++b) {
-    with_kv_type(in.kv_type, [&](auto t) { pair_keys_as<t()>(blocks.stored(b), d, blocks.keys(b), panel); });
+  for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
+    with_kv_type(in.kv_type,
+                 [&](auto t) { pair_keys_as<t()>(blocks.stored(b), layout, d, blocks.keys(b), panel); });
     for_tiles(blocks.first_row(b), rows, [&](auto tile, std::size_t row) {
       float* scores = segment.weights + row * kSegmentKeys + b * kBlockTokens;
       for (std::size_t key = 0; key < kBlockTokens; key += std::size_t{16} * kAttentionVectors)
@@ -154,13 +155,15 @@ void attention_segment_bf16(const AttentionInput& in, std::size_t first_block, s
     });
   }
   for (std::size_t r = 0; r < rows; ++r) {
-    const auto [m, l] = softmax_row_bf16(segment.weights + r * kSegmentKeys, blocks.seen(r), blocks.end());
+    cap_scores(in, segment.weights + r * kSegmentKeys, blocks.places(r));
+    const auto [m, l] = softmax_row_bf16(segment.weights + r * kSegmentKeys, blocks.places(r));
     begin_state(segment, r, m, l);
   }
   constexpr std::size_t kWide = std::size_t{16} * kAttentionVectors;
-  for (std::size_t b = 0; b < blocks.count; ++b) {
-    with_kv_type(in.kv_type,
-                 [&](auto t) { pair_values_as<t()>(blocks.stored(b), d, blocks.keys(b), panel); });
+  for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
+    with_kv_type(in.kv_type, [&](auto t) {
+      pair_values_as<t()>(blocks.stored(b), layout, value_dim, blocks.keys(b), panel);
+    });
     for_tiles(blocks.first_row(b), rows, [&](auto tile, std::size_t row) {
       const Pair* weights =
           reinterpret_cast<const Pair*>(segment.weights + row * kSegmentKeys) + b * kBlockTokens / 2;
@@ -168,9 +171,10 @@ void attention_segment_bf16(const AttentionInput& in, std::size_t first_block, s
           segment.seen(row + tile() - 1, segment.first_key + b * kBlockTokens, kBlockTokens);
       float* out = segment.sums(row);
       std::size_t i = 0;
-      for (; i + kWide <= d; i += kWide)
-        weigh_pairs<tile(), kAttentionVectors>(weights, panel, (keys + 1) / 2, d, i, out + i);
-      for (; i < d; i += 16) weigh_pairs<tile(), 1>(weights, panel, (keys + 1) / 2, d, i, out + i);
+      for (; i + kWide <= value_dim; i += kWide)
+        weigh_pairs<tile(), kAttentionVectors>(weights, panel, (keys + 1) / 2, value_dim, i, out + i);
+      for (; i < value_dim; i += 16)
+        weigh_pairs<tile(), 1>(weights, panel, (keys + 1) / 2, value_dim, i, out + i);
     });
   }
 }

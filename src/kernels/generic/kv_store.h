@@ -47,11 +47,10 @@ inline F clamp_kv(F x) {
   return min(max(x, set1(-largest_kv(kType))), set1(largest_kv(kType)));
 }
 
-// Writes the scale of one token's x (head_dim) to `scale` and returns what to multiply x by.
-inline float choose_scale(const float* x, std::size_t head_dim, float* scale) {
+// Writes the scale of one token's x (n) to `scale` and returns what to multiply x by.
+inline float choose_scale(const float* x, std::size_t n, float* scale) {
   F largest = set1(0.0F);
-  for (std::size_t i = 0; i < head_dim; i += 16)
-    largest = max(largest, abs(clamp_kv<KvType::kQ8>(load(x + i))));
+  for (std::size_t i = 0; i < n; i += 16) largest = max(largest, abs(clamp_kv<KvType::kQ8>(load(x + i))));
   const float m = reduce_max(largest);
   const bool zero = m < kSmallestScaledKv;
   *scale = zero ? 0.0F : m / 127.0F;
@@ -59,36 +58,39 @@ inline float choose_scale(const float* x, std::size_t head_dim, float* scale) {
 }
 
 template <KvType kType>
-void store_kv_as(const float* k, const float* v, std::size_t head_dim, std::size_t slot, std::byte* block) {
-  const KvHeadLayout layout = kv_head_layout(kType, head_dim);
+void store_kv_as(const float* k, const float* v, std::size_t head_dim, std::size_t value_dim,
+                 std::size_t slot, std::byte* block) {
+  const KvHeadLayout layout = kv_head_layout(kType, head_dim, value_dim);
   auto* keys = reinterpret_cast<KvElement<kType>*>(block);
-  auto* values = reinterpret_cast<KvElement<kType>*>(block + layout.values) + slot * head_dim;
+  auto* values = reinterpret_cast<KvElement<kType>*>(block + layout.values) + slot * value_dim;
   F k_factor = set1(1.0F);
   F v_factor = set1(1.0F);
   if constexpr (kType == KvType::kQ8) {
     k_factor = set1(choose_scale(k, head_dim, reinterpret_cast<float*>(block + layout.key_scales) + slot));
-    v_factor = set1(choose_scale(v, head_dim, reinterpret_cast<float*>(block + layout.value_scales) + slot));
+    v_factor = set1(choose_scale(v, value_dim, reinterpret_cast<float*>(block + layout.value_scales) + slot));
   }
   // Multiplying by 1 is exact.
   for (std::size_t i = 0; i < head_dim; i += 16) {
     KvElement<kType> lanes[16];
     store_elements<kType>(lanes, mul(clamp_kv<kType>(load(k + i)), k_factor));
     for (std::size_t j = 0; j < 16; ++j) keys[(i + j) * kBlockTokens + slot] = lanes[j];
-    store_elements<kType>(values + i, mul(clamp_kv<kType>(load(v + i)), v_factor));
   }
+  for (std::size_t i = 0; i < value_dim; i += 16)
+    store_elements<kType>(values + i, mul(clamp_kv<kType>(load(v + i)), v_factor));
 }
 
-void store_kv(KvType type, const float* k, const float* v, std::size_t head_dim, std::size_t slot,
-              std::byte* block) {
-  with_kv_type(type, [&](auto t) { store_kv_as<t()>(k, v, head_dim, slot, block); });
+void store_kv(KvType type, const float* k, const float* v, std::size_t head_dim, std::size_t value_dim,
+              std::size_t slot, std::byte* block) {
+  with_kv_type(type, [&](auto t) { store_kv_as<t()>(k, v, head_dim, value_dim, slot, block); });
 }
 
 // A block's keys as floats, [head_dim][kBlockTokens]: the first `keys` of them; places past those, up to a
 // multiple of 16, hold anything.
 template <KvType kType>
-void widen_keys_as(const std::byte* block, std::size_t head_dim, std::size_t keys, float* out) {
+void widen_keys_as(const std::byte* block, const KvHeadLayout& layout, std::size_t head_dim, std::size_t keys,
+                   float* out) {
   const auto* k = reinterpret_cast<const KvElement<kType>*>(block);
-  const auto* scales = reinterpret_cast<const float*>(block + kv_head_layout(kType, head_dim).key_scales);
+  const auto* scales = reinterpret_cast<const float*>(block + layout.key_scales);
   for (std::size_t d = 0; d < head_dim; ++d) {
     for (std::size_t i = 0; i < keys; i += 16) {
       F x = load_elements<kType>(k + d * kBlockTokens + i);
@@ -98,14 +100,14 @@ void widen_keys_as(const std::byte* block, std::size_t head_dim, std::size_t key
   }
 }
 
-// The values of a block's first `keys` tokens as floats, [keys][head_dim].
+// The values of a block's first `keys` tokens as floats, [keys][value_dim].
 template <KvType kType>
-void widen_values_as(const std::byte* block, std::size_t head_dim, std::size_t keys, float* out) {
-  const KvHeadLayout layout = kv_head_layout(kType, head_dim);
+void widen_values_as(const std::byte* block, const KvHeadLayout& layout, std::size_t value_dim,
+                     std::size_t keys, float* out) {
   const auto* v = reinterpret_cast<const KvElement<kType>*>(block + layout.values);
   const auto* scales = reinterpret_cast<const float*>(block + layout.value_scales);
   for (std::size_t key = 0; key < keys; ++key) {
-    for (std::size_t i = key * head_dim; i < (key + 1) * head_dim; i += 16) {
+    for (std::size_t i = key * value_dim; i < (key + 1) * value_dim; i += 16) {
       F x = load_elements<kType>(v + i);
       if constexpr (kType == KvType::kQ8) x = mul(x, set1(scales[key]));
       store(out + i, x);
@@ -113,13 +115,13 @@ void widen_values_as(const std::byte* block, std::size_t head_dim, std::size_t k
   }
 }
 
-inline void widen_keys(KvType type, const std::byte* block, std::size_t head_dim, std::size_t keys,
-                       float* out) {
-  with_kv_type(type, [&](auto t) { widen_keys_as<t()>(block, head_dim, keys, out); });
+inline void widen_keys(const AttentionInput& in, const std::byte* block, std::size_t keys, float* out) {
+  const KvHeadLayout layout = kv_head_layout(in.kv_type, in.head_dim, in.value_dim);
+  with_kv_type(in.kv_type, [&](auto t) { widen_keys_as<t()>(block, layout, in.head_dim, keys, out); });
 }
-inline void widen_values(KvType type, const std::byte* block, std::size_t head_dim, std::size_t keys,
-                         float* out) {
-  with_kv_type(type, [&](auto t) { widen_values_as<t()>(block, head_dim, keys, out); });
+inline void widen_values(const AttentionInput& in, const std::byte* block, std::size_t keys, float* out) {
+  const KvHeadLayout layout = kv_head_layout(in.kv_type, in.head_dim, in.value_dim);
+  with_kv_type(in.kv_type, [&](auto t) { widen_values_as<t()>(block, layout, in.value_dim, keys, out); });
 }
 
 }  // namespace

@@ -44,6 +44,55 @@ void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
   }
 }
 
+// 0.5 g (1 + tanh u) = g / (1 + exp(-2u)), u = sqrt(2 / pi) (g + 0.044715 g^3).
+void gelu_mul(const float* gate, const float* up, std::size_t n, float* out) {
+  const F one = set1(1.0F);
+  const F minus_two_root = set1(-1.5957691216F);  // -2 sqrt(2 / pi)
+  const F cubic = set1(0.044715F);
+  for (std::size_t i = 0; i < n; i += 16) {
+    const F g = load(gate + i);
+    const F u = mul(g, fma(mul(cubic, g), g, one));
+    const F gelu = div(g, add(one, exp(mul(u, minus_two_root))));
+    store(out + i, mul(gelu, load(up + i)));
+  }
+}
+
+void clamped_swiglu(const float* gate, const float* up, float alpha, float limit, std::size_t n, float* out) {
+  const F one = set1(1.0F);
+  const F most = set1(limit);
+  const F least = set1(-limit);
+  const F minus_alpha = set1(-alpha);
+  for (std::size_t i = 0; i < n; i += 16) {
+    const F g = min(load(gate + i), most);
+    const F u = min(max(load(up + i), least), most);
+    const F swish = div(g, add(one, exp(mul(minus_alpha, g))));
+    store(out + i, mul(swish, add(u, one)));
+  }
+}
+
+void add_scaled(float* x, const float* y, float factor, std::size_t n) {
+  const F f = set1(factor);
+  for (std::size_t i = 0; i < n; i += 16) store(x + i, fma(load(y + i), f, load(x + i)));
+}
+
+// tanh(y) = 1 - 2 / (exp(2y) + 1): right to about 1e-7 of the cap, which is what its callers add it to.
+inline F soft_capped(F x, F cap, F two_over_cap) {
+  const F one = set1(1.0F);
+  const F e = exp(mul(x, two_over_cap));
+  return mul(cap, sub(one, div(set1(2.0F), add(e, one))));
+}
+
+void soft_cap(float* x, float cap, std::size_t n) {
+  const F c = set1(cap);
+  const F factor = set1(2.0F / cap);
+  const std::size_t whole = n / 16 * 16;
+  for (std::size_t i = 0; i < whole; i += 16) store(x + i, soft_capped(load(x + i), c, factor));
+  float tail[16] = {};
+  std::copy(x + whole, x + n, tail);
+  store(tail, soft_capped(load(tail), c, factor));
+  std::copy(tail, tail + (n - whole), x + whole);
+}
+
 void scale(float* x, float factor, std::size_t n) {
   const F f = set1(factor);
   for (std::size_t i = 0; i < n; i += 16) store(x + i, mul(load(x + i), f));

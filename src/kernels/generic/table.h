@@ -11,9 +11,13 @@ const KernelTable& table() {
       .matmul = matmul,
       .matmul_float = matmul_float,
       .silu_mul = silu_mul,
+      .gelu_mul = gelu_mul,
+      .clamped_swiglu = clamped_swiglu,
       .rope_neox = rope_neox,
       .rope_interleaved = rope_interleaved,
       .scale = scale,
+      .add_scaled = add_scaled,
+      .soft_cap = soft_cap,
       .store_kv = store_kv,
       .attention_segment = attention_segment,
 #ifdef KVASIR_AVX512_BF16

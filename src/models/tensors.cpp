@@ -1,0 +1,127 @@
+#include "models/tensors.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "weights/dequantize.h"
+#include "weights/repack.h"
+
+namespace kvasir::models {
+namespace {
+
+// Rows [first, first + rows) of a tensor.
+weights::TensorInfo slice(const weights::TensorInfo& t, std::uint64_t first, std::uint64_t rows) {
+  weights::TensorInfo out = t;
+  out.shape = {t.columns(), rows};
+  out.parts.clear();
+  for (const weights::TensorPart& part : t.parts) {
+    if (first < part.rows && rows > 0) {
+      const std::uint64_t n = std::min(rows, part.rows - first);
+      out.parts.push_back(part.slice(first, n));
+      rows -= n;
+      first = 0;
+    } else {
+      first -= std::min(first, part.rows);
+    }
+  }
+  return out;
+}
+
+bool matches(const std::string& name, const std::string& pattern) {
+  if (!pattern.ends_with('*')) return name == pattern;
+  return name.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
+}  // namespace
+
+const weights::TensorInfo* TensorReader::find(const std::string& name, std::size_t rows,
+                                              std::size_t columns) {
+  if (!status_.ok()) return nullptr;
+  const weights::TensorInfo* t = file_.tensor(name);
+  if (t == nullptr) {
+    fail("tensor '" + name + "' is missing");
+    return nullptr;
+  }
+  if (t->rows() != rows || t->columns() != columns) {
+    fail("tensor '" + name + "' has shape (" + std::to_string(t->rows()) + ", " +
+         std::to_string(t->columns()) + "), expected (" + std::to_string(rows) + ", " +
+         std::to_string(columns) + ")");
+    return nullptr;
+  }
+  asked_.push_back(name);
+  return t;
+}
+
+const weights::TensorInfo* TensorReader::in_file(const std::string& name, std::size_t rows,
+                                                 std::size_t columns) {
+  return find(name, rows, columns);
+}
+
+void TensorReader::vector(const std::string& name, std::size_t n, std::vector<float>& out) {
+  table(name, 1, n, out);
+}
+
+void TensorReader::table(const std::string& name, std::size_t rows, std::size_t columns,
+                         std::vector<float>& out) {
+  if (const weights::TensorInfo* t = find(name, rows, columns)) vectors_.push_back({t, &out});
+}
+
+void TensorReader::matrix(const std::string& name, std::size_t rows, std::size_t columns,
+                          kernels::PackedMatrix& out) {
+  this->rows(name, rows, 0, rows, columns, out);
+}
+
+void TensorReader::rows(const std::string& name, std::size_t all_rows, std::size_t first, std::size_t rows,
+                        std::size_t columns, kernels::PackedMatrix& out) {
+  if (const weights::TensorInfo* t = find(name, all_rows, columns)) {
+    matrices_.push_back({slice(*t, first, rows), &out});
+  }
+}
+
+void TensorReader::stack(const std::string& name, std::size_t count, std::size_t rows, std::size_t columns,
+                         std::vector<kernels::PackedMatrix>& out) {
+  const weights::TensorInfo* t = find(name, count * rows, columns);
+  if (t == nullptr) return;
+  out.resize(count);
+  for (std::size_t i = 0; i < count; ++i) matrices_.push_back({slice(*t, i * rows, rows), &out[i]});
+}
+
+Status TensorReader::check(const std::vector<std::string>& unused) const {
+  KVASIR_RETURN_IF_ERROR(status_);
+  const std::unordered_set<std::string> asked(asked_.begin(), asked_.end());
+  for (const weights::TensorInfo& t : file_.tensors()) {
+    if (asked.contains(t.name) ||
+        std::ranges::any_of(unused, [&](const std::string& u) { return matches(t.name, u); })) {
+      continue;
+    }
+    return make_error(ErrorCode::kUnsupported,
+                      file_.path() + ": tensor '" + t.name +
+                          "' is of a variant of its family that this build does not compute",
+                      file_.path());
+  }
+  return {};
+}
+
+Status TensorReader::load() {
+  double total = 1;
+  for (const Matrix& m : matrices_) total += static_cast<double>(m.part.bytes());
+  double done = 0;
+  for (const Vector& v : vectors_) {
+    *v.out = weights::dequantize(*v.tensor);
+    bytes_ += v.out->size() * sizeof(float);
+  }
+  for (const Matrix& m : matrices_) {
+    KVASIR_ASSIGN_OR_RETURN(*m.out, weights::repack(m.part, *options_.pool));
+    file_.release(m.part);
+    bytes_ += m.out->data.size();
+    done += static_cast<double>(m.part.bytes());
+    if (options_.progress) options_.progress(std::min(1.0, done / total));
+  }
+  return {};
+}
+
+void TensorReader::fail(const std::string& what) {
+  if (status_.ok()) status_ = make_error(ErrorCode::kCorruptData, file_.path() + ": " + what, file_.path());
+}
+
+}  // namespace kvasir::models
