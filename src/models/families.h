@@ -13,7 +13,11 @@
 namespace kvasir::models {
 
 void describe_llama(Metadata& read, Description& d);
+void describe_mistral3(Metadata& read, Description& d);
 void describe_qwen2(Metadata& read, Description& d);
+void describe_qwen3(Metadata& read, Description& d);
+void describe_qwen3_moe(Metadata& read, Description& d);
+void describe_smollm3(Metadata& read, Description& d);
 
 // What several families' files need.
 

@@ -19,8 +19,8 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"llama", describe_llama},
-    {"qwen2", describe_qwen2},
+    {"llama", describe_llama}, {"mistral3", describe_mistral3},  {"qwen2", describe_qwen2},
+    {"qwen3", describe_qwen3}, {"qwen3moe", describe_qwen3_moe}, {"smollm3", describe_smollm3},
 };
 
 const Family* find_family(std::string_view name) {

@@ -30,7 +30,10 @@ Rope yarn(Metadata& read, double base, std::size_t dimensions) {
     const double stretched = std::clamp(ramp, 0.0, 1.0);
     rope.frequency[i] *= 1 - stretched + stretched / factor;
   }
-  rope.magnitude = read.number("rope.scaling.attn_factor", 1) * (1 + 0.1 * std::log(factor));
+  // Some models divide the factor by one with a slope of their own (mscale_all_dim), which may undo it.
+  const double slope = read.number("rope.scaling.yarn_log_multiplier", 0);
+  rope.magnitude = read.number("rope.scaling.attn_factor", 1) * (1 + 0.1 * std::log(factor)) /
+                   (1 + 0.1 * slope * std::log(factor));
   return rope;
 }
 

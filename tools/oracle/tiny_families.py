@@ -1,0 +1,378 @@
+"""Tiny models with random weights, one or more for each family: what is in their GGUF files.
+
+A family is a dict of its metadata and its tensors by GGUF's names. Weights are a function of the tensor's name and
+the element's index, so that a test remakes them without Python: a tensor is a centre and a spread, and element i is
+centre + spread * u, u = splitmix64(fnv1a64(name) + i) as a number in [-1, 1) of 24 bits (F32), or, quantised (Q8_0),
+spread / 127 as f16 times the hash's upper 8 bits as a signed byte.
+"""
+
+import math
+
+import gguf
+import numpy as np
+
+WIDTH, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, VOCAB = 64, 96, 4, 2, 32, 64
+EXPERTS, USED, EXPERT_HIDDEN = 6, 3, 32
+WINDOW = 24
+TOKENS = 150
+Q8_0 = gguf.GGMLQuantizationType.Q8_0
+F32 = gguf.GGMLQuantizationType.F32
+
+
+def splitmix64(x):
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def hashes(name, count):
+    seed = 0xCBF29CE484222325
+    for byte in name.encode():
+        seed = ((seed ^ byte) * 0x100000001B3) % 2**64
+    with np.errstate(over="ignore"):
+        return splitmix64(np.uint64(seed) + np.arange(count, dtype=np.uint64))
+
+
+class Tensor:
+    def __init__(self, name, shape, spread, centre=0.0, kind=F32):
+        self.name, self.shape, self.kind = name, shape, kind
+        self.spread, self.centre = np.float32(spread), np.float32(centre)
+
+    def bytes_q8(self):
+        """(rows, bytes) of Q8_0 blocks."""
+        q = (hashes(self.name, math.prod(self.shape)) >> np.uint64(56)).astype(np.uint8).view(np.int8)
+        blocks = q.reshape(-1, 32)
+        scale = np.full((len(blocks), 1), self.spread / np.float32(127), dtype=np.float16)
+        raw = np.concatenate([scale.view(np.uint8), blocks.view(np.uint8)], axis=1)
+        return raw.reshape(*self.shape[:-1], -1)
+
+    def floats(self):
+        if self.kind == Q8_0:
+            return gguf.quants.dequantize(self.bytes_q8(), Q8_0).reshape(self.shape).astype(np.float32)
+        u = (hashes(self.name, math.prod(self.shape)) >> np.uint64(40)).astype(np.float32) / np.float32(2**23) - 1
+        return (self.centre + self.spread * u.astype(np.float32)).astype(np.float32).reshape(self.shape)
+
+
+def matrix(name, *shape, gain=1.0):
+    """Outputs have about the variance of the inputs, times gain squared."""
+    return Tensor(name, shape, gain * math.sqrt(3 / shape[-1]), kind=Q8_0)
+
+
+def norm(name, n):
+    return Tensor(name, (n,), 0.5, 1.0)
+
+
+def small(name, *shape, spread=0.3):
+    return Tensor(name, shape, spread)
+
+
+class Family:
+    """Defaults are the Llama graph's; `arch` is general.architecture."""
+
+    def __init__(self, name, arch, layers=4, **keys):
+        self.name, self.arch, self.layers = name, arch, layers
+        self.tied = True
+        self.keys = {
+            "block_count": layers, "context_length": 4096, "embedding_length": WIDTH, "feed_forward_length": HIDDEN,
+            "attention.head_count": HEADS, "attention.head_count_kv": KV_HEADS, "attention.key_length": HEAD_DIM,
+            "attention.value_length": HEAD_DIM, "attention.layer_norm_rms_epsilon": 1e-5, "rope.freq_base": 10000.0,
+            "rope.dimension_count": HEAD_DIM, "vocab_size": VOCAB, **keys}
+        self.tensors = [matrix("token_embd.weight", VOCAB, WIDTH, gain=1.5), norm("output_norm.weight", WIDTH)]
+
+    def add(self, *tensors):
+        self.tensors += tensors
+        return self
+
+    def untied(self):
+        self.tied = False
+        return self.add(matrix("output.weight", VOCAB, WIDTH, gain=1.5))
+
+    def attention(self, i, bias=False, out_bias=False, norms=None, fused=False):
+        p = f"blk.{i}."
+        q, kv = self.keys["attention.head_count"] * self.head_dim, self.keys["attention.head_count_kv"] * self.head_dim
+        if fused:
+            self.add(matrix(p + "attn_qkv.weight", q + 2 * kv, WIDTH, gain=1.3))
+        else:
+            self.add(matrix(p + "attn_q.weight", q, WIDTH, gain=1.5), matrix(p + "attn_k.weight", kv, WIDTH, gain=1.5),
+                     matrix(p + "attn_v.weight", kv, WIDTH))
+        if bias:
+            self.add(small(p + "attn_q.bias", q), small(p + "attn_k.bias", kv), small(p + "attn_v.bias", kv))
+        if norms == "head":
+            self.add(norm(p + "attn_q_norm.weight", self.head_dim), norm(p + "attn_k_norm.weight", self.head_dim))
+        if norms == "all":
+            self.add(norm(p + "attn_q_norm.weight", q), norm(p + "attn_k_norm.weight", kv))
+        self.add(matrix(p + "attn_output.weight", WIDTH, q))
+        if out_bias:
+            self.add(small(p + "attn_output.bias", WIDTH))
+        return self
+
+    @property
+    def head_dim(self):
+        return self.keys["attention.key_length"]
+
+    def norms(self, i, *names):
+        return self.add(*[norm(f"blk.{i}.{n}.weight", WIDTH) for n in names])
+
+    def feed_forward(self, i, fused=False, suffix="", hidden=None):
+        p, h = f"blk.{i}.ffn_", hidden or self.keys["feed_forward_length"]
+        if fused:
+            return self.add(matrix(p + "up.weight", 2 * h, WIDTH), matrix(p + "down.weight", WIDTH, h))
+        return self.add(matrix(f"{p}gate{suffix}.weight", h, WIDTH), matrix(f"{p}up{suffix}.weight", h, WIDTH),
+                        matrix(f"{p}down{suffix}.weight", WIDTH, h))
+
+    def experts(self, i, biases=False):
+        p = f"blk.{i}.ffn_"
+        self.add(Tensor(p + "gate_inp.weight", (EXPERTS, WIDTH), 1.5 * math.sqrt(3 / WIDTH)),
+                 matrix(p + "gate_exps.weight", EXPERTS, EXPERT_HIDDEN, WIDTH),
+                 matrix(p + "up_exps.weight", EXPERTS, EXPERT_HIDDEN, WIDTH),
+                 matrix(p + "down_exps.weight", EXPERTS, WIDTH, EXPERT_HIDDEN))
+        if biases:
+            self.add(small(p + "gate_inp.bias", EXPERTS), small(p + "gate_exps.bias", EXPERTS, EXPERT_HIDDEN),
+                     small(p + "up_exps.bias", EXPERTS, EXPERT_HIDDEN), small(p + "down_exps.bias", EXPERTS, WIDTH))
+        return self
+
+    def write(self, path, floats):
+        writer = gguf.GGUFWriter(path, self.arch)
+        writer.add_string("tokenizer.ggml.model", "no_vocab")
+        for key, value in self.keys.items():
+            full = key if key.startswith("tokenizer.") else f"{self.arch}.{key}"
+            if isinstance(value, bool):
+                writer.add_bool(full, value)
+            elif isinstance(value, int):
+                writer.add_uint32(full, value)
+            elif isinstance(value, float):
+                writer.add_float32(full, value)
+            elif isinstance(value, list):
+                writer.add_array(full, value)
+            else:
+                writer.add_string(full, value)
+        for t in self.tensors:
+            if floats or t.kind == F32:
+                writer.add_tensor(t.name, t.floats())
+            else:
+                writer.add_tensor(t.name, t.bytes_q8(), raw_dtype=Q8_0)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    def weights(self):
+        return {t.name: t.floats() for t in self.tensors}
+
+
+def llama_like(name, arch, **keys):
+    f = Family(name, arch, **keys)
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm").attention(i).feed_forward(i)
+    return f
+
+
+YARN = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64}
+
+
+def llama():
+    f = llama_like("llama", "llama").untied()
+    return f
+
+
+def llama3():
+    """Llama 3.1's scaling: GGUF's converter turns it into factors."""
+    f = llama_like("llama3-rope", "llama", **{"rope.freq_base": 500000.0})
+    return f.add(Tensor("rope_freqs.weight", (HEAD_DIM // 2,), 1.5, 2.5))
+
+
+def llama_linear():
+    return llama_like("llama-linear", "llama", **{"rope.scaling.type": "linear", "rope.scaling.factor": 4.0})
+
+
+def llama_yarn():
+    return llama_like("llama-yarn", "llama", **YARN)
+
+
+def mixtral():
+    f = Family("mixtral", "llama", expert_count=EXPERTS, expert_used_count=USED, feed_forward_length=EXPERT_HIDDEN,
+               **{"attention.head_count": 2})
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm").attention(i).experts(i)
+    return f.untied()
+
+
+def ministral3():
+    return llama_like("ministral3", "mistral3", **YARN, **{
+        "rope.scaling.yarn_log_multiplier": 1.0, "attention.temperature_scale": 0.1,
+        "rope.scaling.yarn_beta_fast": 32.0, "rope.scaling.yarn_beta_slow": 1.0})
+
+
+def qwen2():
+    f = Family("qwen2", "qwen2", **{"attention.head_count": 2})
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm").attention(i, bias=True).feed_forward(i)
+    return f
+
+
+def qwen3():
+    f = Family("qwen3", "qwen3", **{"rope.freq_base": 1000000.0})
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm").attention(i, norms="head").feed_forward(i)
+    return f
+
+
+def qwen3_moe():
+    f = Family("qwen3moe", "qwen3moe", expert_count=EXPERTS, expert_used_count=USED,
+               expert_feed_forward_length=EXPERT_HIDDEN)
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm").attention(i, norms="head").experts(i)
+    return f.untied()
+
+
+def smollm3():
+    return llama_like("smollm3", "smollm3", layers=5)
+
+
+GRANITE = {"attention.scale": 0.25, "embedding_scale": 4.0, "residual_scale": 0.3, "logit_scale": 1.5,
+           "attention.head_count": 2, "rope.dimension_count": 32}
+
+
+def granite():
+    return llama_like("granite", "granite", **GRANITE)
+
+
+def granite_moe():
+    f = Family("granitemoe", "granitemoe", expert_count=EXPERTS, expert_used_count=USED,
+               feed_forward_length=EXPERT_HIDDEN, expert_shared_feed_forward_length=64, **GRANITE)
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm").attention(i).experts(i).feed_forward(i, suffix="_shexp", hidden=64)
+    return f
+
+
+def olmo2():
+    f = Family("olmo2", "olmo2", **{"attention.head_count": 2})
+    for i in range(f.layers):
+        f.norms(i, "post_attention_norm", "post_ffw_norm").attention(i, norms="all").feed_forward(i)
+    return f.untied()
+
+
+def olmo3():
+    f = Family("olmo3", "olmo2", **{"attention.head_count": 2, "attention.sliding_window": WINDOW}, **YARN)
+    for i in range(f.layers):
+        f.norms(i, "post_attention_norm", "post_ffw_norm").attention(i, norms="all").feed_forward(i)
+    return f.untied()
+
+
+def phi3():
+    f = Family("phi3", "phi3", **{"attention.head_count": 2})
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm").attention(i, fused=True).feed_forward(i, fused=True)
+    return f.untied()
+
+
+def phi4_mini():
+    f = Family("phi4-mini", "phi3", **{
+        "attention.head_count": 2, "rope.dimension_count": 24, "rope.scaling.original_context_length": 64,
+        "rope.scaling.attn_factor": 1.4142135})
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm").attention(i, fused=True).feed_forward(i, fused=True)
+    return f.add(Tensor("rope_factors_long.weight", (12,), 1.5, 2.5), Tensor("rope_factors_short.weight", (12,), 0.1, 1.1))
+
+
+def gemma():
+    f = Family("gemma", "gemma")
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm").attention(i).feed_forward(i)
+    return f
+
+
+def gemma2():
+    f = Family("gemma2", "gemma2", **{"attention.sliding_window": WINDOW, "attn_logit_softcapping": 2.0,
+                                      "final_logit_softcapping": 3.0})
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm").attention(i).feed_forward(i)
+    return f
+
+
+def gemma3():
+    f = Family("gemma3", "gemma3", layers=7, **{
+        "attention.sliding_window": WINDOW, "rope.freq_base": 1000000.0, "rope.scaling.type": "linear",
+        "rope.scaling.factor": 8.0, "rope.freq_base_swa": 10000.0})
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
+        f.attention(i, norms="head").feed_forward(i)
+    return f
+
+
+def gpt_oss():
+    f = Family("gpt-oss", "gpt-oss", expert_count=EXPERTS, expert_used_count=USED,
+               expert_feed_forward_length=EXPERT_HIDDEN, **{"attention.sliding_window": WINDOW}, **YARN)
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "post_attention_norm").attention(i, bias=True, out_bias=True)
+        f.experts(i, biases=True).add(small(f"blk.{i}.attn_sinks.weight", HEADS, spread=2.0))
+    return f.untied()
+
+
+def glm4_moe():
+    f = Family("glm4moe", "glm4moe", expert_count=EXPERTS, expert_used_count=USED,
+               expert_feed_forward_length=EXPERT_HIDDEN, expert_shared_count=1, leading_dense_block_count=1,
+               expert_gating_func=2, expert_weights_norm=True, expert_weights_scale=1.5,
+               **{"rope.dimension_count": HEAD_DIM // 2})
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "post_attention_norm").attention(i, bias=True, norms="head")
+        if i == 0:
+            f.feed_forward(i)
+        else:
+            f.experts(i).feed_forward(i, suffix="_shexp", hidden=EXPERT_HIDDEN)
+            f.add(small(f"blk.{i}.exp_probs_b.bias", EXPERTS, spread=0.2))
+    return f.untied()
+
+
+def deepseek(name, q_rank, extra, selection_bias):
+    kv_rank, rotated, plain, value = 64, 16, 32, 32
+    f = Family(name, "deepseek2", **{
+        "attention.head_count_kv": 1, "attention.kv_lora_rank": kv_rank, "attention.key_length": kv_rank + rotated,
+        "attention.value_length": kv_rank, "attention.key_length_mla": plain + rotated,
+        "attention.value_length_mla": value, "rope.dimension_count": rotated, "expert_count": EXPERTS,
+        "expert_used_count": USED, "expert_feed_forward_length": EXPERT_HIDDEN, "expert_shared_count": 2,
+        "leading_dense_block_count": 1, "attention.layer_norm_rms_epsilon": 1e-6, **extra})
+    if q_rank:
+        f.keys["attention.q_lora_rank"] = q_rank
+    for i in range(f.layers):
+        p = f"blk.{i}."
+        f.norms(i, "attn_norm", "ffn_norm")
+        q = HEADS * (plain + rotated)
+        if q_rank:
+            f.add(matrix(p + "attn_q_a.weight", q_rank, WIDTH), norm(p + "attn_q_a_norm.weight", q_rank),
+                  matrix(p + "attn_q_b.weight", q, q_rank, gain=1.5))
+        else:
+            f.add(matrix(p + "attn_q.weight", q, WIDTH, gain=1.5))
+        f.add(matrix(p + "attn_kv_a_mqa.weight", kv_rank + rotated, WIDTH, gain=1.5),
+              norm(p + "attn_kv_a_norm.weight", kv_rank), matrix(p + "attn_k_b.weight", HEADS, kv_rank, plain),
+              matrix(p + "attn_v_b.weight", HEADS, value, kv_rank),
+              matrix(p + "attn_output.weight", WIDTH, HEADS * value))
+        if i == 0:
+            f.feed_forward(i)
+        else:
+            f.experts(i).feed_forward(i, suffix="_shexp", hidden=2 * EXPERT_HIDDEN)
+            if selection_bias:
+                f.add(small(f"blk.{i}.exp_probs_b.bias", EXPERTS, spread=0.2))
+    return f.untied()
+
+
+def deepseek_v2():
+    """V2-Lite leaves the first rank out; llama.cpp takes it so by the number of layers alone, so here it is in."""
+    return deepseek("deepseek-v2", 32, {"expert_gating_func": 1, "expert_weights_scale": 1.0}, False)
+
+
+def deepseek_v3():
+    return deepseek("deepseek-v3", 32, {
+        "expert_gating_func": 2, "expert_weights_norm": True, "expert_weights_scale": 2.5, "expert_group_count": 3,
+        "expert_group_used_count": 2, **YARN, "rope.scaling.yarn_log_multiplier": 0.1}, True)
+
+
+FAMILIES = [f() for f in (llama, llama3, llama_linear, llama_yarn, mixtral, ministral3, qwen2, qwen3, qwen3_moe, smollm3,
+                          granite, granite_moe, olmo2, olmo3, phi3, phi4_mini, gemma, gemma2, gemma3, gpt_oss, glm4_moe,
+                          deepseek_v2, deepseek_v3)]
+
+
+def tokens(family):
+    return (hashes("tokens of " + family.name, TOKENS) % np.uint64(VOCAB)).astype(np.int32)

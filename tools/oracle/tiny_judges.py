@@ -1,0 +1,205 @@
+"""What outside judges make of the tiny models (tiny_families.py): mlx-lm in float32, and llama.cpp.
+
+judge_mlx(family, tokens) and judge_llama(path, tokens) give logits (tokens, vocabulary).
+"""
+
+import ctypes
+import importlib
+
+import numpy as np
+
+from tiny_families import EXPERT_HIDDEN, EXPERTS, USED
+
+# GGUF's name of a part -> mlx-lm's, where most families agree.
+PARTS = {
+    "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
+    "attn_qkv": "self_attn.qkv_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
+    "attn_sinks": "self_attn.sinks", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+    "ffn_gate_inp": "mlp.gate", "ffn_gate_exps": "mlp.switch_mlp.gate_proj", "ffn_up_exps": "mlp.switch_mlp.up_proj",
+    "ffn_down_exps": "mlp.switch_mlp.down_proj", "ffn_gate_shexp": "mlp.shared_experts.gate_proj",
+    "ffn_up_shexp": "mlp.shared_experts.up_proj", "ffn_down_shexp": "mlp.shared_experts.down_proj",
+    "attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm", "attn_q_b": "self_attn.q_b_proj",
+    "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa", "attn_kv_a_norm": "self_attn.kv_a_layernorm",
+    "attn_k_b": "self_attn.embed_q", "attn_v_b": "self_attn.unembed_out",
+    "post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm",
+}
+GEMMA = {"ffn_norm": "pre_feedforward_layernorm"}
+# Of each of our families: mlx-lm's module, its own arguments, and its own names.
+MODULES = {
+    "llama": ("llama", {}, {}), "llama3-rope": None, "llama-linear": ("llama", {}, {}),
+    "llama-yarn": ("llama", {}, {}), "qwen2": ("qwen2", {}, {}), "qwen3": ("qwen3", {}, {}),
+    "mixtral": ("mixtral", {"num_local_experts": EXPERTS, "num_experts_per_tok": USED}, {
+        "ffn_gate_inp": "block_sparse_moe.gate", "ffn_gate_exps": "block_sparse_moe.switch_mlp.gate_proj",
+        "ffn_up_exps": "block_sparse_moe.switch_mlp.up_proj", "ffn_down_exps": "block_sparse_moe.switch_mlp.down_proj"}),
+    "ministral3": ("ministral3", {}, {}),
+    "qwen3moe": ("qwen3_moe", {"num_experts": EXPERTS, "num_experts_per_tok": USED, "decoder_sparse_step": 1,
+                               "mlp_only_layers": [], "moe_intermediate_size": EXPERT_HIDDEN, "norm_topk_prob": True}, {}),
+    "smollm3": ("smollm3", {}, {}), "olmo2": ("olmo2", {}, {}), "olmo3": ("olmo3", {}, {}), "phi3": ("phi3", {}, {}),
+    "granite": ("granite", {}, {}), "granitemoe": None,
+    "phi4-mini": ("phi3", {}, {}), "gemma": ("gemma", {}, {}), "gemma2": ("gemma2", {}, GEMMA),
+    "gemma3": ("gemma3_text", {}, GEMMA),
+    "gpt-oss": ("gpt_oss", {"num_local_experts": EXPERTS, "num_experts_per_tok": USED}, {
+        "ffn_gate_inp": "mlp.router", "ffn_gate_exps": "mlp.experts.gate_proj", "ffn_up_exps": "mlp.experts.up_proj",
+        "ffn_down_exps": "mlp.experts.down_proj"}),
+    "glm4moe": ("glm4_moe", {"moe_intermediate_size": EXPERT_HIDDEN, "norm_topk_prob": True, "n_group": 1, "topk_group": 1,
+                             "n_shared_experts": 1, "n_routed_experts": EXPERTS, "routed_scaling_factor": 1.5,
+                             "num_experts_per_tok": USED, "first_k_dense_replace": 1, "use_qk_norm": True,
+                             "attention_bias": True, "partial_rotary_factor": 0.5}, {}),
+    "deepseek-v2": None,
+    "deepseek-v3": ("deepseek_v3", {"moe_intermediate_size": EXPERT_HIDDEN, "n_shared_experts": 2,
+                                    "n_routed_experts": EXPERTS, "routed_scaling_factor": 2.5, "kv_lora_rank": 64,
+                                    "q_lora_rank": 32, "qk_rope_head_dim": 16, "v_head_dim": 32, "qk_nope_head_dim": 32,
+                                    "norm_topk_prob": True, "n_group": 3, "topk_group": 2, "num_experts_per_tok": USED,
+                                    "first_k_dense_replace": 1}, {}),
+}
+PERMUTED = {"llama", "mistral3", "smollm3", "granite", "granitemoe"}
+
+
+def rope_scaling(family):
+    k = family.keys
+    kind = k.get("rope.scaling.type")
+    if family.name == "phi4-mini":
+        w = family.weights()
+        return {"type": "longrope", "long_factor": w["rope_factors_long.weight"].tolist(),
+                "short_factor": w["rope_factors_short.weight"].tolist()}
+    if kind is None:
+        return None
+    scaling = {"type": kind, "rope_type": kind, "factor": k["rope.scaling.factor"]}
+    if kind == "yarn":
+        scaling["original_max_position_embeddings"] = k["rope.scaling.original_context_length"]
+    if family.name == "deepseek-v3":
+        scaling.update(mscale=1.0, mscale_all_dim=1.0)
+    return scaling
+
+
+def arguments(family, own):
+    k = family.keys
+    args = {
+        "model_type": family.arch, "hidden_size": k["embedding_length"], "num_hidden_layers": k["block_count"],
+        "intermediate_size": EXPERT_HIDDEN if family.name == "gpt-oss" else k["feed_forward_length"],
+        "num_attention_heads": k["attention.head_count"], "num_key_value_heads": k["attention.head_count_kv"],
+        "head_dim": k["attention.key_length"], "vocab_size": k["vocab_size"], "rope_theta": k["rope.freq_base"],
+        "rms_norm_eps": k["attention.layer_norm_rms_epsilon"], "max_position_embeddings": k["context_length"],
+        "tie_word_embeddings": family.tied, "rope_scaling": rope_scaling(family), "attention_bias": False,
+        "mlp_bias": False, **own}
+    if family.name == "deepseek-v3":
+        args["num_key_value_heads"] = args["num_attention_heads"]
+    if family.arch in ("gemma2", "gemma3"):
+        args["query_pre_attn_scalar"] = float(k["attention.key_length"])
+    if family.arch == "gemma2":
+        args.update(attn_logit_softcapping=k["attn_logit_softcapping"], final_logit_softcapping=k["final_logit_softcapping"])
+    if family.arch == "gemma3":
+        args.update(rope_local_base_freq=k["rope.freq_base_swa"])
+    if "attention.sliding_window" in k:
+        args["sliding_window"] = k["attention.sliding_window"]
+    if family.arch == "granite":
+        args.update(logits_scaling=k["logit_scale"], attention_multiplier=k["attention.scale"],
+                    embedding_multiplier=k["embedding_scale"], residual_multiplier=k["residual_scale"])
+    if family.name == "ministral3":
+        args["rope_parameters"] = {
+            "rope_type": "yarn", "rope_theta": k["rope.freq_base"], "factor": k["rope.scaling.factor"],
+            "original_max_position_embeddings": k["rope.scaling.original_context_length"], "beta_fast": 32.0,
+            "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1}
+    if family.name == "phi4-mini":
+        # mlx-lm scales by sqrt(1 + ln(max / original) / ln(original)): the ratio that makes it what the file says.
+        args.update(partial_rotary_factor=24 / 32, original_max_position_embeddings=64, max_position_embeddings=64 * 64)
+    if family.name == "olmo3":
+        args["layer_types"] = (["sliding_attention"] * 3 + ["full_attention"]) * (k["block_count"] // 4)
+    return args
+
+
+def neighbours_to_halves(w, heads):
+    """Rows whose rotary pairs are neighbours -> pairs (i, i + d/2), as mlx-lm wants them."""
+    rows = w.shape[0]
+    return w.reshape(heads, rows // heads // 2, 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
+
+
+def renamed(family, names):
+    k = family.keys
+    for name, w in family.weights().items():
+        if name in ("rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"):
+            continue
+        if not name.startswith("blk."):
+            yield {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight",
+                   "output.weight": "lm_head.weight"}[name], w
+            continue
+        _, layer, part, kind = name.split(".")
+        prefix = f"model.layers.{layer}."
+        if family.arch in PERMUTED and part in ("attn_q", "attn_k"):
+            w = neighbours_to_halves(w, k["attention.head_count" + ("_kv" if part == "attn_k" else "")])
+        if family.arch == "phi3" and part == "ffn_up":
+            yield prefix + "mlp.gate_up_proj.weight", w
+        elif part == "exp_probs_b":
+            yield prefix + "mlp.gate.e_score_correction_bias", w
+        elif part == "attn_sinks":
+            yield prefix + "self_attn.sinks", w
+        elif part == "attn_k_b":
+            yield prefix + "self_attn.embed_q.weight", w
+        else:
+            yield f"{prefix}{names.get(part, PARTS[part])}.{kind}", w
+
+
+def judge_mlx(family, tokens):
+    """None where mlx-lm has no such model."""
+    import mlx.core as mx
+
+    if MODULES[family.name] is None:
+        return None
+    if family.name == "gemma2":  # mlx-lm has no window there
+        tokens = tokens[: family.keys["attention.sliding_window"]]
+    module, own, names = MODULES[family.name]
+    m = importlib.import_module(f"mlx_lm.models.{module}")
+    model = m.Model(m.ModelArgs.from_dict(arguments(family, own)))
+    weights = []
+    for name, w in renamed(family, names):
+        if module.startswith("gemma") and "norm" in name:
+            w = w - 1  # GGUF stores the sum
+        weights.append((name, mx.array(w)))
+    if module == "gemma3_text":
+        weights.append(("lm_head.weight", mx.array(family.weights()["token_embd.weight"])))
+    model.load_weights(weights, strict=True)
+    model.set_dtype(mx.float32)
+    return np.array(model(mx.array([tokens]))[0]).astype(np.float64)
+
+
+def judge_llama(path, tokens):
+    import llama_cpp as ll
+
+    ll.llama_backend_init()
+    silent = ll.llama_log_callback(lambda *_: None)
+    ll.llama_log_set(silent, None)
+    model = ll.llama_model_load_from_file(path.encode(), ll.llama_model_default_params())
+    if not model:
+        return None
+    params = ll.llama_context_default_params()
+    params.n_ctx, params.n_batch, params.n_ubatch, params.n_threads, params.n_threads_batch = 256, 256, 256, 2, 2
+    params.type_k = params.type_v = 0  # f32
+    params.flash_attn_type = 0
+    params.swa_full = True
+    context = ll.llama_init_from_model(model, params)
+    batch = ll.llama_batch_init(len(tokens), 0, 1)
+    batch.n_tokens = len(tokens)
+    for i, t in enumerate(tokens):
+        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = int(t), i, 1, 0, 1
+    if ll.llama_decode(context, batch) != 0:
+        return None
+    vocab = ll.llama_vocab_n_tokens(ll.llama_model_get_vocab(model))
+    rows = ll.llama_get_logits(context)
+    out = np.ctypeslib.as_array(ctypes.cast(rows, ctypes.POINTER(ctypes.c_float)), (len(tokens), vocab))
+    out = out.astype(np.float64)
+    ll.llama_batch_free(batch)
+    ll.llama_free(context)
+    ll.llama_model_free(model)
+    return out
+
+
+def log_softmax(x):
+    x = x - x.max(axis=-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
+def compare(judge, ours):
+    """KL(judge || ours), mean over tokens, and how often the likeliest token is the same."""
+    p, q = log_softmax(judge), log_softmax(ours[: len(judge)])
+    return float((np.exp(p) * (p - q)).sum(axis=-1).mean()), float((p.argmax(-1) == q.argmax(-1)).mean())
