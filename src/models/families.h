@@ -18,6 +18,12 @@ void describe_qwen2(Metadata& read, Description& d);
 void describe_qwen3(Metadata& read, Description& d);
 void describe_qwen3_moe(Metadata& read, Description& d);
 void describe_smollm3(Metadata& read, Description& d);
+void describe_granite(Metadata& read, Description& d);
+void describe_olmo2(Metadata& read, Description& d);
+void describe_phi3(Metadata& read, Description& d);
+void describe_gemma(Metadata& read, Description& d);
+void describe_gemma2(Metadata& read, Description& d);
+void describe_gemma3(Metadata& read, Description& d);
 
 // What several families' files need.
 
