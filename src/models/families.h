@@ -24,6 +24,9 @@ void describe_phi3(Metadata& read, Description& d);
 void describe_gemma(Metadata& read, Description& d);
 void describe_gemma2(Metadata& read, Description& d);
 void describe_gemma3(Metadata& read, Description& d);
+void describe_gpt_oss(Metadata& read, Description& d);
+void describe_glm4_moe(Metadata& read, Description& d);
+void describe_deepseek2(Metadata& read, Description& d);
 
 // What several families' files need.
 

@@ -19,11 +19,12 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"llama", describe_llama},     {"mistral3", describe_mistral3},  {"qwen2", describe_qwen2},
-    {"qwen3", describe_qwen3},     {"qwen3moe", describe_qwen3_moe}, {"smollm3", describe_smollm3},
-    {"granite", describe_granite}, {"granitemoe", describe_granite}, {"olmo2", describe_olmo2},
-    {"phi3", describe_phi3},       {"gemma", describe_gemma},        {"gemma2", describe_gemma2},
-    {"gemma3", describe_gemma3},
+    {"llama", describe_llama},         {"mistral3", describe_mistral3},  {"qwen2", describe_qwen2},
+    {"qwen3", describe_qwen3},         {"qwen3moe", describe_qwen3_moe}, {"smollm3", describe_smollm3},
+    {"granite", describe_granite},     {"granitemoe", describe_granite}, {"olmo2", describe_olmo2},
+    {"phi3", describe_phi3},           {"gemma", describe_gemma},        {"gemma2", describe_gemma2},
+    {"gemma3", describe_gemma3},       {"gpt-oss", describe_gpt_oss},    {"glm4moe", describe_glm4_moe},
+    {"deepseek2", describe_deepseek2},
 };
 
 const Family* find_family(std::string_view name) {
