@@ -27,7 +27,7 @@ PARTS = {
 GEMMA = {"ffn_norm": "pre_feedforward_layernorm"}
 # Of each of our families: mlx-lm's module, its own arguments, and its own names.
 MODULES = {
-    "llama": ("llama", {}, {}), "llama3-rope": None, "llama-linear": ("llama", {}, {}),
+    "llama": ("llama", {}, {}), "llama3-rope": ("llama", {}, {}), "llama-linear": ("llama", {}, {}),
     "llama-yarn": ("llama", {}, {}), "qwen2": ("qwen2", {}, {}), "qwen3": ("qwen3", {}, {}),
     "mixtral": ("mixtral", {"num_local_experts": EXPERTS, "num_experts_per_tok": USED}, {
         "ffn_gate_inp": "block_sparse_moe.gate", "ffn_gate_exps": "block_sparse_moe.switch_mlp.gate_proj",
@@ -140,6 +140,22 @@ def renamed(family, names):
             yield f"{prefix}{names.get(part, PARTS[part])}.{kind}", w
 
 
+class FactoredRope:
+    """Rotation whose frequencies are divided by given factors, as GGUF's rope_freqs.weight says."""
+
+    def __init__(self, base, factors):
+        import mlx.core as mx
+
+        dims = 2 * len(factors)
+        self.dims = dims
+        self.freqs = mx.array(base ** (np.arange(0, dims, 2) / dims) * factors, dtype=mx.float32)
+
+    def __call__(self, x, offset=0):
+        import mlx.core as mx
+
+        return mx.fast.rope(x, self.dims, traditional=False, base=None, scale=1.0, offset=offset, freqs=self.freqs)
+
+
 def judge_mlx(family, tokens):
     """None where mlx-lm has no such model."""
     import mlx.core as mx
@@ -160,6 +176,9 @@ def judge_mlx(family, tokens):
         weights.append(("lm_head.weight", mx.array(family.weights()["token_embd.weight"])))
     model.load_weights(weights, strict=True)
     model.set_dtype(mx.float32)
+    if family.name == "llama3-rope":
+        for layer in model.layers:
+            layer.self_attn.rope = FactoredRope(family.keys["rope.freq_base"], family.weights()["rope_freqs.weight"])
     return np.array(model(mx.array([tokens]))[0]).astype(np.float64)
 
 
