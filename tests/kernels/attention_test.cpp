@@ -44,10 +44,15 @@ Floats rounded(KvType type, const float* x, std::size_t n) {
 
 // A paged cache of one head with a shuffled block table.
 struct Cache {
-  Cache(const KernelTable& table, KvType kv_type, std::size_t keys, std::size_t dim, std::mt19937& rng)
-      : type(kv_type), head_dim(dim), k(random_floats(keys * dim, rng)), v(random_floats(keys * dim, rng)) {
+  Cache(const KernelTable& table, KvType kv_type, std::size_t keys, std::size_t dim, std::mt19937& rng,
+        std::size_t dim_of_values = 0)
+      : type(kv_type),
+        head_dim(dim),
+        value_dim(dim_of_values == 0 ? dim : dim_of_values),
+        k(random_floats(keys * dim, rng)),
+        v(random_floats(keys * value_dim, rng)) {
     const std::size_t count = (keys + kBlockTokens - 1) / kBlockTokens;
-    block_bytes = kv_head_layout(type, dim, dim).bytes + 128;
+    block_bytes = kv_head_layout(type, dim, value_dim).bytes + 128;
     memory.assign((count + 2) * block_bytes, std::byte{0x7F});  // unwritten places: NaN, or huge
     for (std::size_t i = 0; i < count; ++i)
       blocks.push_back(BlockId{static_cast<std::uint32_t>((i * 7 + 1) % (count + 2))});
@@ -61,11 +66,12 @@ struct Cache {
     for (std::size_t i = 0; i < keys; ++i) write(table, i);
   }
   void write(const KernelTable& table, std::size_t i) {
-    table.store_kv(type, k.data() + i * head_dim, v.data() + i * head_dim, head_dim, head_dim,
+    table.store_kv(type, k.data() + i * head_dim, v.data() + i * value_dim, head_dim, value_dim,
                    i % kBlockTokens, memory.data() + index_of(blocks[i / kBlockTokens]) * block_bytes + 64);
   }
   KvType type;
   std::size_t head_dim;
+  std::size_t value_dim;
   Floats k, v;
   std::size_t block_bytes = 0;
   std::vector<std::byte> memory;
@@ -77,7 +83,8 @@ Floats attend(const KernelTable& table, const Cache& cache, const Floats& q, std
               float soft_cap = 0) {
   const auto attend_segment = bf16 ? table.attention_segment_bf16 : table.attention_segment;
   const std::size_t d = cache.head_dim;
-  const std::size_t state = attention_state_floats(d);
+  const std::size_t value_dim = cache.value_dim;
+  const std::size_t state = attention_state_floats(value_dim);
   AttentionInput in{q.data(),
                     heads * d,
                     d,
@@ -85,7 +92,7 @@ Floats attend(const KernelTable& table, const Cache& cache, const Floats& q, std
                     heads,
                     static_cast<std::uint32_t>(position),
                     d,
-                    d,
+                    value_dim,
                     window,
                     soft_cap,
                     cache.type,
@@ -96,18 +103,18 @@ Floats attend(const KernelTable& table, const Cache& cache, const Floats& q, std
   const std::size_t rows = tokens * heads;
   Floats total(rows * state);
   Floats part(rows * state);
-  std::vector<std::byte> scratch(attention_scratch_bytes(rows, d, d));
+  std::vector<std::byte> scratch(attention_scratch_bytes(rows, d, value_dim));
   const std::size_t blocks = (position + tokens + kBlockTokens - 1) / kBlockTokens;
   for (std::size_t b = 0; b < blocks; b += kSegmentBlocks) {
     Floats& into = b == 0 ? total : part;
     attend_segment(in, b, std::min(b + kSegmentBlocks, blocks), into.data(), scratch.data());
     if (b == 0) continue;
     for (std::size_t r = 0; r < rows; ++r)
-      table.attention_merge(total.data() + r * state, part.data() + r * state, d);
+      table.attention_merge(total.data() + r * state, part.data() + r * state, value_dim);
   }
-  Floats out(rows * d);
+  Floats out(rows * value_dim);
   for (std::size_t r = 0; r < rows; ++r)
-    table.attention_finish(total.data() + r * state, d, out.data() + r * d);
+    table.attention_finish(total.data() + r * state, value_dim, out.data() + r * value_dim);
   return out;
 }
 
@@ -162,29 +169,32 @@ TEST_P(Attention, StoredValuesAreTheRoundedOnesInTheirPlaces) {
   }
 }
 
-// Softmax over all keys up to each token, in doubles.
+// Softmax over all keys up to each token, or the last `window` of them, in doubles.
 std::vector<double> reference(const Cache& cache, const Floats& q, std::size_t tokens, std::size_t heads,
-                              std::size_t position) {
+                              std::size_t position, std::size_t window = 0, double soft_cap = 0) {
   const std::size_t d = cache.head_dim;
+  const std::size_t value_dim = cache.value_dim;
   Floats k;
   Floats v;
   for (std::size_t i = 0; i < position + tokens; ++i) {
     for (const float x : rounded(cache.type, cache.k.data() + i * d, d)) k.push_back(x);
-    for (const float x : rounded(cache.type, cache.v.data() + i * d, d)) v.push_back(x);
+    for (const float x : rounded(cache.type, cache.v.data() + i * value_dim, value_dim)) v.push_back(x);
   }
-  std::vector<double> out(tokens * heads * d);
+  std::vector<double> out(tokens * heads * value_dim);
   for (std::size_t r = 0; r < tokens * heads; ++r) {
     const std::size_t keys = position + r / heads + 1;
+    const std::size_t first = window != 0 && keys > window ? keys - window : 0;
     std::vector<double> p(keys);
     double most = -1e300;
-    for (std::size_t i = 0; i < keys; ++i) {
+    for (std::size_t i = first; i < keys; ++i) {
       for (std::size_t j = 0; j < d; ++j) p[i] += static_cast<double>(q[r * d + j]) * k[i * d + j];
+      if (soft_cap > 0) p[i] = soft_cap * std::tanh(p[i] / soft_cap);
       most = std::max(most, p[i]);
     }
     double sum = 0;
-    for (double& s : p) sum += s = std::exp(s - most);
-    for (std::size_t i = 0; i < keys; ++i) {
-      for (std::size_t j = 0; j < d; ++j) out[r * d + j] += p[i] / sum * v[i * d + j];
+    for (std::size_t i = first; i < keys; ++i) sum += p[i] = std::exp(p[i] - most);
+    for (std::size_t i = first; i < keys; ++i) {
+      for (std::size_t j = 0; j < value_dim; ++j) out[r * value_dim + j] += p[i] / sum * v[i * value_dim + j];
     }
   }
   return out;
@@ -203,6 +213,70 @@ TEST_P(Attention, IsSoftmaxOverAllKeysUpToTheToken) {
     const std::vector<double> expected = reference(cache, q, kTokens, kHeads, kPosition);
     // Scores add up some 30 in magnitude: a few units of their last place, times values of up to 4.
     for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 1e-5) << "dimension " << i;
+  }
+}
+
+TEST_P(Attention, SeesItsWindowOnly) {
+  std::mt19937 rng(7);
+  const std::size_t d = 64;
+  const Cache cache(table(), type(), kPosition + kTokens, d, rng);
+  const Floats q = random_floats(kTokens * kHeads * d, rng, 0.3F);
+  // Within a block, over blocks, from one segment into the next, and wider than what there is.
+  for (const std::size_t window : {1U, 7U, 64U, 100U, 192U, 300U, 5000U}) {
+    const Floats out = attend(table(), cache, q, kTokens, kHeads, kPosition, false, window);
+    const std::vector<double> expected = reference(cache, q, kTokens, kHeads, kPosition, window);
+    for (std::size_t i = 0; i < out.size(); ++i)
+      ASSERT_NEAR(out[i], expected[i], 1e-5) << "window " << window;
+  }
+}
+
+TEST_P(Attention, NothingBeforeTheWindowMatters) {
+  std::mt19937 rng(7);
+  const std::size_t d = 64;
+  Cache cache(table(), type(), kPosition + kTokens, d, rng);
+  const Floats q = random_floats(kTokens * kHeads * d, rng, 0.3F);
+  for (const bool bf16 : {false, true}) {
+    if (bf16 && table().attention_segment_bf16 == nullptr) continue;
+    const Floats before = attend(table(), cache, q, kTokens, kHeads, kPosition, bf16, 150);
+    for (std::size_t i = 0; i <= kPosition - 150; ++i) {
+      std::fill_n(cache.k.begin() + static_cast<long>(i * d), d, bf16 ? 2.0F : -3.0F);
+      std::fill_n(cache.v.begin() + static_cast<long>(i * d), d, bf16 ? -5.0F : 60.0F);
+      cache.write(table(), i);
+    }
+    const Floats after = attend(table(), cache, q, kTokens, kHeads, kPosition, bf16, 150);
+    EXPECT_EQ(0, std::memcmp(before.data(), after.data(), before.size() * sizeof(float)));
+  }
+}
+
+TEST_P(Attention, CapsScoresAndTakesValuesOfAnotherSize) {
+  std::mt19937 rng(7);
+  for (const std::size_t value_dim : {48U, 64U, 128U}) {
+    const Cache cache(table(), type(), kPosition + kTokens, 80, rng, value_dim);
+    const Floats q = random_floats(kTokens * kHeads * 80, rng, 0.5F);
+    const Floats out = attend(table(), cache, q, kTokens, kHeads, kPosition, false, 0, 2.0F);
+    const std::vector<double> expected = reference(cache, q, kTokens, kHeads, kPosition, 0, 2.0);
+    for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 1e-5) << "of " << value_dim;
+  }
+}
+
+TEST_P(Attention, WindowsAndCapsGiveTheSameBitsForOneTokenAsForMany) {
+  std::mt19937 rng(8);
+  const std::size_t d = 64;
+  const std::size_t heads = 3;
+  const std::size_t tokens = 70;
+  const std::size_t position = 590;
+  const Cache cache(table(), type(), position + tokens, d, rng);
+  const Floats q = random_floats(tokens * heads * d, rng, 0.3F);
+  for (const bool bf16 : {false, true}) {
+    if (bf16 && table().attention_segment_bf16 == nullptr) continue;
+    const Floats all = attend(table(), cache, q, tokens, heads, position, bf16, 110, 5.0F);
+    for (std::size_t t = 0; t < tokens; ++t) {
+      const Floats one(q.begin() + static_cast<long>(t * heads * d),
+                       q.begin() + static_cast<long>((t + 1) * heads * d));
+      const Floats alone = attend(table(), cache, one, 1, heads, position + t, bf16, 110, 5.0F);
+      ASSERT_EQ(0, std::memcmp(alone.data(), all.data() + t * heads * d, alone.size() * sizeof(float)))
+          << "token " << t;
+    }
   }
 }
 
@@ -279,6 +353,9 @@ TEST_P(Attention, GivesTheScalarKernelsBits) {
     const Floats a = attend(table(), mine, q, 9, 4, 121);
     const Floats b = attend(scalar(), mine, q, 9, 4, 121);
     EXPECT_EQ(0, std::memcmp(a.data(), b.data(), a.size() * sizeof(float)));
+    const Floats windowed = attend(table(), mine, q, 9, 4, 121, false, 33, 3.0F);
+    const Floats same = attend(scalar(), mine, q, 9, 4, 121, false, 33, 3.0F);
+    EXPECT_EQ(0, std::memcmp(windowed.data(), same.data(), same.size() * sizeof(float)));
   }
 }
 

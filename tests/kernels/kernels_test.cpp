@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -232,6 +233,36 @@ TEST_P(Kernels, RowKernelsMatchTheirFormulas) {
     const double expected = x[i] / (1 + std::exp(-static_cast<double>(x[i]))) * w[i];
     EXPECT_NEAR(y[i], expected, 1e-6 * (1 + std::abs(expected)));
   }
+  GetParam()->gelu_mul(x.data(), w.data(), n, y.data());
+  for (std::size_t i = 0; i < n; ++i) {
+    const double g = x[i];
+    const double expected = 0.5 * g * (1 + std::tanh(0.7978845608028654 * (g + 0.044715 * g * g * g))) * w[i];
+    EXPECT_NEAR(y[i], expected, 2e-6 * (1 + std::abs(expected)));
+  }
+  GetParam()->clamped_swiglu(x.data(), w.data(), 1.702F, 2.0F, n, y.data());
+  for (std::size_t i = 0; i < n; ++i) {
+    const double g = std::min<double>(x[i], 2);
+    const double expected = g / (1 + std::exp(-1.702 * g)) * (std::clamp<double>(w[i], -2, 2) + 1);
+    EXPECT_NEAR(y[i], expected, 2e-6 * (1 + std::abs(expected)));
+  }
+  y = x;
+  GetParam()->add_scaled(y.data(), w.data(), 0.3F, n);
+  for (std::size_t i = 0; i < n; ++i) EXPECT_FLOAT_EQ(y[i], std::fma(w[i], 0.3F, x[i]));
+}
+
+TEST_P(Kernels, SoftCapIsTheTanhOfAnyNumberOfValues) {
+  std::mt19937 rng(6);
+  for (const std::size_t n : {1U, 15U, 16U, 37U}) {
+    Floats x = random_floats(n, rng, 20.0F);
+    x.front() = 1e30F;
+    if (n > 1) x[1] = -1e30F;
+    Floats y = x;
+    y.push_back(7.0F);
+    GetParam()->soft_cap(y.data(), 30.0F, n);
+    for (std::size_t i = 0; i < n; ++i)
+      EXPECT_NEAR(y[i], 30 * std::tanh(static_cast<double>(x[i]) / 30), 30 * 3e-7);
+    EXPECT_EQ(y[n], 7.0F) << "a value behind the row was touched";
+  }
 }
 
 TEST_P(Kernels, EveryOtherKernelGivesTheScalarKernelsBits) {
@@ -249,6 +280,19 @@ TEST_P(Kernels, EveryOtherKernelGivesTheScalarKernelsBits) {
   EXPECT_TRUE(same());
   mine.silu_mul(x.data(), w.data(), n, a.data());
   reference.silu_mul(x.data(), w.data(), n, b.data());
+  EXPECT_TRUE(same());
+  mine.gelu_mul(x.data(), w.data(), n, a.data());
+  reference.gelu_mul(x.data(), w.data(), n, b.data());
+  EXPECT_TRUE(same());
+  mine.clamped_swiglu(x.data(), w.data(), 1.702F, 7.0F, n, a.data());
+  reference.clamped_swiglu(x.data(), w.data(), 1.702F, 7.0F, n, b.data());
+  EXPECT_TRUE(same());
+  a = b = x;
+  mine.add_scaled(a.data(), w.data(), 0.3F, n);
+  reference.add_scaled(b.data(), w.data(), 0.3F, n);
+  EXPECT_TRUE(same());
+  mine.soft_cap(a.data(), 3.0F, n - 5);
+  reference.soft_cap(b.data(), 3.0F, n - 5);
   EXPECT_TRUE(same());
   for (const auto rope : {&KernelTable::rope_neox, &KernelTable::rope_interleaved}) {
     a = b = x;

@@ -130,5 +130,29 @@ TEST(LoadModel, NamesWhatIsWrong) {
   EXPECT_NE(refusal(variant).find("tensor 'blk.0.attn_q_norm.weight' is of a variant"), std::string::npos);
 }
 
+// What a family cannot compute, by name.
+TEST(LoadModel, NamesWhatAFamilyDoesNotCompute) {
+  Builder gating = tiny("deepseek2");
+  gating.integer("deepseek2.attention.kv_lora_rank", 64).integer("deepseek2.attention.key_length_mla", 48);
+  gating.integer("deepseek2.attention.value_length_mla", 32).integer("deepseek2.rope.dimension_count", 16);
+  gating.integer("deepseek2.expert_count", 4).integer("deepseek2.expert_used_count", 2);
+  gating.integer("deepseek2.expert_feed_forward_length", 32).integer("deepseek2.expert_gating_func", 9);
+  EXPECT_NE(refusal(gating).find("expert_gating_func 9) that is not supported"), std::string::npos);
+
+  Builder greedy = tiny("qwen3moe");
+  greedy.integer("qwen3moe.expert_count", 4).integer("qwen3moe.expert_used_count", 5);
+  greedy.integer("qwen3moe.expert_feed_forward_length", 32);
+  EXPECT_NE(refusal(greedy).find("more experts are used than there are"), std::string::npos);
+
+  Builder images = tiny("glm4moe");
+  images.integer("glm4moe.expert_count", 4).integer("glm4moe.expert_used_count", 2);
+  images.integer("glm4moe.expert_feed_forward_length", 32).integer("glm4moe.rope.dimension_sections", 3);
+  EXPECT_NE(refusal(images).find("rotation in sections"), std::string::npos);
+
+  Builder wide = tiny("qwen3");
+  wide.integer("qwen3.attention.key_length", 40).integer("qwen3.attention.value_length", 40);
+  EXPECT_NE(refusal(wide).find("2 heads of 40"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace kvasir::models
