@@ -27,6 +27,12 @@ void scale_scores(Metadata& read, Description& d) {
 void describe_deepseek2(Metadata& read, Description& d) {
   ModelConfig& c = d.config;
   LatentAttention& l = d.latent;
+  if (!read.has("attention.key_length_mla")) {
+    return read.refuse(
+        "it was converted before keys' and values' halves of attn_kv_b were kept apart; convert it again");
+  }
+  if (read.has("attention.temperature_scale"))
+    return read.refuse("queries that grow with position are not supported here");
   l.q_rank = read.optional_size("attention.q_lora_rank", kMostRank);
   l.kv_rank = read.size("attention.kv_lora_rank", kernels::kMaxHeadDim);
   l.rotated = read.size("rope.dimension_count", kernels::kMaxHeadDim);

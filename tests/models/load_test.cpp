@@ -139,6 +139,8 @@ TEST(LoadModel, NamesWhatAFamilyDoesNotCompute) {
   gating.integer("deepseek2.expert_feed_forward_length", 32).integer("deepseek2.expert_gating_func", 9);
   EXPECT_NE(refusal(gating).find("expert_gating_func 9) that is not supported"), std::string::npos);
 
+  EXPECT_NE(refusal(tiny("deepseek2")).find("convert it again"), std::string::npos);
+
   Builder greedy = tiny("qwen3moe");
   greedy.integer("qwen3moe.expert_count", 4).integer("qwen3moe.expert_used_count", 5);
   greedy.integer("qwen3moe.expert_feed_forward_length", 32);
