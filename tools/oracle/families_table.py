@@ -46,7 +46,7 @@ def llama_or_none(path, t):
 
 
 def main():
-    print("| model | mlx-lm, F32 | llama.cpp, F32 | mlx-lm, Q8_0 high | mlx-lm, Q8_0 standard | judges apart | llama.cpp, Q8_0 |")
+    print("| model | mlx-lm, F32 | llama.cpp, F32 | judge, Q8_0 high | judge, Q8_0 standard | judges apart | llama.cpp's Q8_0 |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for f in FAMILIES:

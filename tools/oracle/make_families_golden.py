@@ -2,7 +2,7 @@
 
     make oracle        (or: python tools/oracle/make_families_golden.py [NAME...])
 
-The judge is mlx-lm in float32, or, where it has no such model, llama.cpp on float32 weights. Needs PyPI gguf, mlx,
+The judge is mlx-lm in float32, or, where it has no such model or leaves its windows out, llama.cpp on float32 weights. Needs PyPI gguf, mlx,
 mlx-cpu, mlx-lm, llama-cpp-python, numpy.
 
 A golden file, little-endian: u32 magic 'KVFG', version 1, bytes of GGUF header h, tensors n, vocabulary v, tokens t,
@@ -37,7 +37,7 @@ def main():
             header = Path(path).read_bytes()[: reader.data_offset]
             t = tokens(f)
             logits, who = judge_mlx(f, t.tolist()), "mlx-lm"
-            if logits is None:
+            if logits is None or len(logits) < len(t):
                 logits, who = judge_llama(path, t), "llama.cpp"
         rows = [p for p in POSITIONS if p < len(logits)]
         with open(OUT / f"{f.name}.bin", "wb") as out:

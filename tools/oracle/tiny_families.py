@@ -239,11 +239,18 @@ def granite():
     return llama_like("granite", "granite", **GRANITE)
 
 
-def granite_moe():
-    f = Family("granitemoe", "granitemoe", expert_count=EXPERTS, expert_used_count=USED,
-               feed_forward_length=EXPERT_HIDDEN, expert_shared_feed_forward_length=64, **GRANITE)
+def granite_moe(name="granitemoe", **keys):
+    f = Family(name, "granitemoe", expert_count=EXPERTS, expert_used_count=USED, feed_forward_length=EXPERT_HIDDEN,
+               **GRANITE, **keys)
     for i in range(f.layers):
-        f.norms(i, "attn_norm", "ffn_norm").attention(i).experts(i).feed_forward(i, suffix="_shexp", hidden=64)
+        f.norms(i, "attn_norm", "ffn_norm").attention(i).experts(i)
+    return f
+
+
+def granite_moe_shared():
+    f = granite_moe("granitemoe-shared", expert_shared_feed_forward_length=64)
+    for i in range(f.layers):
+        f.feed_forward(i, suffix="_shexp", hidden=64)
     return f
 
 
@@ -358,9 +365,17 @@ def deepseek(name, q_rank, extra, selection_bias):
     return f.untied()
 
 
+def deepseek_v2_lite():
+    """Has no first rank. llama.cpp takes it so by its number of layers alone, and cannot read this one."""
+    return deepseek("deepseek-v2-lite", 0, {"expert_gating_func": 1, "expert_weights_scale": 1.0, **YARN,
+                                            "rope.scaling.yarn_log_multiplier": 0.0707}, False)
+
+
 def deepseek_v2():
-    """V2-Lite leaves the first rank out; llama.cpp takes it so by the number of layers alone, so here it is in."""
-    return deepseek("deepseek-v2", 32, {"expert_gating_func": 1, "expert_weights_scale": 1.0}, False)
+    """Its groups count by their best expert; llama.cpp has V3's rule for both, and differs here."""
+    return deepseek("deepseek-v2", 32, {"expert_gating_func": 1, "expert_weights_scale": 4.0, "expert_group_count": 3,
+                                        "expert_group_used_count": 2, **YARN,
+                                        "rope.scaling.yarn_log_multiplier": 0.1}, False)
 
 
 def deepseek_v3():
@@ -370,8 +385,8 @@ def deepseek_v3():
 
 
 FAMILIES = [f() for f in (llama, llama3, llama_linear, llama_yarn, mixtral, ministral3, qwen2, qwen3, qwen3_moe, smollm3,
-                          granite, granite_moe, olmo2, olmo3, phi3, phi4_mini, gemma, gemma2, gemma3, gpt_oss, glm4_moe,
-                          deepseek_v2, deepseek_v3)]
+                          granite, granite_moe, granite_moe_shared, olmo2, olmo3, phi3, phi4_mini, gemma, gemma2, gemma3, gpt_oss, glm4_moe,
+                          deepseek_v2_lite, deepseek_v2, deepseek_v3)]
 
 
 def tokens(family):

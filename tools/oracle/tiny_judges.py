@@ -25,6 +25,9 @@ PARTS = {
     "post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm",
 }
 GEMMA = {"ffn_norm": "pre_feedforward_layernorm"}
+DEEPSEEK = {"moe_intermediate_size": EXPERT_HIDDEN, "n_shared_experts": 2, "n_routed_experts": EXPERTS, "kv_lora_rank": 64,
+            "qk_rope_head_dim": 16, "v_head_dim": 32, "qk_nope_head_dim": 32, "num_experts_per_tok": USED,
+            "first_k_dense_replace": 1}
 # Of each of our families: mlx-lm's module, its own arguments, and its own names.
 MODULES = {
     "llama": ("llama", {}, {}), "llama3-rope": ("llama", {}, {}), "llama-linear": ("llama", {}, {}),
@@ -36,7 +39,10 @@ MODULES = {
     "qwen3moe": ("qwen3_moe", {"num_experts": EXPERTS, "num_experts_per_tok": USED, "decoder_sparse_step": 1,
                                "mlp_only_layers": [], "moe_intermediate_size": EXPERT_HIDDEN, "norm_topk_prob": True}, {}),
     "smollm3": ("smollm3", {}, {}), "olmo2": ("olmo2", {}, {}), "olmo3": ("olmo3", {}, {}), "phi3": ("phi3", {}, {}),
-    "granite": ("granite", {}, {}), "granitemoe": None,
+    "granite": ("granite", {}, {}), "granitemoe-shared": None,
+    "granitemoe": ("granitemoe", {"num_local_experts": EXPERTS, "num_experts_per_tok": USED}, {
+        "ffn_gate_inp": "block_sparse_moe.router.layer", "ffn_gate_exps": "block_sparse_moe.switch_mlp.gate_proj",
+        "ffn_up_exps": "block_sparse_moe.switch_mlp.up_proj", "ffn_down_exps": "block_sparse_moe.switch_mlp.down_proj"}),
     "phi4-mini": ("phi3", {}, {}), "gemma": ("gemma", {}, {}), "gemma2": ("gemma2", {}, GEMMA),
     "gemma3": ("gemma3_text", {}, GEMMA),
     "gpt-oss": ("gpt_oss", {"num_local_experts": EXPERTS, "num_experts_per_tok": USED}, {
@@ -46,12 +52,11 @@ MODULES = {
                              "n_shared_experts": 1, "n_routed_experts": EXPERTS, "routed_scaling_factor": 1.5,
                              "num_experts_per_tok": USED, "first_k_dense_replace": 1, "use_qk_norm": True,
                              "attention_bias": True, "partial_rotary_factor": 0.5}, {}),
-    "deepseek-v2": None,
-    "deepseek-v3": ("deepseek_v3", {"moe_intermediate_size": EXPERT_HIDDEN, "n_shared_experts": 2,
-                                    "n_routed_experts": EXPERTS, "routed_scaling_factor": 2.5, "kv_lora_rank": 64,
-                                    "q_lora_rank": 32, "qk_rope_head_dim": 16, "v_head_dim": 32, "qk_nope_head_dim": 32,
-                                    "norm_topk_prob": True, "n_group": 3, "topk_group": 2, "num_experts_per_tok": USED,
-                                    "first_k_dense_replace": 1}, {}),
+    "deepseek-v2-lite": ("deepseek_v2", {**DEEPSEEK, "q_lora_rank": None, "routed_scaling_factor": 1.0}, {}),
+    "deepseek-v2": ("deepseek_v2", {**DEEPSEEK, "q_lora_rank": 32, "routed_scaling_factor": 4.0, "n_group": 3,
+                                    "topk_group": 2, "topk_method": "group_limited_greedy"}, {}),
+    "deepseek-v3": ("deepseek_v3", {**DEEPSEEK, "q_lora_rank": 32, "routed_scaling_factor": 2.5, "norm_topk_prob": True,
+                                    "n_group": 3, "topk_group": 2}, {}),
 }
 PERMUTED = {"llama", "mistral3", "smollm3", "granite", "granitemoe"}
 
@@ -68,8 +73,9 @@ def rope_scaling(family):
     scaling = {"type": kind, "rope_type": kind, "factor": k["rope.scaling.factor"]}
     if kind == "yarn":
         scaling["original_max_position_embeddings"] = k["rope.scaling.original_context_length"]
-    if family.name == "deepseek-v3":
-        scaling.update(mscale=1.0, mscale_all_dim=1.0)
+    if family.arch == "deepseek2":
+        slope = round(k["rope.scaling.yarn_log_multiplier"] * 10, 6)
+        scaling.update(mscale=slope, mscale_all_dim=slope)
     return scaling
 
 
@@ -83,7 +89,7 @@ def arguments(family, own):
         "rms_norm_eps": k["attention.layer_norm_rms_epsilon"], "max_position_embeddings": k["context_length"],
         "tie_word_embeddings": family.tied, "rope_scaling": rope_scaling(family), "attention_bias": False,
         "mlp_bias": False, **own}
-    if family.name == "deepseek-v3":
+    if family.arch == "deepseek2":
         args["num_key_value_heads"] = args["num_attention_heads"]
     if family.arch in ("gemma2", "gemma3"):
         args["query_pre_attn_scalar"] = float(k["attention.key_length"])
@@ -93,7 +99,7 @@ def arguments(family, own):
         args.update(rope_local_base_freq=k["rope.freq_base_swa"])
     if "attention.sliding_window" in k:
         args["sliding_window"] = k["attention.sliding_window"]
-    if family.arch == "granite":
+    if family.arch.startswith("granite"):
         args.update(logits_scaling=k["logit_scale"], attention_multiplier=k["attention.scale"],
                     embedding_multiplier=k["embedding_scale"], residual_multiplier=k["residual_scale"])
     if family.name == "ministral3":
@@ -115,9 +121,11 @@ def neighbours_to_halves(w, heads):
     return w.reshape(heads, rows // heads // 2, 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
-def renamed(family, names):
+def renamed(family, names, joined):
+    """`joined`: attn_k_b and attn_v_b are one matrix, of each head the keys' rows and then the values'."""
     k = family.keys
-    for name, w in family.weights().items():
+    weights = family.weights()
+    for name, w in weights.items():
         if name in ("rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"):
             continue
         if not name.startswith("blk."):
@@ -134,8 +142,12 @@ def renamed(family, names):
             yield prefix + "mlp.gate.e_score_correction_bias", w
         elif part == "attn_sinks":
             yield prefix + "self_attn.sinks", w
-        elif part == "attn_k_b":
-            yield prefix + "self_attn.embed_q.weight", w
+        elif joined and part == "attn_k_b":
+            values = weights[name.replace("attn_k_b", "attn_v_b")]
+            rows = np.concatenate([w.swapaxes(1, 2), values], axis=1)
+            yield prefix + "self_attn.kv_b_proj.weight", rows.reshape(-1, rows.shape[-1])
+        elif joined and part == "attn_v_b":
+            continue
         else:
             yield f"{prefix}{names.get(part, PARTS[part])}.{kind}", w
 
@@ -168,7 +180,7 @@ def judge_mlx(family, tokens):
     m = importlib.import_module(f"mlx_lm.models.{module}")
     model = m.Model(m.ModelArgs.from_dict(arguments(family, own)))
     weights = []
-    for name, w in renamed(family, names):
+    for name, w in renamed(family, names, module == "deepseek_v2"):
         if module.startswith("gemma") and "norm" in name:
             w = w - 1  # GGUF stores the sum
         weights.append((name, mx.array(w)))
