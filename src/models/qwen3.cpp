@@ -13,7 +13,7 @@ void describe_qwen3_moe(Metadata& read, Description& d) {
   describe_qwen3(read, d);
   read_experts(read, d);
   d.experts.routing = Routing::kSoftmax;
-  d.experts.normalise = true;
+  d.experts.normalise = read.flag("expert_weights_norm", true);
 }
 
 }  // namespace kvasir::models

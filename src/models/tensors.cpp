@@ -1,6 +1,7 @@
 #include "models/tensors.h"
 
 #include <algorithm>
+#include <numeric>
 #include <unordered_set>
 
 #include "weights/dequantize.h"
@@ -9,21 +10,20 @@
 namespace kvasir::models {
 namespace {
 
-// Rows [first, first + rows) of a tensor.
-weights::TensorInfo slice(const weights::TensorInfo& t, std::uint64_t first, std::uint64_t rows) {
-  weights::TensorInfo out = t;
-  out.shape = {t.columns(), rows};
-  out.parts.clear();
-  for (const weights::TensorPart& part : t.parts) {
-    if (first < part.rows && rows > 0) {
-      const std::uint64_t n = std::min(rows, part.rows - first);
-      out.parts.push_back(part.slice(first, n));
-      rows -= n;
-      first = 0;
-    } else {
-      first -= std::min(first, part.rows);
-    }
+// Rows [first, first + rows) of a tensor: as a stack of matrices of so many rows that it can be cut there,
+// those between.
+weights::TensorInfo slice(const weights::TensorInfo& t, std::size_t first, std::size_t rows) {
+  const auto all = static_cast<std::size_t>(t.rows());
+  const std::size_t height = std::gcd(std::gcd(first, rows), all);
+  weights::TensorInfo stack = t;
+  stack.shape = {t.columns(), height, all / height};
+  weights::TensorInfo out = weights::matrix_of(stack, first / height);
+  for (std::size_t i = 1; i < rows / height; ++i) {
+    const weights::TensorInfo next = weights::matrix_of(stack, first / height + i);
+    out.parts.insert(out.parts.end(), next.parts.begin(), next.parts.end());
   }
+  out.name = t.name;
+  out.shape = {t.columns(), rows};
   return out;
 }
 
