@@ -275,13 +275,18 @@ def phi3():
     return f.untied()
 
 
-def phi4_mini():
-    f = Family("phi4-mini", "phi3", **{
-        "attention.head_count": 2, "rope.dimension_count": 24, "rope.scaling.original_context_length": 64,
+def phi4_mini(name="phi4-mini", trained=64):
+    f = Family(name, "phi3", **{
+        "attention.head_count": 2, "rope.dimension_count": 24, "rope.scaling.original_context_length": trained,
         "rope.scaling.attn_factor": 1.4142135})
     for i in range(f.layers):
         f.norms(i, "attn_norm", "ffn_norm").attention(i, fused=True).feed_forward(i, fused=True)
     return f.add(Tensor("rope_factors_long.weight", (12,), 1.5, 2.5), Tensor("rope_factors_short.weight", (12,), 0.1, 1.1))
+
+
+def phi4_mini_short():
+    """Trained for more than is asked for: the short factors."""
+    return phi4_mini("phi4-mini-short", 1024)
 
 
 def gemma():
@@ -385,7 +390,7 @@ def deepseek_v3():
 
 
 FAMILIES = [f() for f in (llama, llama3, llama_linear, llama_yarn, mixtral, ministral3, qwen2, qwen3, qwen3_moe, smollm3,
-                          granite, granite_moe, granite_moe_shared, olmo2, olmo3, phi3, phi4_mini, gemma, gemma2, gemma3, gpt_oss, glm4_moe,
+                          granite, granite_moe, granite_moe_shared, olmo2, olmo3, phi3, phi4_mini, phi4_mini_short, gemma, gemma2, gemma3, gpt_oss, glm4_moe,
                           deepseek_v2_lite, deepseek_v2, deepseek_v3)]
 
 

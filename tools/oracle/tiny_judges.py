@@ -43,7 +43,7 @@ MODULES = {
     "granitemoe": ("granitemoe", {"num_local_experts": EXPERTS, "num_experts_per_tok": USED}, {
         "ffn_gate_inp": "block_sparse_moe.router.layer", "ffn_gate_exps": "block_sparse_moe.switch_mlp.gate_proj",
         "ffn_up_exps": "block_sparse_moe.switch_mlp.up_proj", "ffn_down_exps": "block_sparse_moe.switch_mlp.down_proj"}),
-    "phi4-mini": ("phi3", {}, {}), "gemma": ("gemma", {}, {}), "gemma2": ("gemma2", {}, GEMMA),
+    "phi4-mini": ("phi3", {}, {}), "phi4-mini-short": None, "gemma": ("gemma", {}, {}), "gemma2": ("gemma2", {}, GEMMA),
     "gemma3": ("gemma3_text", {}, GEMMA),
     "gpt-oss": ("gpt_oss", {"num_local_experts": EXPERTS, "num_experts_per_tok": USED}, {
         "ffn_gate_inp": "mlp.router", "ffn_gate_exps": "mlp.experts.gate_proj", "ffn_up_exps": "mlp.experts.up_proj",
