@@ -82,8 +82,8 @@ void Attention::rotate(const LayerDescription& layer, std::size_t row, float* x)
 
 float Attention::query_scale(std::size_t position) const {
   if (d_.query_growth == 0.0F) return d_.attention_scale;
-  const auto periods = static_cast<float>(position / d_.query_period);
-  return d_.attention_scale * (1.0F + d_.query_growth * std::log(1.0F + periods));
+  const std::size_t periods = position / d_.query_period;
+  return d_.attention_scale * (1.0F + d_.query_growth * std::log(static_cast<float>(1 + periods)));
 }
 
 void Attention::store(const Batch& batch, const AttentionLayer& layer, Rows& q, Rows& k, Rows& v) {

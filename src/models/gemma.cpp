@@ -15,8 +15,8 @@ namespace {
 // not say which; it has more layers than any other.
 void scale_scores(Metadata& read, Description& d, std::size_t layers_of_largest) {
   const ModelConfig& c = d.config;
-  if (c.layers == layers_of_largest)
-    d.attention_scale = 1.0F / std::sqrt(static_cast<float>(c.width / c.heads));
+  const std::size_t share = c.width / c.heads;
+  if (c.layers == layers_of_largest) d.attention_scale = 1.0F / std::sqrt(static_cast<float>(share));
   d.attention_scale =
       static_cast<float>(read.number("attention.scale", static_cast<double>(d.attention_scale)));
 }

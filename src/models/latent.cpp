@@ -96,6 +96,7 @@ void LatentForward::project_keys(const Batch& batch, const AttentionLayer& layer
 void LatentForward::per_head(const std::vector<kernels::PackedMatrix>& w, Rows& x, Rows& y) {
   const std::size_t tokens = x.tokens() / w.size();
   std::vector<Linear> products;
+  products.reserve(w.size());
   for (std::size_t h = 0; h < w.size(); ++h)
     products.push_back({&w[h], {y.row(h * tokens), y.columns(), nullptr, false}, h * tokens, tokens});
   ops_.linear(products, x);
