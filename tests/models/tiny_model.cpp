@@ -105,7 +105,8 @@ class QuantisedFile final : public weights::Checkpoint {
       if (laws[i].quantised == 0) continue;
       bytes_[i] = q8_of(tensors_[i], laws[i]);
       tensors_[i].type = weights::TensorType::kQ8_0;
-      tensors_[i].parts = {{tensors_[i].rows(), bytes_[i]}};
+      tensors_[i].parts.resize(1);
+      tensors_[i].parts.front().data = bytes_[i];
     }
     index_tensors();
   }
