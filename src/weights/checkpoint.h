@@ -74,8 +74,12 @@ class Checkpoint {
   std::unordered_map<std::string_view, std::size_t> tensor_index_;
 };
 
-// Opens a GGUF file. Errors: kNotFound, kIo, kCorruptData for a file that is cut or lies, kUnsupported,
-// naming it, for what this build does not read; all before weights are read.
+// Opens a GGUF file, a split set by its first file (weights/gguf_set.h), or a folder (weights/folder.h).
+// Errors: kNotFound, kIo, kCorruptData for a file that is cut or lies, kUnsupported, naming it, for what this
+// build does not read; all before weights are read.
 Result<std::shared_ptr<const Checkpoint>> open_checkpoint(const std::string& path);
+
+// N of a file of a split GGUF set, "name-0000N-of-0000M.gguf"; nullopt for any other name.
+std::optional<unsigned> split_number(std::string_view path);
 
 }  // namespace kvasir::weights
