@@ -1,5 +1,8 @@
 #include "weights/checkpoint.h"
 
+#include <filesystem>
+
+#include "weights/folder.h"
 #include "weights/gguf.h"
 #include "weights/gguf_set.h"
 
@@ -90,6 +93,11 @@ std::optional<unsigned> split_number(std::string_view path) {
 }
 
 Result<std::shared_ptr<const Checkpoint>> open_checkpoint(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    KVASIR_ASSIGN_OR_RETURN(auto folder, Folder::open(path));
+    return std::shared_ptr<const Checkpoint>(std::move(folder));
+  }
   const std::optional<unsigned> number = split_number(path);
   if (number == 1U) {
     KVASIR_ASSIGN_OR_RETURN(auto set, GgufSet::open(path));

@@ -3,7 +3,8 @@
 //
 // There is one vocabulary, GGUF's: metadata keys ("llama.attention.head_count"), tensor names
 // ("blk.0.attn_q.weight") and dimension order. Other formats are presented in it. Where GGUF's stored form of
-// a family differs from a format's own, either the tensor says so (TensorInfo::plus) or a key does:
+// a family differs from a format's own, either the tensor says so (TensorInfo::plus) or a key does
+// (weights/folder.h has more):
 //
 //   kvasir.rope_neox  boolean: true where q and k rows lie as Hugging Face has them, rotary pairs (i, i +
 //   d/2),
