@@ -109,10 +109,14 @@ class ConfigReader {
     for (const auto& [name, key] :
          {HfField{"factor", "rope.scaling.factor"},
           HfField{"original_max_position_embeddings", "rope.scaling.original_context_length"},
-          HfField{"attention_factor", "rope.scaling.attn_factor"},
           HfField{"beta_fast", "rope.scaling.yarn_beta_fast"},
           HfField{"beta_slow", "rope.scaling.yarn_beta_slow"}}) {
       if (const auto v = number_field(p, name)) set(key, *v);
+    }
+    // Here it is the whole magnitude of YaRN's cosines and sines; in GGUF, a factor of the usual one.
+    const double factor = number_field(p, "factor").value_or(1);
+    if (const auto magnitude = number_field(p, "attention_factor"); magnitude && factor >= 1) {
+      set("rope.scaling.attn_factor", *magnitude / (1 + 0.1 * std::log(factor)));
     }
     return {};
   }

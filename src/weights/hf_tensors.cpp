@@ -74,7 +74,7 @@ ModuleName split_name(std::string_view name) {
       out.layer = *n;
       out.pattern += '#';
     } else if (n && before == "experts") {
-      out.expert = *n;
+      out.expert = n;
       out.pattern += '@';
     } else {
       out.pattern += part;

@@ -206,8 +206,8 @@ struct Row {
   const Codebook* codebook;
   PackedType packed;
   ScaleType scale;
-  std::size_t scale_k;
-  int d_at;  // where the f16 scale lies; -1 where read() knows
+  std::uint16_t scale_k;
+  std::int16_t d_at;  // where the f16 scale lies; -1 where read() knows
 };
 
 void iq4_nl(const std::byte* p, std::size_t /*b*/, LowBits& out) {

@@ -7,8 +7,6 @@
 namespace kvasir::weights {
 namespace {
 
-using kernels::ScaleType;
-
 struct TypeTraits {
   TensorType type;
   std::string_view name;

@@ -222,6 +222,18 @@ TEST_F(Folders, Llama3ScalesFrequenciesByDivisors) {
   EXPECT_TRUE(std::ranges::is_sorted(divisors));
 }
 
+TEST_F(Folders, YarnsAttentionFactorBecomesAFactorOfTheUsualOne) {
+  write("config.json", R"({"model_type": "qwen2", "rope_scaling": {"rope_type": "yarn", "factor": 4.0,
+    "attention_factor": 1.0, "original_max_position_embeddings": 32768}})");
+  write("model.safetensors", file(kNorm, 256));
+  const auto opened = open_checkpoint(path_.string());
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  EXPECT_EQ((*opened)->string("qwen2.rope.scaling.type"), "yarn");
+  EXPECT_EQ((*opened)->number("qwen2.rope.scaling.original_context_length"), 32768.0);
+  EXPECT_NEAR((*opened)->number("qwen2.rope.scaling.attn_factor").value_or(0), 1 / (1 + 0.1 * std::log(4.0)),
+              1e-12);
+}
+
 TEST_F(Folders, ReadsTokensTemplatesAndSamplingFromTheirFiles) {
   write("config.json", R"({"model_type": "llama", "bos_token_id": 1, "eos_token_id": 2})");
   write("generation_config.json",
