@@ -9,6 +9,9 @@
 #if defined(__APPLE__)
 #include <mach/mach.h>
 #endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 namespace kvasir {
 namespace {
@@ -46,6 +49,12 @@ std::uint64_t resident_bytes() {
   std::uint64_t resident = 0;
   in >> total >> resident;
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+#endif
+}
+
+void return_freed_memory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
 #endif
 }
 

@@ -11,4 +11,7 @@ std::uint64_t memory_limit_bytes();
 // Resident memory of the process now; 0 where the system does not say.
 std::uint64_t resident_bytes();
 
+// Gives memory that was freed back to the system, where the allocator would keep it. Takes milliseconds.
+void return_freed_memory();
+
 }  // namespace kvasir

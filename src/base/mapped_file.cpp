@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -43,9 +44,15 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::release(std::span<const std::byte> range) const {
+  // A touched page maps its cached neighbours too, 64 KB of them on Linux: released with it, or small tensors
+  // would map most of their file again. What is still wanted there is mapped again when it is touched.
+  constexpr std::size_t kAround = 64 << 10;
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<std::uintptr_t>(range.data()) + page - 1) / page * page;
-  const auto end = reinterpret_cast<std::uintptr_t>(range.data() + range.size()) / page * page;
+  const auto at = static_cast<std::size_t>(range.data() - bytes_.data());
+  const std::size_t from = at - std::min(at, kAround);
+  const std::size_t to = std::min(bytes_.size(), at + range.size() + kAround);
+  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes_.data() + from) + page - 1) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(bytes_.data() + to) / page * page;
   // A refusal costs memory only, never correctness, so its result is not checked.
   if (end > begin) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }

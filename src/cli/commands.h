@@ -16,7 +16,7 @@ namespace kvasir::cli {
 
 // What every command that loads a model takes.
 struct ModelOptions {
-  std::string model;          // path of a GGUF file
+  std::string model;          // path of a GGUF file or a folder
   std::uint32_t context = 0;  // 0: from the model and memory
   std::uint64_t memory = 0;   // bytes; 0: from the machine
   std::uint32_t threads = 0;  // 0: every CPU this process may use

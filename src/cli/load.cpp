@@ -90,14 +90,14 @@ Result<std::string> find_model_file(const std::string& name) {
   if (!fs::is_directory(name, ignored)) return name;
   std::vector<std::string> found;
   for (const auto& entry : fs::directory_iterator(name, ignored)) {
-    if (entry.path().extension() == ".gguf") found.push_back(entry.path().string());
+    // Of a split set, the first file stands for all.
+    const std::string file = entry.path().string();
+    if (file.ends_with(".gguf") && weights::split_number(file).value_or(1) == 1) found.push_back(file);
   }
   if (found.size() == 1) return found.front();
-  return make_error(
-      found.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
-      name + (found.empty() ? " is a folder without a .gguf file (other formats are not supported yet)"
-                            : " is a folder with several .gguf files; name one of them"),
-      name);
+  if (found.empty()) return name;  // safetensors, or an error that says what is missing
+  return make_error(ErrorCode::kInvalidArgument,
+                    name + " is a folder with several .gguf files; name one of them", name);
 }
 
 Result<OpenedModel> open_model(const std::string& name) {
@@ -106,7 +106,12 @@ Result<OpenedModel> open_model(const std::string& name) {
   KVASIR_ASSIGN_OR_RETURN(model.file, weights::open_checkpoint(model.path));
   KVASIR_ASSIGN_OR_RETURN([[maybe_unused]] const models::ModelConfig config,
                           models::read_config(*model.file));
-  model.id = fs::path(model.path).stem().string();
+  std::error_code ignored;
+  const fs::path path(model.path);
+  // A folder's name may have dots of its own ("Qwen2.5-0.5B"), and a slash behind.
+  model.id = fs::is_directory(path, ignored)
+                 ? (path.has_filename() ? path : path.parent_path()).filename().string()
+                 : path.stem().string();
   return model;
 }
 
@@ -116,6 +121,8 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
                                                               const std::function<void(double)>& progress) {
   auto loaded = std::make_shared<server::LoadedModel>();
   KVASIR_ASSIGN_OR_RETURN(loaded->tokenizer, text::Tokenizer::from_checkpoint(*model.file));
+  // What reading a vocabulary took in between would else add to the weights' peak.
+  return_freed_memory();
   // Grammars take a third of a second to set up: beside the weights.
   auto grammars = std::async(std::launch::async, [tokenizer = loaded->tokenizer] {
     return text::GrammarFactory::create(tokenizer);
@@ -142,6 +149,7 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   const std::uint64_t budget = options.memory != 0 ? options.memory : memory_limit_bytes() / 2;
   plan.disk_queue_bytes =
       std::clamp(static_cast<std::size_t>(budget / 32), kDiskQueueLeast, plan.disk_queue_bytes);
+  return_freed_memory();
   // Last of all that is set up, so that all of it is counted.
   KVASIR_RETURN_IF_ERROR(plan_memory(d, {resident_bytes(), growth_bytes(d, plan, budget, disk != nullptr)},
                                      {budget, options.context}, plan));

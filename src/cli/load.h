@@ -13,14 +13,15 @@
 
 namespace kvasir::cli {
 
-// The file that a --model argument means: itself, the only .gguf of a folder, or a model that `make models`
-// has fetched by its short name (qwen2.5-coder, smollm2).
+// The file or folder that a --model argument means: itself, the only .gguf of a folder (the first, where it
+// is split), or a model that `make models` has fetched by its short name (qwen2.5-coder, smollm2).
 Result<std::string> find_model_file(const std::string& name);
 
-// A model's file, opened and checked as far as can be without reading weights: format, family, shape.
+// A model's file or folder, opened and checked as far as can be without reading weights: format, family,
+// shape.
 struct OpenedModel {
   std::string path;
-  std::string id;  // how the server shows it: the file's name without its ending
+  std::string id;  // how the server shows it: the file's name without its ending, or the folder's
   std::shared_ptr<const weights::Checkpoint> file;
 };
 Result<OpenedModel> open_model(const std::string& name);

@@ -28,7 +28,8 @@ int main(int argc, char** argv) {
   o.serve.port = 5001;
   o.serve.model.cache.min_tokens = 20;
   o.serve.model.cache.most_conversations = 50;
-  command->add_option("-m,--model-path", o.serve.model.model, "The model: a GGUF file or a folder with one");
+  command->add_option("-m,--model-path", o.serve.model.model,
+                      "The model: an MLX or Hugging Face folder, or a GGUF file");
   command->add_option("-p,--port", o.serve.port, "Port to listen on")->capture_default_str();
   command->add_option("--host", o.serve.host, "Address to listen on")->capture_default_str();
   command->add_option("--api-key", o.api_key, "Ask clients for this key");
@@ -43,7 +44,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   const char* group = "Accepted, without effect here";
   std::vector<CLI::Option*> idle{
-      command->add_option("--tokenizer-path", o.tokenizer_path, "The tokenizer comes with the GGUF file"),
+      command->add_option("--tokenizer-path", o.tokenizer_path, "The tokenizer comes with the model"),
       command->add_option("--revision", o.revision, "Of a hub model"),
       command->add_option("-c,--config-file", o.config_file, "MLX-Textgen's YAML"),
       command->add_option("--max-reprocess-tokens", o.max_reprocess_tokens,

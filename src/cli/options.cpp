@@ -6,7 +6,10 @@
 namespace kvasir::cli {
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
-  app.add_option("-m,--model", options.model, "The model: a GGUF file")->required()->type_name("PATH");
+  app.add_option("-m,--model", options.model,
+                 "The model: a GGUF file, or a folder of safetensors (Hugging Face, MLX)")
+      ->required()
+      ->type_name("PATH");
   app.add_option("--ctx", options.context,
                  "Most tokens of a conversation (default: from the model and memory)")
       ->type_name("TOKENS");

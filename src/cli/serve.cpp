@@ -124,8 +124,13 @@ int serve(const ServeOptions& options) {
   server_options.api_keys = options.api_keys;
   server_options.idle_prefill = options.idle_prefill;
   server_options.share_cache = options.share_cache;
-  server_options.temperature = options.temperature;
-  server_options.top_p = options.top_p;
+  const auto sampling = [&](const std::optional<float>& asked, const char* key, float fallback) {
+    const auto own = opened->file->number(key);
+    return asked.value_or(own ? static_cast<float>(*own) : fallback);
+  };
+  server_options.temperature =
+      sampling(options.temperature, "general.sampling.temp", server_options.temperature);
+  server_options.top_p = sampling(options.top_p, "general.sampling.top_p", server_options.top_p);
   server_options.request_log = request_log_of(options);
   server_options.thoughts = thought_field_of(options.reasoning_field);
   auto server = server::Server::start(std::move(server_options), slot);

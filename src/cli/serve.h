@@ -2,6 +2,7 @@
 // Serving, for both `kvasir serve` and `mlx_textgen serve`.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,10 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = kDefaultPort;
   std::vector<std::string> api_keys;  // empty: none is asked for
-  float temperature = 0.7F;           // for requests that name none
-  float top_p = 0.95F;
+  // For requests that name none: these, else what the model's files say, else the server's own
+  // (docs/decisions/0008-sampling-defaults.md).
+  std::optional<float> temperature;
+  std::optional<float> top_p;
   bool idle_prefill = true;
   std::string warm_file;                              // prompts to read at start; may be empty
   bool share_cache = false;                           // between keys

@@ -23,11 +23,11 @@ void add_serve_options(CLI::App& app, ServeOptions& options) {
                  "Read these prompts at start: a file with one request body (OpenAI or Anthropic) a line")
       ->check(CLI::ExistingFile)
       ->type_name("FILE");
-  app.add_option("--temperature", options.temperature, "Of answers to requests that name none")
-      ->capture_default_str()
+  app.add_option("--temperature", options.temperature,
+                 "Of answers to requests that name none (default: the model's, else 0.7)")
       ->check(CLI::Range(0.0F, 2.0F));
-  app.add_option("--top-p", options.top_p, "Of answers to requests that name none")
-      ->capture_default_str()
+  app.add_option("--top-p", options.top_p,
+                 "Of answers to requests that name none (default: the model's, else 0.95)")
       ->check(CLI::Range(0.0F, 1.0F));
   app.add_option(
          "--reasoning-field", options.reasoning_field,

@@ -11,8 +11,10 @@
 #define KVASIR_SIMD avx2
 #include "kernels/generic/kv_store.h"
 #include "kernels/generic/rows.h"
-// Those first: attention uses them.
+#include "kernels/generic/unpack.h"
+// Those first: attention and products use them.
 #include "kernels/generic/attention.h"
 #include "kernels/generic/limits.h"
 #include "kernels/generic/matmul.h"
+#include "kernels/generic/matmul_float.h"
 #include "kernels/generic/table.h"

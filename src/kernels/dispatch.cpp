@@ -100,7 +100,7 @@ const KernelTable& kernels() {
 
 std::size_t matmul_scratch_bytes(std::size_t k) {
   constexpr std::size_t kMostPanels = 2;
-  return kMostPanels * (k / kBlockK) * (512 + 32 * sizeof(float));
+  return kMostPanels * matmul_panel_bytes(k);
 }
 
 std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim, std::size_t value_dim) {

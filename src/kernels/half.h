@@ -1,5 +1,6 @@
 #pragma once
-// f16 and bf16 <-> f32 in portable integer arithmetic: the reference that the vector conversions must equal.
+// f16 and bf16 <-> f32, bytes of scales and FP8 -> f32, in portable integer arithmetic: the reference that
+// the vector conversions must equal.
 
 #include <bit>
 #include <cstdint>
@@ -47,6 +48,17 @@ constexpr float bf16_to_f32(std::uint16_t h) {
 constexpr std::uint16_t f32_to_bf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
+// 2^(e - 127); 0 is the smallest, and no zero.
+constexpr float e8m0_to_f32(std::uint8_t e) {
+  return std::bit_cast<float>(e == 0 ? 0x00400000U : static_cast<std::uint32_t>(e) << 23);
+}
+
+// A sign, 4 exponent bits, 3 of the fraction: the upper bits of an f16 with another bias. 0x7F and 0xFF,
+// which are no numbers, give 480.
+constexpr float e4m3_to_f32(std::uint8_t b) {
+  return f16_to_f32(static_cast<std::uint16_t>((b & 0x80U) << 8 | (b & 0x7FU) << 7)) * 256.0F;
 }
 
 }  // namespace kvasir::kernels

@@ -73,6 +73,11 @@ constexpr std::size_t attention_state_floats(std::size_t value_dim) {
 
 // Bytes of scratch that matmul and attention need per thread.
 std::size_t matmul_scratch_bytes(std::size_t k);
+// Of which an unpacked group of rows takes: per block of 32 k its bytes, and at most two scales and two
+// minima.
+constexpr std::size_t matmul_panel_bytes(std::size_t k) {
+  return k / kBlockK * (512 + 4 * kGroupRows * sizeof(float));
+}
 std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim, std::size_t value_dim);
 
 struct KernelTable {

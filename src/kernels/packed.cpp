@@ -7,26 +7,100 @@
 namespace kvasir::kernels {
 namespace {
 
-float f16_at(const std::byte* p, std::size_t index) {
-  std::uint16_t h = 0;
-  std::memcpy(&h, p + index * sizeof(h), sizeof(h));
-  return f16_to_f32(h);
+template <class T>
+T read_at(const std::byte* p, std::size_t index) {
+  T v;
+  std::memcpy(&v, p + index * sizeof(T), sizeof(T));
+  return v;
 }
-
+float f16_at(const std::byte* p, std::size_t index) {
+  return f16_to_f32(read_at<std::uint16_t>(p, index));
+}
 unsigned byte_at(const std::byte* p, std::size_t index) {
   return std::to_integer<unsigned>(p[index]);
 }
 
-// u of place k (0..31) in lane `lane` of a block.
+// The code at place k (0..31) in lane `lane` of a block.
 unsigned unpack_one(PackedType type, const std::byte* q, std::size_t lane, std::size_t k) {
   const std::size_t step = k / 4;
   const std::size_t i = lane * 4 + k % 4;
-  if (type == PackedType::kU8Sym) return byte_at(q, step * 64 + i);
+  const unsigned bits = bits_of(type);
+  if (bits == 8) return byte_at(q, step * 64 + i);
+  if (bits < 4) {
+    unsigned u = byte_at(q, step % 2 * 64 + i) >> (step / 2 * 2) & 3U;
+    if (bits == 3) u |= (byte_at(q, 128 + step * 8 + i / 8) >> (i % 8) & 1U) << 2;
+    return u;
+  }
   const unsigned pair = byte_at(q, step % 4 * 64 + i);
   unsigned u = step < 4 ? pair & 15U : pair >> 4;
-  if (quant_bytes(type) == 320) u |= (byte_at(q, 256 + step * 8 + i / 8) >> (i % 8) & 1U) << 4;
-  if (type == PackedType::kU6K) u |= (byte_at(q, 256 + step / 4 * 64 + i) >> (2 * (step % 4)) & 3U) << 4;
+  if (bits == 5) u |= (byte_at(q, 256 + step * 8 + i / 8) >> (i % 8) & 1U) << 4;
+  if (bits == 6) u |= (byte_at(q, 256 + step / 4 * 64 + i) >> (2 * (step % 4)) & 3U) << 4;
   return u;
+}
+
+float scale_at(ScaleType type, const std::byte* p, std::size_t index) {
+  switch (type) {
+    case ScaleType::kF16:
+      return f16_at(p, index);
+    case ScaleType::kBF16:
+      return bf16_to_f32(read_at<std::uint16_t>(p, index));
+    case ScaleType::kF32:
+      return read_at<float>(p, index);
+    case ScaleType::kE8M0:
+      return e8m0_to_f32(read_at<std::uint8_t>(p, index));
+    default:
+      return e4m3_to_f32(read_at<std::uint8_t>(p, index));
+  }
+}
+
+struct ScaleMinimum {
+  float scale = 0;
+  float minimum = 0;
+};
+
+ScaleMinimum super_scale(const PackedMatrix& m, const std::byte* scales, std::size_t lane, std::size_t k) {
+  const std::byte* super = scales + k / kSuperK * super_bytes(m.type);
+  const float d = f16_at(super, lane);
+  const std::size_t unit = k % kSuperK / (scales_by_16(m.type) ? 16 : 32);
+  if (!is_affine(m.type)) {
+    const auto sub = read_at<std::int8_t>(super + 32 + unit * kGroupRows, lane);
+    return {d * static_cast<float>(sub), 0};
+  }
+  if (m.type == PackedType::kU2K) {
+    const unsigned both = byte_at(super + 64 + unit * kGroupRows, lane);
+    return {d * static_cast<float>(both & 15U), -(f16_at(super + 32, lane) * static_cast<float>(both >> 4))};
+  }
+  const std::byte* p = super + 64 + unit * 32;
+  return {d * static_cast<float>(byte_at(p, lane)),
+          -(f16_at(super + 32, lane) * static_cast<float>(byte_at(p, kGroupRows + lane)))};
+}
+
+ScaleMinimum scale_of(const PackedMatrix& m, const std::byte* group, std::size_t lane, std::size_t k) {
+  const std::byte* scales = group + m.scales_offset();
+  if (has_super_blocks(m.type)) return super_scale(m, scales, lane, k);
+  if (m.scale_type == ScaleType::kF16I8) {
+    const std::byte* super = scales + m.scale_bytes_before(k / kSuperK * kSuperK);
+    const std::size_t unit = k % kSuperK / m.scale_k;
+    const auto sub = read_at<std::int8_t>(super + 32 + unit * kGroupRows, lane);
+    return {f16_at(super, lane) * static_cast<float>(sub) * m.scale_factor, 0};
+  }
+  const std::byte* p = scales + m.scale_bytes_before(k / m.scale_k * m.scale_k);
+  const float d = scale_at(m.scale_type, p, lane);
+  if (is_affine(m.type)) return {d, scale_at(m.scale_type, p, kGroupRows + lane)};
+  return {has_table(m.type) || m.type == PackedType::kF8 ? d * m.scale_factor : d, 0};
+}
+
+float plain_at(PackedType type, const std::byte* p, std::size_t lane) {
+  switch (type) {
+    case PackedType::kF32:
+      return read_at<float>(p, lane);
+    case PackedType::kF16:
+      return f16_at(p, lane);
+    case PackedType::kBF16:
+      return bf16_to_f32(read_at<std::uint16_t>(p, lane));
+    default:
+      return e4m3_to_f32(read_at<std::uint8_t>(p, lane));
+  }
 }
 
 }  // namespace
@@ -34,44 +108,20 @@ unsigned unpack_one(PackedType type, const std::byte* q, std::size_t lane, std::
 void dequantize_row(const PackedMatrix& m, std::size_t row, float* out) {
   const std::byte* group = m.group(row / kGroupRows);
   const std::size_t lane = row % kGroupRows;
-  if (!is_quantized(m.type)) {
-    for (std::size_t k = 0; k < m.columns; ++k) {
-      const std::byte* p = group + k * quant_bytes(m.type);
-      if (m.type == PackedType::kF32) {
-        std::memcpy(out + k, p + lane * sizeof(float), sizeof(float));
-      } else if (m.type == PackedType::kF16) {
-        out[k] = f16_at(p, lane);
-      } else {
-        std::uint16_t h = 0;
-        std::memcpy(&h, p + lane * sizeof(h), sizeof(h));
-        out[k] = bf16_to_f32(h);
-      }
-    }
-    return;
-  }
   const int offset = offset_of(m.type);
+  ScaleMinimum s;
   for (std::size_t k = 0; k < m.columns; ++k) {
-    const std::size_t b = k / kBlockK;
-    const unsigned u = unpack_one(m.type, group + b * quant_bytes(m.type), lane, k % kBlockK);
-    const auto centred = static_cast<float>(static_cast<int>(u) - offset);
-    const std::byte* scales = group + m.scales_offset();
-    if (!has_super_blocks(m.type)) {
-      const std::byte* s = scales + b * scale_bytes(m.type);
-      const float minimum = offset == 0 ? f16_at(s + 32, lane) : 0.0F;
-      out[k] = f16_at(s, lane) * centred + minimum;
+    const bool scaled = is_quantized(m.type) || m.type == PackedType::kF8;
+    if (scaled && k % 16 == 0) s = scale_of(m, group, lane, k);
+    if (!is_quantized(m.type)) {
+      out[k] = plain_at(m.type, group + k * quant_bytes(m.type), lane);
+      if (scaled) out[k] *= s.scale;
       continue;
     }
-    const std::byte* super = scales + b / 8 * scale_bytes(m.type);
-    const float d = f16_at(super, lane);
-    if (m.type == PackedType::kU6K) {
-      const std::byte* sc = super + 32 + (k / 16 % 16) * 16;
-      out[k] = d * static_cast<float>(static_cast<std::int8_t>(byte_at(sc, lane))) * centred;
-    } else {
-      const std::byte* sc = super + 64 + b % 8 * 32;
-      const float scale = d * static_cast<float>(byte_at(sc, lane));
-      const float minimum = f16_at(super + 32, lane) * static_cast<float>(byte_at(sc, 16 + lane));
-      out[k] = scale * centred - minimum;
-    }
+    const unsigned u = unpack_one(m.type, group + k / kBlockK * quant_bytes(m.type), lane, k % kBlockK);
+    const int code = has_table(m.type) ? m.codebook[u] : static_cast<int>(u) - offset;
+    out[k] = s.scale * static_cast<float>(code);
+    if (is_affine(m.type)) out[k] += s.minimum;
   }
 }
 

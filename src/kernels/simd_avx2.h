@@ -111,15 +111,42 @@ inline void store_bf16(void* p, F x) {
   const __m256i w = _mm256_packus_epi32(round_to_bf16(x.a), round_to_bf16(x.b));
   _mm256_storeu_si256(static_cast<__m256i*>(p), _mm256_permute4x64_epi64(w, 0xD8));
 }
-inline F load_u8(const void* p) {
-  const __m128i x = _mm_loadu_si128(static_cast<const __m128i*>(p));
+inline F widen_u8(__m128i x) {
   return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x)),
           _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(x, 8)))};
+}
+inline F load_u8(const void* p) {
+  return widen_u8(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+inline F load_low_nibbles(const void* p) {
+  return widen_u8(_mm_and_si128(_mm_loadu_si128(static_cast<const __m128i*>(p)), _mm_set1_epi8(15)));
+}
+inline F load_high_nibbles(const void* p) {
+  const __m128i x = _mm_srli_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)), 4);
+  return widen_u8(_mm_and_si128(x, _mm_set1_epi8(15)));
 }
 inline F load_i8(const void* p) {
   const __m128i x = _mm_loadu_si128(static_cast<const __m128i*>(p));
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)),
           _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(x, 8)))};
+}
+inline F load_e8m0(const void* p) {
+  const __m128i x = _mm_loadu_si128(static_cast<const __m128i*>(p));
+  const __m256i least = _mm256_set1_epi32(0x00400000);
+  const auto widen = [&](__m128i bytes) {
+    const __m256i e = _mm256_slli_epi32(_mm256_cvtepu8_epi32(bytes), 23);
+    return _mm256_castsi256_ps(_mm256_max_epi32(e, least));
+  };
+  return {widen(x), widen(_mm_srli_si128(x, 8))};
+}
+inline F load_e4m3(const void* p) {
+  const __m256i x = _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  const __m256i sign = _mm256_slli_epi16(_mm256_and_si256(x, _mm256_set1_epi16(0x80)), 8);
+  const __m256i rest = _mm256_slli_epi16(_mm256_and_si256(x, _mm256_set1_epi16(0x7F)), 7);
+  const __m256i half = _mm256_or_si256(sign, rest);
+  const __m256 bias = _mm256_set1_ps(256.0F);
+  return {_mm256_mul_ps(_mm256_cvtph_ps(_mm256_castsi256_si128(half)), bias),
+          _mm256_mul_ps(_mm256_cvtph_ps(_mm256_extracti128_si256(half, 1)), bias)};
 }
 inline F pow2(I e) {
   const __m256i bias = _mm256_set1_epi32(127);
@@ -178,23 +205,28 @@ inline B bits(B x, std::uint8_t mask) {
   return {_mm256_and_si256(_mm256_srli_epi16(x.a, kShift), m),
           _mm256_and_si256(_mm256_srli_epi16(x.b, kShift), m)};
 }
-// 32 bits -> 32 bytes of 16 or 0.
-inline __m256i spread_bit4(std::uint32_t w) {
+// 32 bits -> 32 bytes, each 1 << kBit or 0.
+template <int kBit>
+inline __m256i spread_bit(std::uint32_t w) {
   const __m256i source = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2,
                                           2, 3, 3, 3, 3, 3, 3, 3, 3);
   const __m256i one_bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
   const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(w)), source);
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, one_bit), one_bit);
-  return _mm256_and_si256(set, _mm256_set1_epi8(16));
+  return _mm256_and_si256(set, _mm256_set1_epi8(1 << kBit));
 }
-inline B or_bit4(B x, const void* word64) {
+template <int kBit>
+inline B or_bit(B x, const void* word64) {
   std::uint32_t w[2];
   std::memcpy(w, word64, sizeof(w));
-  return {_mm256_or_si256(x.a, spread_bit4(w[0])), _mm256_or_si256(x.b, spread_bit4(w[1]))};
+  return {_mm256_or_si256(x.a, spread_bit<kBit>(w[0])), _mm256_or_si256(x.b, spread_bit<kBit>(w[1]))};
 }
 inline B or_high2(B x, B two) {
   return {_mm256_or_si256(x.a, _mm256_slli_epi16(two.a, 4)),
           _mm256_or_si256(x.b, _mm256_slli_epi16(two.b, 4))};
+}
+inline B look_up(B table, B codes) {
+  return {_mm256_shuffle_epi8(table.a, codes.a), _mm256_shuffle_epi8(table.b, codes.b)};
 }
 inline B add_bytes(B x, std::int8_t n) {
   const __m256i v = _mm256_set1_epi8(n);

@@ -93,8 +93,26 @@ inline void store_bf16(void* p, F a) {
 inline F load_u8(const void* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
 }
+inline F load_low_nibbles(const void* p) {
+  const __m128i x = _mm_loadu_si128(static_cast<const __m128i*>(p));
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_and_si128(x, _mm_set1_epi8(15))));
+}
+inline F load_high_nibbles(const void* p) {
+  const __m128i x = _mm_srli_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)), 4);
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_and_si128(x, _mm_set1_epi8(15))));
+}
 inline F load_i8(const void* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
+}
+inline F load_e8m0(const void* p) {
+  const __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_slli_epi32(e, 23), _mm512_set1_epi32(0x00400000)));
+}
+inline F load_e4m3(const void* p) {
+  const __m256i x = _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  const __m256i sign = _mm256_slli_epi16(_mm256_and_si256(x, _mm256_set1_epi16(0x80)), 8);
+  const __m256i rest = _mm256_slli_epi16(_mm256_and_si256(x, _mm256_set1_epi16(0x7F)), 7);
+  return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_or_si256(sign, rest)), _mm512_set1_ps(256.0F));
 }
 inline F pow2(I e) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(e, _mm512_set1_epi32(127)), 23));
@@ -142,14 +160,18 @@ inline B bits(B b, std::uint8_t mask) {
   if constexpr (kShift == 0) return {_mm512_and_si512(b.v, m)};
   return {_mm512_and_si512(_mm512_srli_epi16(b.v, kShift), m)};
 }
-inline B or_bit4(B b, const void* word64) {
+template <int kBit>
+inline B or_bit(B b, const void* word64) {
   std::uint64_t w = 0;
   std::memcpy(&w, word64, sizeof(w));
-  // Bit 4 is clear, so a masked add sets it.
-  return {_mm512_mask_add_epi8(b.v, _cvtu64_mask64(w), b.v, _mm512_set1_epi8(16))};
+  // The bit is clear, so a masked add sets it.
+  return {_mm512_mask_add_epi8(b.v, _cvtu64_mask64(w), b.v, _mm512_set1_epi8(1 << kBit))};
 }
 inline B or_high2(B b, B two) {
   return {_mm512_or_si512(b.v, _mm512_slli_epi16(two.v, 4))};
+}
+inline B look_up(B table, B codes) {
+  return {_mm512_shuffle_epi8(table.v, codes.v)};
 }
 inline B add_bytes(B b, std::int8_t x) {
   return {_mm512_add_epi8(b.v, _mm512_set1_epi8(x))};

@@ -101,12 +101,20 @@ inline void store_bf16(void* p, F a) {
     vst1_u16(h + 4 * i, vshrn_n_u32(vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7FFF)), odd), 16));
   }
 }
-inline F load_u8(const void* p) {
-  const uint8x16_t x = vld1q_u8(static_cast<const std::uint8_t*>(p));
+inline F widen_u8(uint8x16_t x) {
   const uint16x8_t low = vmovl_u8(vget_low_u8(x));
   const uint16x8_t high = vmovl_u8(vget_high_u8(x));
   return {vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))), vcvtq_f32_u32(vmovl_u16(vget_high_u16(low))),
           vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_u16(vget_high_u16(high)))};
+}
+inline F load_u8(const void* p) {
+  return widen_u8(vld1q_u8(static_cast<const std::uint8_t*>(p)));
+}
+inline F load_low_nibbles(const void* p) {
+  return widen_u8(vandq_u8(vld1q_u8(static_cast<const std::uint8_t*>(p)), vdupq_n_u8(15)));
+}
+inline F load_high_nibbles(const void* p) {
+  return widen_u8(vshrq_n_u8(vld1q_u8(static_cast<const std::uint8_t*>(p)), 4));
 }
 inline F load_i8(const void* p) {
   const int8x16_t x = vld1q_s8(static_cast<const std::int8_t*>(p));
@@ -114,6 +122,29 @@ inline F load_i8(const void* p) {
   const int16x8_t high = vmovl_s8(vget_high_s8(x));
   return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
           vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))};
+}
+inline F load_e8m0(const void* p) {
+  const uint8x16_t x = vld1q_u8(static_cast<const std::uint8_t*>(p));
+  const uint16x8_t low = vmovl_u8(vget_low_u8(x));
+  const uint16x8_t high = vmovl_u8(vget_high_u8(x));
+  const auto widen = [](uint16x4_t e) {
+    return vreinterpretq_f32_u32(vmaxq_u32(vshlq_n_u32(vmovl_u16(e), 23), vdupq_n_u32(0x00400000)));
+  };
+  return {widen(vget_low_u16(low)), widen(vget_high_u16(low)), widen(vget_low_u16(high)),
+          widen(vget_high_u16(high))};
+}
+inline F load_e4m3(const void* p) {
+  const uint8x16_t x = vld1q_u8(static_cast<const std::uint8_t*>(p));
+  const auto half = [](uint8x8_t bytes) {
+    const uint16x8_t w = vmovl_u8(bytes);
+    return vorrq_u16(vshlq_n_u16(vandq_u16(w, vdupq_n_u16(0x80)), 8),
+                     vshlq_n_u16(vandq_u16(w, vdupq_n_u16(0x7F)), 7));
+  };
+  const uint16x8_t low = half(vget_low_u8(x));
+  const uint16x8_t high = half(vget_high_u8(x));
+  const auto widen = [](uint16x4_t h) { return vmulq_n_f32(vcvt_f32_f16(vreinterpret_f16_u16(h)), 256.0F); };
+  return {widen(vget_low_u16(low)), widen(vget_high_u16(low)), widen(vget_low_u16(high)),
+          widen(vget_high_u16(high))};
 }
 inline F pow2(I e) {
   return map<F>(
@@ -167,17 +198,21 @@ inline B bits(B b, std::uint8_t mask) {
       return vandq_u8(vshrq_n_u8(b.v[i], kShift), vdupq_n_u8(mask));
   });
 }
-inline B or_bit4(B b, const void* word64) {
+template <int kBit>
+inline B or_bit(B b, const void* word64) {
   static constexpr std::uint8_t kBits[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
   const auto* w = static_cast<const std::uint8_t*>(word64);
   const uint8x16_t one_bit = vld1q_u8(kBits);
   return map<B>([&](int i) {
     const uint8x16_t bytes = vcombine_u8(vdup_n_u8(w[2 * i]), vdup_n_u8(w[2 * i + 1]));
-    return vorrq_u8(b.v[i], vandq_u8(vtstq_u8(bytes, one_bit), vdupq_n_u8(16)));
+    return vorrq_u8(b.v[i], vandq_u8(vtstq_u8(bytes, one_bit), vdupq_n_u8(1 << kBit)));
   });
 }
 inline B or_high2(B b, B two) {
   return map<B>([&](int i) { return vorrq_u8(b.v[i], vshlq_n_u8(two.v[i], 4)); });
+}
+inline B look_up(B table, B codes) {
+  return map<B>([&](int i) { return vqtbl1q_u8(table.v[i], codes.v[i]); });
 }
 inline B add_bytes(B b, std::int8_t x) {
   return map<B>([&](int i) { return vaddq_u8(b.v[i], vdupq_n_u8(static_cast<std::uint8_t>(x))); });

@@ -110,9 +110,25 @@ inline F load_u8(const void* p) {
   const auto* b = static_cast<const std::uint8_t*>(p);
   return map([&](int i) { return static_cast<float>(b[i]); });
 }
+inline F load_low_nibbles(const void* p) {
+  const auto* b = static_cast<const std::uint8_t*>(p);
+  return map([&](int i) { return static_cast<float>(b[i] & 15U); });
+}
+inline F load_high_nibbles(const void* p) {
+  const auto* b = static_cast<const std::uint8_t*>(p);
+  return map([&](int i) { return static_cast<float>(b[i] >> 4); });
+}
 inline F load_i8(const void* p) {
   const auto* b = static_cast<const std::int8_t*>(p);
   return map([&](int i) { return static_cast<float>(b[i]); });
+}
+inline F load_e8m0(const void* p) {
+  const auto* b = static_cast<const std::uint8_t*>(p);
+  return map([&](int i) { return e8m0_to_f32(b[i]); });
+}
+inline F load_e4m3(const void* p) {
+  const auto* b = static_cast<const std::uint8_t*>(p);
+  return map([&](int i) { return e4m3_to_f32(b[i]); });
 }
 inline F pow2(const I& e) {
   F r;
@@ -174,15 +190,20 @@ inline B bits(const B& b, std::uint8_t mask) {
   for (int i = 0; i < 64; ++i) r.v[i] = static_cast<std::uint8_t>((b.v[i] >> kShift) & mask);
   return r;
 }
-inline B or_bit4(B b, const void* word64) {
+template <int kBit>
+inline B or_bit(B b, const void* word64) {
   std::uint64_t w = 0;
   std::memcpy(&w, word64, sizeof(w));
-  for (int i = 0; i < 64; ++i) b.v[i] = static_cast<std::uint8_t>(b.v[i] | (((w >> i) & 1U) << 4));
+  for (int i = 0; i < 64; ++i) b.v[i] = static_cast<std::uint8_t>(b.v[i] | (((w >> i) & 1U) << kBit));
   return b;
 }
 inline B or_high2(B b, const B& two) {
   for (int i = 0; i < 64; ++i) b.v[i] = static_cast<std::uint8_t>(b.v[i] | (two.v[i] << 4));
   return b;
+}
+inline B look_up(const B& table, B codes) {
+  for (int i = 0; i < 64; ++i) codes.v[i] = table.v[i / 16 * 16 + codes.v[i]];
+  return codes;
 }
 inline B add_bytes(B b, std::int8_t x) {
   for (std::uint8_t& v : b.v) v = static_cast<std::uint8_t>(v + x);

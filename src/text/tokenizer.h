@@ -30,7 +30,8 @@ enum class SpecialText {
 
 class Tokenizer {
  public:
-  // From the `tokenizer.ggml.*` metadata of a checkpoint.
+  // From the metadata of a checkpoint: `tokenizer.ggml.*`, or a folder's tokenizer.json with the roles that
+  // its other files name (weights/folder.h).
   static Result<std::shared_ptr<const Tokenizer>> from_checkpoint(const weights::Checkpoint& file);
   // From the contents of a Hugging Face tokenizer.json.
   static Result<std::shared_ptr<const Tokenizer>> from_tokenizer_json(std::string_view json);

@@ -1,4 +1,5 @@
-// Makes tokenizers: reads GGUF metadata or a tokenizer.json, and works out which tokens begin and end a text.
+// Makes tokenizers: reads a checkpoint's metadata or a tokenizer.json, and works out which tokens begin and
+// end a text.
 
 #include <algorithm>
 #include <array>
@@ -82,15 +83,63 @@ bool adds_bos_by_default(std::string_view model, std::string_view pre) {
   return model == "llama" || model == "gemma4" || std::find(kPre.begin(), kPre.end(), pre) != kPre.end();
 }
 
+Result<std::unique_ptr<Tokenizer::Impl>> from_json(std::string_view json, const std::string& subject) {
+  auto impl = std::make_unique<Tokenizer::Impl>();
+  kvt_tokenizer* handle = nullptr;
+  kvt_buffer error{};
+  kvt_status status = kvt_tokenizer_from_json(ffi::text_of(json), &handle, &error);
+  if (status != KVT_OK) return ffi::error_of(status, error, subject);
+  impl->handle.reset(handle);
+  status = kvt_tokenizer_table(handle, &impl->table, &error);
+  if (status != KVT_OK) return ffi::error_of(status, error, subject);
+  return impl;
+}
+
+// A folder's tokenizer.json, with the roles that its other files give to tokens (weights/folder.h): by their
+// text, which is what the tokenizer itself goes by, else by their number, else as the tokenizer.json shows.
+Result<std::unique_ptr<Tokenizer::Impl>> from_folder(const weights::Checkpoint& folder,
+                                                     std::string_view json) {
+  KVASIR_ASSIGN_OR_RETURN(auto impl, from_json(json, folder.path() + "/tokenizer.json"));
+  const auto role = [&](std::string_view text_key, std::string_view id_key) -> TokenId {
+    const auto text = folder.string(text_key);
+    const TokenId named = text ? find_special(*impl, *text) : kNoToken;
+    if (named != kNoToken) return named;
+    const auto id = folder.integer(id_key);
+    return id && *id < impl->table.count ? static_cast<TokenId>(*id) : kNoToken;
+  };
+  impl->bos = role("kvasir.bos_token", "tokenizer.ggml.bos_token_id");
+  impl->eos = role("kvasir.eos_token", "tokenizer.ggml.eos_token_id");
+  if (impl->bos == kNoToken) impl->bos = impl->table.first_added;
+  // The post-processor is the judge; add_bos_token is what older files say instead of having one.
+  const bool adds = folder.boolean("tokenizer.ggml.add_bos_token").value_or(false);
+  impl->adds_bos = impl->bos != kNoToken && (impl->table.first_added == impl->bos || adds);
+  add_end_token(impl->end_tokens, impl->eos);
+  if (const auto* ends = folder.integers("kvasir.end_token_ids")) {
+    for (const std::int64_t id : *ends) {
+      if (id >= 0 && static_cast<std::size_t>(id) < impl->table.count) {
+        add_end_token(impl->end_tokens, static_cast<TokenId>(id));
+      }
+    }
+  }
+  add_end_names(*impl, impl->end_tokens);
+  if (impl->eos == kNoToken && !impl->end_tokens.empty()) impl->eos = impl->end_tokens.front();
+  return impl;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_checkpoint(const weights::Checkpoint& file) {
+  if (const auto json = file.string("tokenizer.huggingface.json")) {
+    KVASIR_ASSIGN_OR_RETURN(auto impl, from_folder(file, *json));
+    return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
+  }
   const auto model = file.string("tokenizer.ggml.model");
   const auto* tokens = file.strings("tokenizer.ggml.tokens");
   if (!model || tokens == nullptr || tokens->empty()) {
-    return make_error(ErrorCode::kCorruptData,
-                      "the file carries no vocabulary (tokenizer.ggml.model and tokenizer.ggml.tokens)",
-                      file.path());
+    return make_error(
+        ErrorCode::kCorruptData,
+        file.path() + " carries no vocabulary (a tokenizer.json, or tokenizer.ggml.model and .tokens)",
+        file.path());
   }
   const std::string_view pre = file.string("tokenizer.ggml.pre").value_or("");
   const std::vector<kvt_text> token_texts = texts_of(tokens);
@@ -143,16 +192,7 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_checkpoint(const weight
 }
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_tokenizer_json(std::string_view json) {
-  constexpr const char* kSubject = "tokenizer.json";
-  auto impl = std::make_unique<Impl>();
-  kvt_tokenizer* handle = nullptr;
-  kvt_buffer error{};
-  kvt_status status = kvt_tokenizer_from_json(ffi::text_of(json), &handle, &error);
-  if (status != KVT_OK) return ffi::error_of(status, error, kSubject);
-  impl->handle.reset(handle);
-  status = kvt_tokenizer_table(handle, &impl->table, &error);
-  if (status != KVT_OK) return ffi::error_of(status, error, kSubject);
-
+  KVASIR_ASSIGN_OR_RETURN(auto impl, from_json(json, "tokenizer.json"));
   // The file names no roles; what its post-processor writes in front of every text is the beginning.
   impl->bos = impl->table.first_added;
   impl->adds_bos = impl->bos != kNoToken;

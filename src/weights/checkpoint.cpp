@@ -1,6 +1,10 @@
 #include "weights/checkpoint.h"
 
+#include <filesystem>
+
+#include "weights/folder.h"
 #include "weights/gguf.h"
+#include "weights/gguf_set.h"
 
 namespace kvasir::weights {
 namespace {
@@ -75,7 +79,36 @@ std::uint64_t Checkpoint::tensor_bytes() const {
   return sum;
 }
 
+std::optional<unsigned> split_number(std::string_view path) {
+  constexpr std::string_view kForm = "-NNNNN-of-NNNNN.gguf";
+  if (path.size() <= kForm.size()) return std::nullopt;
+  const std::string_view end = path.substr(path.size() - kForm.size());
+  unsigned number = 0;
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    const bool digit = end[i] >= '0' && end[i] <= '9';
+    if (kForm[i] == 'N' ? !digit : end[i] != kForm[i]) return std::nullopt;
+    if (i < 6 && digit) number = number * 10 + static_cast<unsigned>(end[i] - '0');
+  }
+  return number;
+}
+
 Result<std::shared_ptr<const Checkpoint>> open_checkpoint(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    KVASIR_ASSIGN_OR_RETURN(auto folder, Folder::open(path));
+    return std::shared_ptr<const Checkpoint>(std::move(folder));
+  }
+  const std::optional<unsigned> number = split_number(path);
+  if (number == 1U) {
+    KVASIR_ASSIGN_OR_RETURN(auto set, GgufSet::open(path));
+    return std::shared_ptr<const Checkpoint>(std::move(set));
+  }
+  if (number) {
+    return make_error(
+        ErrorCode::kInvalidArgument,
+        path + " is file " + std::to_string(*number) + " of a split model; name the first, -00001-of-...",
+        path);
+  }
   KVASIR_ASSIGN_OR_RETURN(auto file, GgufFile::open(path));
   return std::shared_ptr<const Checkpoint>(std::move(file));
 }

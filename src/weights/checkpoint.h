@@ -3,7 +3,8 @@
 //
 // There is one vocabulary, GGUF's: metadata keys ("llama.attention.head_count"), tensor names
 // ("blk.0.attn_q.weight") and dimension order. Other formats are presented in it. Where GGUF's stored form of
-// a family differs from a format's own, either the tensor says so (TensorInfo::plus) or a key does:
+// a family differs from a format's own, either the tensor says so (TensorInfo::plus) or a key does
+// (weights/folder.h has more):
 //
 //   kvasir.rope_neox  boolean: true where q and k rows lie as Hugging Face has them, rotary pairs (i, i +
 //   d/2),
@@ -74,8 +75,12 @@ class Checkpoint {
   std::unordered_map<std::string_view, std::size_t> tensor_index_;
 };
 
-// Opens a GGUF file. Errors: kNotFound, kIo, kCorruptData for a file that is cut or lies, kUnsupported,
-// naming it, for what this build does not read; all before weights are read.
+// Opens a GGUF file, a split set by its first file (weights/gguf_set.h), or a folder (weights/folder.h).
+// Errors: kNotFound, kIo, kCorruptData for a file that is cut or lies, kUnsupported, naming it, for what this
+// build does not read; all before weights are read.
 Result<std::shared_ptr<const Checkpoint>> open_checkpoint(const std::string& path);
+
+// N of a file of a split GGUF set, "name-0000N-of-0000M.gguf"; nullopt for any other name.
+std::optional<unsigned> split_number(std::string_view path);
 
 }  // namespace kvasir::weights

@@ -1,9 +1,9 @@
 #include "weights/dequantize.h"
 
-#include <algorithm>
-
 #include "kernels/half.h"
 #include "weights/blocks.h"
+#include "weights/codes.h"
+#include "weights/low_bits.h"
 
 namespace kvasir::weights {
 namespace {
@@ -63,11 +63,38 @@ void decode_256(TensorType type, const std::byte* p, float* out) {
   }
 }
 
-// `count` elements, a multiple of the type's block.
-void decode(TensorType type, const std::byte* data, std::size_t count, float* out) {
+// A type of few bits: 32 values of its block.
+void decode_low_bits(TensorType type, const std::byte* p, std::size_t b, float* out) {
+  using kernels::PackedType;
+  const kernels::PackedMatrix form = low_bits_form(type);
+  const LowBits block = read_low_bits(type, p, b);
+  const bool table = kernels::has_table(form.type);
+  const bool halves = kernels::scales_by_16(form.type);
+  const int offset = kernels::offset_of(form.type);
+  for (std::size_t i = 0; i < 32; ++i) {
+    const std::size_t h = halves ? i / 16 : 0;
+    const bool stored =
+        form.scale_type == kernels::ScaleType::kE8M0 || form.scale_type == kernels::ScaleType::kE4M3;
+    const float d = stored ? scale_at(form.scale_type, reinterpret_cast<const std::byte*>(block.scale), h)
+                           : kernels::f16_to_f32(block.d) * static_cast<float>(block.sub[h]);
+    const int code = table ? form.codebook[block.u[i]] : block.u[i] - offset;
+    out[i] = d * form.scale_factor * static_cast<float>(code);
+    if (form.type == PackedType::kU2K) {
+      out[i] -= kernels::f16_to_f32(block.dmin) * static_cast<float>(block.min[h]);
+    }
+  }
+}
+
+// A row of a type whose blocks hold all.
+void decode_blocks(TensorType type, const std::byte* data, std::size_t columns, float* out) {
   const std::size_t elements = elements_per_block(type);
   const std::size_t bytes = bytes_per_block(type);
-  for (std::size_t i = 0; i < count; i += elements, data += bytes, out += elements) {
+  const bool low = is_low_bits(type);
+  for (std::size_t i = 0; i < columns; i += elements, data += bytes, out += elements) {
+    if (low) {
+      for (std::size_t b = 0; b < elements / 32; ++b) decode_low_bits(type, data, b, out + 32 * b);
+      continue;
+    }
     switch (type) {
       case TensorType::kF32:
         *out = read_at<float>(data, 0);
@@ -87,25 +114,38 @@ void decode(TensorType type, const std::byte* data, std::size_t count, float* ou
   }
 }
 
+// A row of a type whose scales lie apart.
+void decode_codes(const TensorInfo& tensor, const TensorRow& row, float* out) {
+  const Scaling& s = tensor.scaling;
+  const auto columns = static_cast<std::size_t>(tensor.columns());
+  std::uint8_t u[32];
+  for (std::size_t k = 0; k < columns; ++k) {
+    if (k % 32 == 0) unpack_codes(row.data, s.bits, k, u);
+    const auto unit = static_cast<std::size_t>(k / s.columns);
+    const float d = scale_at(s.type, row.scales, unit);
+    const unsigned code = u[k % 32];
+    if (tensor.type == TensorType::kAffine)
+      out[k] = d * static_cast<float>(code) + scale_at(s.type, row.biases, unit);
+    else if (tensor.type == TensorType::kFp4)
+      out[k] = d * 0.5F * static_cast<float>(kFp4Twice[code]);
+    else
+      out[k] = kernels::e4m3_to_f32(static_cast<std::uint8_t>(code)) * d;
+  }
+}
+
 }  // namespace
 
 void dequantize_rows(const TensorInfo& tensor, std::uint64_t first, std::uint64_t count, float* out) {
   const auto columns = static_cast<std::size_t>(tensor.columns());
-  for (const TensorPart& part : tensor.parts) {
-    if (count == 0) return;
-    if (first >= part.rows) {
-      first -= part.rows;
-      continue;
-    }
-    const std::uint64_t n = std::min(count, part.rows - first);
-    const std::size_t elements = static_cast<std::size_t>(n) * columns;
-    decode(tensor.type, part.slice(first, n).data.data(), elements, out);
+  for (const TensorRow& row : rows_of(tensor, first, count)) {
+    if (tensor.scaling.columns != 0)
+      decode_codes(tensor, row, out);
+    else
+      decode_blocks(tensor.type, row.data, columns, out);
     if (tensor.plus != 0) {
-      for (std::size_t i = 0; i < elements; ++i) out[i] += tensor.plus;
+      for (std::size_t i = 0; i < columns; ++i) out[i] += tensor.plus;
     }
-    out += elements;
-    count -= n;
-    first = 0;
+    out += columns;
   }
 }
 

@@ -11,29 +11,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "GGUF files are read in place, little-endian");
 
-struct TypeTraits {
-  TensorType type;
-  std::string_view name;
-  std::size_t elements;
-  std::size_t bytes;
-};
-
-constexpr TypeTraits kTypes[] = {
-    {TensorType::kF32, "F32", 1, 4},       {TensorType::kF16, "F16", 1, 2},
-    {TensorType::kBF16, "BF16", 1, 2},     {TensorType::kQ4_0, "Q4_0", 32, 18},
-    {TensorType::kQ4_1, "Q4_1", 32, 20},   {TensorType::kQ5_0, "Q5_0", 32, 22},
-    {TensorType::kQ5_1, "Q5_1", 32, 24},   {TensorType::kQ8_0, "Q8_0", 32, 34},
-    {TensorType::kQ4_K, "Q4_K", 256, 144}, {TensorType::kQ5_K, "Q5_K", 256, 176},
-    {TensorType::kQ6_K, "Q6_K", 256, 210},
-};
-
-const TypeTraits* traits_of(std::uint32_t number) {
-  for (const TypeTraits& t : kTypes) {
-    if (static_cast<std::uint32_t>(t.type) == number) return &t;
-  }
-  return nullptr;
-}
-
 // Value types of the metadata section.
 enum class MetaType : std::uint32_t {
   kU8 = 0,
@@ -80,16 +57,6 @@ constexpr std::uint64_t kMaxNameBytes = 1U << 16;
 constexpr std::uint32_t kMaxDimensions = 4;
 
 }  // namespace
-
-std::string_view name_of(TensorType type) {
-  return traits_of(static_cast<std::uint32_t>(type))->name;
-}
-std::size_t elements_per_block(TensorType type) {
-  return traits_of(static_cast<std::uint32_t>(type))->elements;
-}
-std::size_t bytes_per_block(TensorType type) {
-  return traits_of(static_cast<std::uint32_t>(type))->bytes;
-}
 
 // Walks the file front to back; every read is bounds-checked, the first failure is kept and ends the walk.
 class GgufParser {
@@ -292,8 +259,11 @@ class GgufParser {
         return corrupt("tensor '" + info.name + "' lies outside the file (offset " + std::to_string(offset) +
                        ", " + std::to_string(size) + " bytes)");
       }
-      info.parts = {{info.rows(), file_->bytes_.subspan(static_cast<std::size_t>(base + offset),
-                                                        static_cast<std::size_t>(size))}};
+      TensorPart part;
+      part.rows = info.rows();
+      part.data =
+          file_->bytes_.subspan(static_cast<std::size_t>(base + offset), static_cast<std::size_t>(size));
+      info.parts = {part};
     }
     if (const TensorInfo* twice = file_->index_tensors()) {
       return corrupt("tensor '" + twice->name + "' occurs twice");
@@ -323,25 +293,24 @@ class GgufParser {
     }
     std::uint32_t type = 0;
     if (!read(type) || !read(offset)) return corrupt("file ends inside its tensor table");
-    const TypeTraits* traits = traits_of(type);
-    if (traits == nullptr) {
-      return make_error(
-          ErrorCode::kUnsupported,
-          file_->path_ + ": tensor '" + info.name + "' has type " + std::to_string(type) +
-              ", which this build cannot read (F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, "
-              "Q5_K and Q6_K are supported)",
-          file_->path_);
+    const std::optional<TensorType> known = gguf_type(type);
+    if (!known) {
+      return make_error(ErrorCode::kUnsupported,
+                        file_->path_ + ": tensor '" + info.name + "' has type " + std::to_string(type) +
+                            ", which this build cannot read (" + gguf_type_names() + " are supported)",
+                        file_->path_);
     }
-    info.type = traits->type;
-    if (info.shape[0] % traits->elements != 0) {
+    info.type = *known;
+    const std::size_t block = elements_per_block(*known);
+    if (info.shape[0] % block != 0) {
       return corrupt("tensor '" + info.name + "' has rows of " + std::to_string(info.shape[0]) +
-                     " elements, not whole blocks of " + std::string(traits->name));
+                     " elements, not whole blocks of " + std::string(name_of(*known)));
     }
-    size = elements / traits->elements;
-    if (size > std::numeric_limits<std::uint64_t>::max() / traits->bytes) {
+    size = elements / block;
+    if (size > std::numeric_limits<std::uint64_t>::max() / bytes_per_block(*known)) {
       return corrupt("tensor '" + info.name + "' has an absurd shape");
     }
-    size *= traits->bytes;
+    size *= bytes_per_block(*known);
     return {};
   }
 

@@ -4,7 +4,10 @@
 #include <cstring>
 #include <vector>
 
+#include "base/check.h"
 #include "weights/blocks.h"
+#include "weights/codes.h"
+#include "weights/low_bits.h"
 
 namespace kvasir::weights {
 namespace {
@@ -14,8 +17,25 @@ using kernels::kGroupRows;
 using kernels::PackedMatrix;
 using kernels::PackedType;
 
-PackedType packed_type(TensorType type) {
-  switch (type) {
+PackedType affine_type(unsigned bits) {
+  switch (bits) {
+    case 2:
+      return PackedType::kU2Affine;
+    case 3:
+      return PackedType::kU3Affine;
+    case 4:
+      return PackedType::kU4Affine;
+    case 5:
+      return PackedType::kU5Affine;
+    case 6:
+      return PackedType::kU6Affine;
+    default:
+      return PackedType::kU8Affine;
+  }
+}
+
+PackedType packed_type(const TensorInfo& tensor) {
+  switch (tensor.type) {
     case TensorType::kF32:
       return PackedType::kF32;
     case TensorType::kF16:
@@ -38,28 +58,36 @@ PackedType packed_type(TensorType type) {
       return PackedType::kU5K;
     case TensorType::kQ6_K:
       return PackedType::kU6K;
+    case TensorType::kAffine:
+      return affine_type(tensor.scaling.bits);
+    case TensorType::kFp4:
+      return tensor.scaling.columns == 16 ? PackedType::kT4x16 : PackedType::kT4;
+    case TensorType::kFp8:
+      return PackedType::kF8;
+    default:
+      return low_bits_form(tensor.type).type;
   }
-  return PackedType::kF32;
 }
 
-// Writes u[32] of one row into a block of the packed group.
+// Writes u[32] of one row into a block of the packed group, which is zero there.
 void place_block(PackedType type, const std::uint8_t* u, std::size_t lane, std::byte* block) {
   auto* out = reinterpret_cast<std::uint8_t*>(block);
+  const unsigned bits = kernels::bits_of(type);
+  const auto put = [&](std::size_t at, unsigned value) {
+    out[at] = static_cast<std::uint8_t>(out[at] | value);
+  };
   for (std::size_t k = 0; k < kBlockK; ++k) {
     const std::size_t step = k / 4;
     const std::size_t i = lane * 4 + k % 4;
-    if (type == PackedType::kU8Sym) {
+    if (bits == 8) {
       out[step * 64 + i] = u[k];
-      continue;
-    }
-    std::uint8_t& pair = out[step % 4 * 64 + i];
-    pair = static_cast<std::uint8_t>(pair | ((u[k] & 15U) << (step < 4 ? 0 : 4)));
-    if (kernels::quant_bytes(type) == 320) {
-      std::uint8_t& bits = out[256 + step * 8 + i / 8];
-      bits = static_cast<std::uint8_t>(bits | ((u[k] >> 4) << (i % 8)));
-    } else if (type == PackedType::kU6K) {
-      std::uint8_t& bits = out[256 + step / 4 * 64 + i];
-      bits = static_cast<std::uint8_t>(bits | ((u[k] >> 4) << (2 * (step % 4))));
+    } else if (bits < 4) {
+      put(step % 2 * 64 + i, (u[k] & 3U) << (step / 2 * 2));
+      if (bits == 3) put(128 + step * 8 + i / 8, (u[k] >> 2 & 1U) << (i % 8));
+    } else {
+      put(step % 4 * 64 + i, (u[k] & 15U) << (step < 4 ? 0 : 4));
+      if (bits == 5) put(256 + step * 8 + i / 8, (u[k] >> 4 & 1U) << (i % 8));
+      if (bits == 6) put(256 + step / 4 * 64 + i, (u[k] >> 4 & 3U) << (2 * (step % 4)));
     }
   }
 }
@@ -90,9 +118,9 @@ void pack_row_32(TensorType type, const std::byte* row, std::size_t lane, Packed
   for (std::size_t b = 0; b < m.columns / kBlockK; ++b, row += bytes) {
     unpack_32(type, row, u);
     place_block(m.type, u, lane, group + b * kernels::quant_bytes(m.type));
-    std::byte* s = scales + b * kernels::scale_bytes(m.type);
+    std::byte* s = scales + m.scale_bytes_before(b * kBlockK);
     std::memcpy(s + lane * 2, row, 2);
-    if (kernels::offset_of(m.type) == 0) std::memcpy(s + 32 + lane * 2, row + 2, 2);
+    if (kernels::is_affine(m.type)) std::memcpy(s + 32 + lane * 2, row + 2, 2);
   }
 }
 
@@ -103,7 +131,7 @@ void pack_row_k(TensorType type, const std::byte* row, std::size_t lane, PackedM
   std::uint8_t u[32];
   for (std::size_t b = 0; b < m.columns / kBlockK; ++b) {
     const std::byte* super = row + b / 8 * bytes;
-    std::byte* s = scales + b / 8 * kernels::scale_bytes(m.type);
+    std::byte* s = scales + b / 8 * kernels::super_bytes(m.type);
     const std::size_t j = b % 8;
     if (type == TensorType::kQ6_K) {
       unpack_k6(super, j, u);
@@ -131,38 +159,118 @@ void pack_row_plain(const std::byte* row, std::size_t element_bytes, std::size_t
   }
 }
 
+// One row of a type whose scales lie apart.
+void pack_row_codes(const TensorInfo& tensor, const TensorRow& row, std::size_t lane, PackedMatrix& m,
+                    std::byte* group) {
+  std::uint8_t u[32];
+  for (std::size_t b = 0; b < m.columns / kBlockK; ++b) {
+    unpack_codes(row.data, tensor.scaling.bits, b * kBlockK, u);
+    if (m.type == PackedType::kF8) {
+      for (std::size_t i = 0; i < kBlockK; ++i)
+        group[(b * kBlockK + i) * kGroupRows + lane] = std::byte{u[i]};
+    } else {
+      place_block(m.type, u, lane, group + b * kernels::quant_bytes(m.type));
+    }
+  }
+  const std::size_t bytes = kernels::bytes_of(m.scale_type);
+  for (std::size_t k = 0; k < m.columns; k += m.scale_k) {
+    const std::size_t from = k / static_cast<std::size_t>(tensor.scaling.columns) * bytes;
+    std::byte* to = group + m.scales_offset() + m.scale_bytes_before(k) + lane * bytes;
+    std::memcpy(to, row.scales + from, bytes);
+    if (kernels::is_affine(m.type)) std::memcpy(to + kGroupRows * bytes, row.biases + from, bytes);
+  }
+}
+
+// Writes the scales of block b of one row of a type of few bits.
+void place_low_scales(const LowBits& block, std::size_t b, std::size_t lane, const PackedMatrix& m,
+                      std::byte* group) {
+  std::byte* scales = group + m.scales_offset();
+  const std::size_t halves = kernels::scales_by_16(m.type) ? 2 : 1;
+  for (std::size_t h = 0; h < halves; ++h) {
+    const std::size_t unit = b % 8 * halves + h;  // in a super-block
+    const auto sub = static_cast<std::byte>(block.sub[h]);
+    std::byte* super = scales + m.scale_bytes_before(b / 8 * kernels::kSuperK);
+    if (m.type == PackedType::kU2K) {
+      super[64 + unit * kGroupRows + lane] = sub | std::byte{block.min[h]} << 4;
+      std::memcpy(super + lane * 2, &block.d, 2);
+      std::memcpy(super + 32 + lane * 2, &block.dmin, 2);
+    } else if (m.type == PackedType::kU3K || m.scale_type == kernels::ScaleType::kF16I8) {
+      super[32 + unit * kGroupRows + lane] = sub;
+      std::memcpy(super + lane * 2, &block.d, 2);
+    } else {
+      std::byte* p = scales + m.scale_bytes_before((b * kBlockK + h * 16) / m.scale_k * m.scale_k);
+      if (m.scale_type == kernels::ScaleType::kF16)
+        std::memcpy(p + lane * 2, &block.d, 2);
+      else
+        p[lane] = std::byte{block.scale[h]};
+    }
+  }
+}
+
+// One row of a type of few bits.
+void pack_row_low(TensorType type, const std::byte* row, std::size_t lane, PackedMatrix& m,
+                  std::byte* group) {
+  const std::size_t blocks = elements_per_block(type) / kBlockK;
+  const std::size_t bytes = bytes_per_block(type);
+  for (std::size_t b = 0; b < m.columns / kBlockK; ++b) {
+    const LowBits block = read_low_bits(type, row + b / blocks * bytes, b % blocks);
+    place_block(m.type, block.u, lane, group + b * kernels::quant_bytes(m.type));
+    place_low_scales(block, b, lane, m, group);
+  }
+}
+
+// Everything about the packed form but its bytes.
+PackedMatrix packed_form(const TensorInfo& tensor) {
+  PackedMatrix m;
+  if (is_low_bits(tensor.type)) m = low_bits_form(tensor.type);
+  m.type = packed_type(tensor);
+  m.rows = static_cast<std::size_t>(tensor.rows());
+  m.columns = static_cast<std::size_t>(tensor.columns());
+  if (tensor.scaling.columns != 0) {
+    const auto columns = static_cast<std::size_t>(tensor.scaling.columns);
+    m.scale_type = tensor.scaling.type;
+    // A last scale that covers less than the others: they are repeated.
+    m.scale_k = m.columns % columns == 0 ? columns : kBlockK;
+  }
+  if (tensor.type == TensorType::kFp4) {
+    m.codebook = kFp4Twice;
+    m.scale_factor = 0.5F;
+  }
+  return m;
+}
+
+void pack_row(const TensorInfo& tensor, const TensorRow& row, std::size_t lane, PackedMatrix& m,
+              std::byte* group) {
+  if (tensor.scaling.columns != 0)
+    pack_row_codes(tensor, row, lane, m, group);
+  else if (is_low_bits(tensor.type))
+    pack_row_low(tensor.type, row.data, lane, m, group);
+  else if (!kernels::is_quantized(m.type))
+    pack_row_plain(row.data, bytes_per_block(tensor.type), lane, m, group);
+  else if (kernels::has_super_blocks(m.type))
+    pack_row_k(tensor.type, row.data, lane, m, group);
+  else
+    pack_row_32(tensor.type, row.data, lane, m, group);
+}
+
 }  // namespace
 
 Result<PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool) {
-  PackedMatrix m;
-  m.type = packed_type(tensor.type);
-  m.rows = static_cast<std::size_t>(tensor.rows());
-  m.columns = static_cast<std::size_t>(tensor.columns());
+  PackedMatrix m = packed_form(tensor);
   if (m.columns % kBlockK != 0) {
     return make_error(ErrorCode::kUnsupported,
                       "tensor '" + tensor.name + "' has rows of " + std::to_string(m.columns) +
                           " elements; only multiples of 32 are supported",
                       tensor.name);
   }
+  KVASIR_CHECK(tensor.plus == 0, "only vectors are stored less one");
   m.data = AlignedBuffer(m.groups() * m.group_bytes());
-  const std::size_t row_bytes = m.columns / elements_per_block(tensor.type) * bytes_per_block(tensor.type);
-  std::vector<const std::byte*> rows;
-  rows.reserve(m.rows);
-  for (const TensorPart& part : tensor.parts) {
-    for (std::uint64_t r = 0; r < part.rows; ++r) rows.push_back(part.data.data() + r * row_bytes);
-  }
+  const std::vector<TensorRow> rows = rows_of(tensor, 0, tensor.rows());
   pool.parallel_for(m.groups(), 4, [&](std::size_t begin, std::size_t end, std::size_t) {
     for (std::size_t g = begin; g < end; ++g) {
       const std::size_t last = std::min(kGroupRows, m.rows - g * kGroupRows);
       for (std::size_t lane = 0; lane < last; ++lane) {
-        const std::byte* row = rows[g * kGroupRows + lane];
-        if (!kernels::is_quantized(m.type)) {
-          pack_row_plain(row, bytes_per_block(tensor.type), lane, m, m.group(g));
-        } else if (kernels::has_super_blocks(m.type)) {
-          pack_row_k(tensor.type, row, lane, m, m.group(g));
-        } else {
-          pack_row_32(tensor.type, row, lane, m, m.group(g));
-        }
+        pack_row(tensor, rows[g * kGroupRows + lane], lane, m, m.group(g));
       }
     }
   });

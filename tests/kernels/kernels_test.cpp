@@ -49,49 +49,124 @@ struct Quantized {
   }
 };
 
+// A packed type with one of the scales that it comes with.
+struct Layout {
+  PackedType type;
+  ScaleType scale = ScaleType::kF16;
+  std::size_t scale_k = 32;
+};
+
+std::ostream& operator<<(std::ostream& out, const Layout& l) {
+  return out << "type " << static_cast<int>(l.type) << " scale " << static_cast<int>(l.scale) << " for "
+             << l.scale_k;
+}
+
+using P = PackedType;
+using S = ScaleType;
+constexpr Layout kAllLayouts[] = {
+    {P::kU4Sym},
+    {P::kU5Sym},
+    {P::kU8Sym},
+    {P::kU2K},
+    {P::kU3K},
+    {P::kU4K},
+    {P::kU5K},
+    {P::kU6K},
+    {P::kU2Sym, S::kF16, 256},
+    {P::kF32},
+    {P::kF16},
+    {P::kBF16},
+    {P::kU2Affine},
+    {P::kU3Affine},
+    {P::kU4Affine},
+    {P::kU5Affine},
+    {P::kU6Affine},
+    {P::kU8Affine},
+    {P::kU4Affine, S::kBF16, 64},
+    {P::kU4Affine, S::kF32, 128},
+    {P::kU8Affine, S::kBF16, 128},
+    {P::kT3, S::kF16I8, 32},
+    {P::kT3x16, S::kF16I8, 16},
+    {P::kT4, S::kF16, 32},
+    {P::kT4, S::kE8M0, 32},
+    {P::kT4, S::kF16I8, 32},
+    {P::kT4x16, S::kE4M3, 16},
+    {P::kF8, S::kF32, 128},
+    {P::kF8, S::kE8M0, 32},
+    {P::kF8, S::kBF16, 32},
+};
+
+class RandomBytes {
+ public:
+  explicit RandomBytes(std::mt19937& rng) : rng_(rng) {}
+  std::byte byte(int mask = 255) {
+    return static_cast<std::byte>(std::uniform_int_distribution(0, 255)(rng_) & mask);
+  }
+  float small() { return std::uniform_real_distribution<float>(-0.02F, 0.02F)(rng_); }
+  // One scale of about 0.02 at most, stored as the type has it; returns behind it.
+  std::byte* scale(ScaleType type, std::byte* p) {
+    const float v = small();
+    const std::uint16_t half = type == S::kBF16 ? f32_to_bf16(v) : f32_to_f16(v);
+    if (type == S::kF32)
+      std::memcpy(p, &v, sizeof(v));
+    else if (type == S::kF16 || type == S::kBF16)
+      std::memcpy(p, &half, sizeof(half));
+    else if (type == S::kE8M0)
+      *p = static_cast<std::byte>(110 + std::to_integer<int>(byte(7)));
+    else
+      *p = byte(0x9F);  // e4m3 up to 2^-3, of either sign
+    return p + bytes_of(type);
+  }
+
+ private:
+  std::mt19937& rng_;
+};
+
+void fill_scales(const PackedMatrix& m, std::byte* p, RandomBytes& random) {
+  const bool affine = is_affine(m.type);
+  if (!is_quantized(m.type) && m.type != P::kF8) return;
+  if (has_super_blocks(m.type) || m.scale_type == S::kF16I8) {
+    const std::size_t bytes = m.scale_bytes_before(kSuperK);
+    for (std::size_t u = 0; u < m.columns / kSuperK; ++u, p += bytes) {
+      for (std::size_t i = 0; i < bytes; ++i) p[i] = random.byte(63);
+      for (std::size_t i = 0; i < (affine ? 32U : 16U); ++i) random.scale(S::kF16, p + 2 * i);
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < m.columns / m.scale_k * kGroupRows * (affine ? 2 : 1); ++i) {
+    p = random.scale(m.scale_type, p);
+  }
+}
+
 // A matrix with random quants and random small scales; every bit pattern of the layout is legal.
-PackedMatrix random_matrix(PackedType type, std::size_t rows, std::size_t columns, std::mt19937& rng) {
+PackedMatrix random_matrix(const Layout& layout, std::size_t rows, std::size_t columns, std::mt19937& rng) {
   PackedMatrix m;
-  m.type = type;
+  m.type = layout.type;
   m.rows = rows;
   m.columns = columns;
+  m.scale_type = layout.scale;
+  m.scale_k = layout.scale_k;
+  RandomBytes random(rng);
+  if (has_table(m.type)) {
+    m.scale_factor = 0.125F;
+    for (std::int8_t& code : m.codebook) code = static_cast<std::int8_t>(random.byte());
+    m.codebook[0] = -127;
+    m.codebook[1] = 127;
+  }
   m.data = AlignedBuffer(m.groups() * m.group_bytes());
-  std::uniform_int_distribution<int> byte(0, 255);
-  std::uniform_real_distribution<float> small(-0.02F, 0.02F);
-  const auto half = [&](std::byte* p) {
-    const std::uint16_t h = f32_to_f16(small(rng));
-    std::memcpy(p, &h, sizeof(h));
-  };
   for (std::size_t g = 0; g < m.groups(); ++g) {
     std::byte* p = m.group(g);
-    if (!is_quantized(type)) {
-      for (std::size_t i = 0; i < columns * kGroupRows; ++i) {
-        const float v = small(rng);
-        if (type == PackedType::kF32)
-          std::memcpy(p + i * 4, &v, 4);
-        else
-          half(p + i * 2);
-      }
+    if (is_quantized(m.type) || m.type == P::kF8) {
+      for (std::size_t i = 0; i < m.scales_offset(); ++i) p[i] = random.byte();
+      fill_scales(m, p + m.scales_offset(), random);
       continue;
     }
-    for (std::size_t i = 0; i < m.scales_offset(); ++i) p[i] = static_cast<std::byte>(byte(rng));
-    const std::size_t units = columns / (has_super_blocks(type) ? kSuperK : kBlockK);
-    for (std::size_t u = 0; u < units; ++u) {
-      std::byte* s = p + m.scales_offset() + u * scale_bytes(type);
-      for (std::size_t i = 0; i < scale_bytes(type); ++i) s[i] = static_cast<std::byte>(byte(rng) & 63);
-      const std::size_t halves = type == PackedType::kU6K                         ? 16
-                                 : has_super_blocks(type) || offset_of(type) == 0 ? 32
-                                                                                  : 16;
-      for (std::size_t i = 0; i < halves; ++i) half(s + 2 * i);
+    for (std::size_t i = 0; i < columns * kGroupRows; ++i) {
+      p = random.scale(m.type == P::kF32 ? S::kF32 : m.type == P::kF16 ? S::kF16 : S::kBF16, p);
     }
   }
   return m;
 }
-
-constexpr PackedType kAllTypes[] = {PackedType::kU4Sym,    PackedType::kU4Affine, PackedType::kU5Sym,
-                                    PackedType::kU5Affine, PackedType::kU8Sym,    PackedType::kU4K,
-                                    PackedType::kU5K,      PackedType::kU6K,      PackedType::kF32,
-                                    PackedType::kF16,      PackedType::kBF16};
 
 Floats multiply(const KernelTable& table, const PackedMatrix& w, const Floats& x, std::size_t tokens,
                 const float* bias, bool accumulate, bool precise = false) {
@@ -114,7 +189,7 @@ INSTANTIATE_TEST_SUITE_P(Isa, Kernels,
 
 TEST_P(Kernels, MatmulIsTheProductOfDequantizedWeightsAndQuantizedActivations) {
   std::mt19937 rng(1);
-  for (const PackedType type : kAllTypes) {
+  for (const Layout& type : kAllLayouts) {
     const std::size_t k = 512;
     const PackedMatrix w = random_matrix(type, 37, k, rng);
     const std::size_t tokens = 13;
@@ -130,16 +205,15 @@ TEST_P(Kernels, MatmulIsTheProductOfDequantizedWeightsAndQuantizedActivations) {
           double sum = 0;
           double magnitude = 0;
           for (std::size_t i = 0; i < k; ++i) {
-            const double a = is_quantized(type) ? q.value(t * k + i) * q.scale[t * (k / 32) + i / 32]
-                                                : static_cast<double>(x[t * k + i]);
+            const double a = is_quantized(type.type) ? q.value(t * k + i) * q.scale[t * (k / 32) + i / 32]
+                                                     : static_cast<double>(x[t * k + i]);
             sum += a * row[i];
             magnitude += std::abs(a * row[i]);
           }
           const double expected = sum + bias[r] + 0.25;
           // Affine types subtract two sums that can be an order larger than their difference.
           const double tolerance = 64 * 6e-8 * (magnitude + 30 * std::abs(sum) + 10);
-          ASSERT_NEAR(y[t * w.rows + r], expected, tolerance)
-              << static_cast<int>(type) << " row " << r << " token " << t;
+          ASSERT_NEAR(y[t * w.rows + r], expected, tolerance) << type << " row " << r << " token " << t;
         }
       }
     }
@@ -148,7 +222,7 @@ TEST_P(Kernels, MatmulIsTheProductOfDequantizedWeightsAndQuantizedActivations) {
 
 TEST_P(Kernels, MatmulGivesTheSameBitsForOneTokenAsForMany) {
   std::mt19937 rng(2);
-  for (const PackedType type : kAllTypes) {
+  for (const Layout& type : kAllLayouts) {
     const std::size_t k = 768;
     const PackedMatrix w = random_matrix(type, 83, k, rng);
     const std::size_t most = 29;
@@ -160,7 +234,7 @@ TEST_P(Kernels, MatmulGivesTheSameBitsForOneTokenAsForMany) {
             multiply(*GetParam(), w, Floats(x.begin(), x.begin() + static_cast<long>(tokens * k)), tokens,
                      nullptr, false, precise);
         ASSERT_EQ(0, std::memcmp(some.data(), all.data(), some.size() * sizeof(float)))
-            << static_cast<int>(type) << " tokens " << tokens;
+            << type << " tokens " << tokens;
       }
     }
   }
@@ -168,21 +242,21 @@ TEST_P(Kernels, MatmulGivesTheSameBitsForOneTokenAsForMany) {
 
 TEST_P(Kernels, MatmulGivesTheScalarKernelsBits) {
   std::mt19937 rng(3);
-  for (const PackedType type : kAllTypes) {
+  for (const Layout& type : kAllLayouts) {
     const PackedMatrix w = random_matrix(type, 50, 256, rng);
     const Floats x = random_floats(20 * 256, rng);
     for (const bool precise : {false, true}) {
       const Floats mine = multiply(*GetParam(), w, x, 20, nullptr, false, precise);
       const Floats reference = multiply(*available_kernels().front(), w, x, 20, nullptr, false, precise);
-      ASSERT_EQ(0, std::memcmp(mine.data(), reference.data(), mine.size() * sizeof(float)))
-          << static_cast<int>(type);
+      ASSERT_EQ(0, std::memcmp(mine.data(), reference.data(), mine.size() * sizeof(float))) << type;
     }
   }
 }
 
 TEST_P(Kernels, ExtremeBytesDoNotSaturate) {
   // The largest products: every u and every q at its limit.
-  for (const PackedType type : {PackedType::kU8Sym, PackedType::kU6K, PackedType::kU5Affine}) {
+  for (const Layout& type : {Layout{P::kU8Sym}, Layout{P::kU6K}, Layout{P::kU5Affine}, Layout{P::kU8Affine},
+                             Layout{P::kT4, S::kE8M0}}) {
     std::mt19937 rng(4);
     PackedMatrix w = random_matrix(type, 16, 256, rng);
     for (const int fill : {0x00, 0xFF}) {

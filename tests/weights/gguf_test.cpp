@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <random>
 
@@ -55,7 +56,7 @@ TEST(Gguf, DecodesEveryTypeAsTheGgufPackageDoes) {
   const auto file = golden();
   const std::vector<float> expected = expected_values();
   std::size_t at = 0;
-  ASSERT_EQ(file->tensors().size(), 11U);
+  ASSERT_EQ(file->tensors().size(), 26U);
   for (const TensorInfo& tensor : file->tensors()) {
     EXPECT_EQ(tensor.name, "tensor." + std::string(name_of(tensor.type)));
     for (const float value : dequantize(tensor)) {
@@ -82,6 +83,99 @@ TEST(Repack, KeepsEveryValueExactly) {
       }
     }
   }
+}
+
+// Splits the golden file's tensors over `count` files, as the format's own tool does.
+class Split {
+ public:
+  explicit Split(std::uint16_t count) : count_(count) {
+    folder_ = std::filesystem::temp_directory_path() / "kvasir-split-gguf";
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+    for (std::uint16_t n = 0; n < count; ++n) write(n, count, golden()->tensors().size());
+  }
+  ~Split() { std::filesystem::remove_all(folder_); }
+  std::string path(unsigned number) const {
+    char name[64];
+    std::snprintf(name, sizeof(name), "m-%05u-of-%05u.gguf", number + 1, static_cast<unsigned>(count_));
+    return (folder_ / name).string();
+  }
+  void write(std::uint16_t number, std::uint16_t claimed_count, std::size_t claimed_tensors) {
+    const auto whole = golden();
+    std::string head;
+    std::string table;
+    std::string data;
+    std::uint64_t tensors = 0;
+    for (std::size_t i = 0; i < whole->tensors().size(); ++i) {
+      if (i * count_ / whole->tensors().size() != number) continue;
+      const TensorInfo& t = whole->tensors()[i];
+      ++tensors;
+      text(table, t.name);
+      raw(table, static_cast<std::uint32_t>(t.shape.size()));
+      for (const std::uint64_t extent : t.shape) raw(table, extent);
+      raw(table, static_cast<std::uint32_t>(t.type));
+      raw(table, static_cast<std::uint64_t>(data.size()));
+      data.append(reinterpret_cast<const char*>(t.parts[0].data.data()), t.parts[0].data.size());
+      data.resize((data.size() + 31) / 32 * 32);
+    }
+    raw(head, std::uint32_t{0x46554747});
+    raw(head, std::uint32_t{3});
+    raw(head, tensors);
+    raw(head, std::uint64_t{3});
+    entry(head, "split.no", std::uint32_t{2}, number);
+    entry(head, "split.count", std::uint32_t{2}, claimed_count);
+    entry(head, "split.tensors.count", std::uint32_t{5}, static_cast<std::int32_t>(claimed_tensors));
+    head += table;
+    head.resize((head.size() + 31) / 32 * 32);
+    std::ofstream(path(number), std::ios::binary) << head << data;
+  }
+
+ private:
+  template <class T>
+  static void raw(std::string& to, T v) {
+    to.append(reinterpret_cast<const char*>(&v), sizeof(v));
+  }
+  static void text(std::string& to, const std::string& s) {
+    raw(to, std::uint64_t{s.size()});
+    to += s;
+  }
+  template <class T>
+  static void entry(std::string& to, const std::string& key, std::uint32_t type, T value) {
+    text(to, key);
+    raw(to, type);
+    raw(to, value);
+  }
+  std::uint16_t count_;
+  std::filesystem::path folder_;
+};
+
+TEST(GgufSet, IsTheWholeModel) {
+  const Split split(3);
+  const auto set = open_checkpoint(split.path(0));
+  ASSERT_TRUE(set.ok()) << set.error().message;
+  const auto whole = golden();
+  ASSERT_EQ((*set)->tensors().size(), whole->tensors().size());
+  for (const TensorInfo& t : whole->tensors()) {
+    ASSERT_NE((*set)->tensor(t.name), nullptr);
+    EXPECT_EQ(dequantize(*(*set)->tensor(t.name)), dequantize(t));
+    (*set)->release(t);
+  }
+}
+
+TEST(GgufSet, NamesWhatIsMissingOrForeign) {
+  Split split(3);
+  const auto refusal = [&](unsigned number) {
+    const auto set = open_checkpoint(split.path(number));
+    return set.ok() ? "accepted" : set.error().message;
+  };
+  EXPECT_NE(refusal(1).find("name the first"), std::string::npos);
+  split.write(1, 4, 26);
+  EXPECT_NE(refusal(0).find("is not file 2 of the set"), std::string::npos);
+  split.write(1, 3, 26);
+  split.write(0, 3, 27);
+  EXPECT_NE(refusal(0).find("26 tensors, not the 27"), std::string::npos);
+  std::filesystem::remove(split.path(2));
+  EXPECT_NE(refusal(0).find("m-00003-of-00003.gguf"), std::string::npos);
 }
 
 TEST(Gguf, NamesAMissingFile) {

@@ -1,9 +1,10 @@
 //! Text to tokens. Special tokens are cut out first, here; what stands between them goes through the Hugging
 //! Face tokenizer, whose result for a stretch depends on nothing around it and can therefore be remembered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use serde_json::value::RawValue;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -142,21 +143,44 @@ fn run(tokenizer: &Tokenizer, text: &str) -> Outcome<Vec<u32>> {
     }
 }
 
+/// The fields of a tokenizer.json, as text: a vocabulary as a tree of values takes ten times its file.
+struct Fields(BTreeMap<String, Box<RawValue>>);
+
+impl Fields {
+    fn read(text: &str) -> Outcome<Self> {
+        let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).map_err(bad_json)?;
+        // Requests decide about length themselves.
+        fields.remove("truncation");
+        fields.remove("padding");
+        Ok(Fields(fields))
+    }
+
+    /// A small field, as values.
+    fn value(&self, name: &str) -> Outcome<Value> {
+        self.0.get(name).map_or(Ok(Value::Null), |raw| serde_json::from_str(raw.get()).map_err(bad_json))
+    }
+
+    fn load(&self) -> Outcome<Tokenizer> {
+        let text = serde_json::to_string(&self.0).map_err(bad_json)?;
+        serde_json::from_str(&text).map_err(bad_json)
+    }
+
+    fn without_added_tokens(mut self) -> Outcome<Self> {
+        let none = RawValue::from_string("[]".into()).map_err(bad_json)?;
+        self.0.insert("added_tokens".into(), none);
+        Ok(self)
+    }
+}
+
+fn bad_json(e: serde_json::Error) -> crate::Failure {
+    crate::Failure { code: Code::Corrupt, message: format!("tokenizer.json: {e}") }
+}
+
 /// From a tokenizer.json. Added tokens with plain rules, which all current chat models have, are taken out of the
 /// library's hands (see Parts::plain).
 fn from_json(text: &str) -> Outcome<Parts> {
-    let bad = |e: String| crate::Failure { code: Code::Corrupt, message: format!("tokenizer.json: {e}") };
-    let mut json: Value = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
-    let Some(object) = json.as_object_mut() else {
-        return Err(bad("it is not a JSON object".into()));
-    };
-    // Requests decide about length themselves.
-    object.remove("truncation");
-    object.remove("padding");
-    let load = |value: &Value| {
-        serde_json::from_value::<Tokenizer>(value.clone()).map_err(|e| bad(e.to_string()))
-    };
-    let mut full = load(&json)?;
+    let fields = Fields::read(text)?;
+    let mut full = fields.load()?;
     let first_added = match full.encode_fast("", true) {
         Ok(encoding) => encoding.get_ids().first().map_or(-1, |&id| id as i32),
         Err(_) => -1,
@@ -165,17 +189,19 @@ fn from_json(text: &str) -> Outcome<Parts> {
     let mut added: Vec<(String, u32, bool)> =
         decoder.iter().map(|(&id, t)| (t.content.clone(), id, t.special)).filter(|t| !t.0.is_empty()).collect();
     added.sort_by_key(|t| t.1);
-    let (bytes, kinds) = token_tables(&full, &json, &added)?;
+    let pre_tokenizer = fields.value("pre_tokenizer")?;
+    let byte_level = mentions_byte_level(&pre_tokenizer) || mentions_byte_level(&fields.value("decoder")?);
+    let (bytes, kinds) = token_tables(&full, byte_level, &added)?;
 
-    let positional = json["pre_tokenizer"].to_string() + &json["normalizer"].to_string();
+    let positional = pre_tokenizer.to_string() + &fields.value("normalizer")?.to_string();
     let simple = decoder.values().all(|t| !t.normalized && !t.lstrip && !t.rstrip && !t.single_word)
         && !positional.contains("\"prepend_scheme\":\"first\"");
     if simple {
-        json["added_tokens"] = Value::Array(Vec::new());
-        let base = load(&json)?;
+        drop(full);
+        let base = fields.without_added_tokens()?.load()?;
         return Ok(Parts { base, plain: None, bytes, kinds, added, first_added });
     }
-    let mut plain = load(&json)?;
+    let mut plain = fields.load()?;
     plain.set_encode_special_tokens(true);
     full.set_encode_special_tokens(false);
     Ok(Parts { base: full, plain: Some(plain), bytes, kinds, added, first_added })
@@ -183,7 +209,7 @@ fn from_json(text: &str) -> Outcome<Parts> {
 
 fn token_tables(
     tokenizer: &Tokenizer,
-    json: &Value,
+    byte_level: bool,
     added: &[(String, u32, bool)],
 ) -> Outcome<(Vec<Vec<u8>>, Vec<Kind>)> {
     let vocab = tokenizer.get_vocab(true);
@@ -197,7 +223,6 @@ fn token_tables(
             format!("tokenizer.json: {} tokens, but the highest id is {last}", vocab.len()),
         );
     }
-    let byte_level = mentions_byte_level(&json["pre_tokenizer"]) || mentions_byte_level(&json["decoder"]);
     let mut bytes = vec![Vec::new(); count];
     let mut kinds = vec![Kind::Unused; count];
     for (token, &id) in &vocab {

@@ -1,0 +1,21 @@
+#pragma once
+// config.json -> GGUF's metadata keys. Private to this layer.
+
+#include <boost/json.hpp>
+
+#include "weights/folder_data.h"
+#include "weights/hf_families.h"
+
+namespace kvasir::weights {
+
+// The part of config.json that describes the text model: its text_config, where it has one.
+const boost::json::object& text_config(const boost::json::object& config);
+
+// kUnsupported, by name, for a family that is not in the table.
+Result<const HfFamily*> family_of(const boost::json::object& config, const FolderData& data);
+
+// Sets every key that the family's fields, its rotary embedding and its attention windows give. kCorruptData
+// for fields of the wrong kind; kUnsupported, by name, for what the field asks and this build lacks.
+Status read_hf_config(const boost::json::object& config, const HfFamily& family, FolderData& data);
+
+}  // namespace kvasir::weights

@@ -1,0 +1,128 @@
+#include "weights/hf_families.h"
+
+#include <string>
+
+namespace kvasir::weights {
+namespace {
+
+constexpr HfField kCommonFields[] = {
+    {"num_hidden_layers", "block_count"},
+    {"hidden_size", "embedding_length"},
+    {"intermediate_size", "feed_forward_length"},
+    {"num_attention_heads", "attention.head_count"},
+    {"num_key_value_heads", "attention.head_count_kv"},
+    {"head_dim", "attention.key_length"},
+    {"head_dim", "attention.value_length"},
+    {"max_position_embeddings", "context_length"},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon"},
+    {"rope_theta", "rope.freq_base"},
+    {"vocab_size", "vocab_size"},
+};
+
+constexpr HfModule kCommonModules[] = {
+    {"model.embed_tokens", "token_embd"},
+    {"model.norm", "output_norm"},
+    {"lm_head", "output"},
+    {"model.layers.#.input_layernorm", "blk.#.attn_norm"},
+    {"model.layers.#.self_attn.q_proj", "blk.#.attn_q"},
+    {"model.layers.#.self_attn.k_proj", "blk.#.attn_k"},
+    {"model.layers.#.self_attn.v_proj", "blk.#.attn_v"},
+    {"model.layers.#.self_attn.o_proj", "blk.#.attn_output"},
+    {"model.layers.#.self_attn.q_norm", "blk.#.attn_q_norm"},
+    {"model.layers.#.self_attn.k_norm", "blk.#.attn_k_norm"},
+    {"model.layers.#.post_attention_layernorm", "blk.#.ffn_norm"},
+    {"model.layers.#.mlp.gate_proj", "blk.#.ffn_gate"},
+    {"model.layers.#.mlp.up_proj", "blk.#.ffn_up"},
+    {"model.layers.#.mlp.down_proj", "blk.#.ffn_down"},
+};
+
+// Norms behind attention and feed-forward.
+constexpr HfModule kGemmaModules[] = {
+    {"model.layers.#.post_attention_layernorm", "blk.#.post_attention_norm"},
+    {"model.layers.#.pre_feedforward_layernorm", "blk.#.ffn_norm"},
+    {"model.layers.#.post_feedforward_layernorm", "blk.#.post_ffw_norm"},
+};
+constexpr HfModule kOlmo2Modules[] = {
+    {"model.layers.#.post_attention_layernorm", "blk.#.post_attention_norm"},
+    {"model.layers.#.post_feedforward_layernorm", "blk.#.post_ffw_norm"},
+};
+// Fused in GGUF as well.
+constexpr HfModule kPhi3Modules[] = {
+    {"model.layers.#.self_attn.qkv_proj", "blk.#.attn_qkv"},
+    {"model.layers.#.mlp.gate_up_proj", "blk.#.ffn_up"},
+};
+// An expert a tensor (Hugging Face), or a stack (MLX).
+constexpr HfModule kExpertModules[] = {
+    {"model.layers.#.mlp.gate", "blk.#.ffn_gate_inp"},
+    {"model.layers.#.mlp.experts.@.gate_proj", "blk.#.ffn_gate_exps"},
+    {"model.layers.#.mlp.experts.@.up_proj", "blk.#.ffn_up_exps"},
+    {"model.layers.#.mlp.experts.@.down_proj", "blk.#.ffn_down_exps"},
+    {"model.layers.#.mlp.switch_mlp.gate_proj", "blk.#.ffn_gate_exps"},
+    {"model.layers.#.mlp.switch_mlp.up_proj", "blk.#.ffn_up_exps"},
+    {"model.layers.#.mlp.switch_mlp.down_proj", "blk.#.ffn_down_exps"},
+};
+
+constexpr HfField kExpertFields[] = {
+    {"num_experts", "expert_count"},
+    {"num_experts_per_tok", "expert_used_count"},
+    {"moe_intermediate_size", "expert_feed_forward_length"},
+    {"norm_topk_prob", "expert_weights_norm"},
+};
+constexpr HfField kGemma2Fields[] = {
+    {"sliding_window", "attention.sliding_window"},
+    {"attn_logit_softcapping", "attn_logit_softcapping"},
+    {"final_logit_softcapping", "final_logit_softcapping"},
+};
+constexpr HfField kGemma3Fields[] = {
+    {"sliding_window", "attention.sliding_window"},
+    {"final_logit_softcapping", "final_logit_softcapping"},
+    {"rope_local_base_freq", "rope.freq_base_swa"},
+};
+constexpr HfField kGraniteFields[] = {
+    {"embedding_multiplier", "embedding_scale"},
+    {"residual_multiplier", "residual_scale"},
+    {"attention_multiplier", "attention.scale"},
+    {"logits_scaling", "logit_scale"},
+};
+constexpr HfField kWindowFields[] = {{"sliding_window", "attention.sliding_window"}};
+
+constexpr HfFamily kFamilies[] = {
+    {"llama", "llama", true, false, false, {}, {}},
+    {"mistral", "llama", true, false, false, kWindowFields, {}},
+    {"qwen2", "qwen2", false, false, false, {}, {}},
+    {"qwen3", "qwen3", false, false, false, {}, {}},
+    {"qwen3_moe", "qwen3moe", false, false, false, kExpertFields, kExpertModules},
+    {"gemma2", "gemma2", false, true, true, kGemma2Fields, kGemmaModules},
+    {"gemma3_text", "gemma3", false, true, true, kGemma3Fields, kGemmaModules},
+    {"phi3", "phi3", false, false, false, kWindowFields, kPhi3Modules},
+    {"granite", "granite", true, false, false, kGraniteFields, {}},
+    {"olmo2", "olmo2", false, false, false, {}, kOlmo2Modules},
+    {"smollm3", "smollm3", true, false, true, {}, {}},
+};
+
+}  // namespace
+
+const HfFamily* find_hf_family(std::string_view model_type) {
+  for (const HfFamily& f : kFamilies) {
+    if (f.model_type == model_type) return &f;
+  }
+  return nullptr;
+}
+
+std::string_view hf_family_names() {
+  static const std::string names = [] {
+    std::string all;
+    for (const HfFamily& f : kFamilies) all += (all.empty() ? "" : ", ") + std::string(f.model_type);
+    return all;
+  }();
+  return names;
+}
+
+std::span<const HfField> common_fields() {
+  return kCommonFields;
+}
+std::span<const HfModule> common_modules() {
+  return kCommonModules;
+}
+
+}  // namespace kvasir::weights

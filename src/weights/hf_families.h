@@ -1,0 +1,42 @@
+#pragma once
+// Model families as Hugging Face folders have them, and what they are called in GGUF: data, read by
+// hf_config.cpp and hf_tensors.cpp. A new family of the known kind is a row here.
+
+#include <span>
+#include <string_view>
+
+namespace kvasir::weights {
+
+// A field of config.json and the key it becomes, "<architecture>.<key>".
+struct HfField {
+  std::string_view name;
+  std::string_view key;
+};
+
+// A module of the network, without its ".weight" or ".bias". "#" stands for a layer's number, "@" for an
+// expert's, whose matrices become one stack in the order of their numbers.
+struct HfModule {
+  std::string_view name;
+  std::string_view gguf;
+};
+
+struct HfFamily {
+  std::string_view model_type;    // of config.json
+  std::string_view architecture;  // GGUF's
+  // GGUF files of the family have q and k rows permuted; folders have not (kvasir.rope_neox).
+  bool permuted = false;
+  // Norm weights are stored less one (TensorInfo::plus).
+  bool norms_less_one = false;
+  // The output layer is the embedding where config.json does not say.
+  bool tied = false;
+  std::span<const HfField> fields;    // besides common_fields()
+  std::span<const HfModule> modules;  // besides common_modules(), or instead of one of them
+};
+
+const HfFamily* find_hf_family(std::string_view model_type);
+// "gemma2, gemma3_text, ...": for the error that names what is supported.
+std::string_view hf_family_names();
+std::span<const HfField> common_fields();
+std::span<const HfModule> common_modules();
+
+}  // namespace kvasir::weights

@@ -1,0 +1,230 @@
+#include "weights/hf_tensors.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "weights/hf_config.h"
+#include "weights/hf_quantization.h"
+
+namespace kvasir::weights {
+namespace {
+
+namespace json = boost::json;
+
+// What a module's tensors are called behind its name.
+struct Suffix {
+  std::string_view text;
+  const SafeTensor* ModuleTensors::* part;  // null: of no use here
+};
+constexpr Suffix kSuffixes[] = {
+    {".weight", &ModuleTensors::weight},
+    {".bias", &ModuleTensors::bias},
+    {".scales", &ModuleTensors::scales},
+    {".biases", &ModuleTensors::biases},
+    {".weight_scale_inv", &ModuleTensors::scales},
+    {".weight_scale", &ModuleTensors::scales},
+    {".input_scale", nullptr},  // of activations, which have their own here
+    {".activation_scale", nullptr},
+};
+
+// Parts of a multimodal model that the text model does not read, and what stands in front of its own names.
+constexpr std::string_view kSkipped[] = {"vision_tower.", "multi_modal_projector.", "vision_model.",
+                                         "model.vision_tower.", "model.multi_modal_projector."};
+
+bool is_skipped(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq") ||
+         std::ranges::any_of(kSkipped, [&](std::string_view s) { return name.starts_with(s); });
+}
+
+std::string text_name(std::string_view name) {
+  constexpr std::string_view kOuter = "language_model.";
+  constexpr std::string_view kInner = "model.language_model.";
+  if (name.starts_with(kOuter)) return std::string(name.substr(kOuter.size()));
+  if (name.starts_with(kInner)) return "model." + std::string(name.substr(kInner.size()));
+  return std::string(name);
+}
+
+// A module's name with its numbers taken out.
+struct ModuleName {
+  std::string pattern;  // "model.layers.#.mlp.experts.@.up_proj"
+  std::uint32_t layer = 0;
+  std::optional<std::uint32_t> expert;
+};
+
+std::optional<std::uint32_t> number_of(std::string_view text) {
+  std::uint32_t n = 0;
+  if (text.empty() || text.size() > 6) return std::nullopt;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return n;
+}
+
+ModuleName split_name(std::string_view name) {
+  ModuleName out;
+  std::string_view before;
+  while (!name.empty()) {
+    const std::size_t dot = std::min(name.find('.'), name.size());
+    const std::string_view part = name.substr(0, dot);
+    if (!out.pattern.empty()) out.pattern += '.';
+    const auto n = number_of(part);
+    if (n && before == "layers") {
+      out.layer = *n;
+      out.pattern += '#';
+    } else if (n && before == "experts") {
+      out.expert = n;
+      out.pattern += '@';
+    } else {
+      out.pattern += part;
+    }
+    before = part;
+    name.remove_prefix(std::min(dot + 1, name.size()));
+  }
+  return out;
+}
+
+std::string_view find_module(const HfFamily& family, std::string_view pattern) {
+  for (const auto& modules : {family.modules, common_modules()}) {
+    for (const HfModule& m : modules) {
+      if (m.name == pattern) return m.gguf;
+    }
+  }
+  return {};
+}
+
+TensorPart part_of(const ModuleTensors& m, const StoredMatrix& stored) {
+  TensorPart part;
+  part.rows = 1;
+  for (std::size_t i = 0; i + 1 < stored.shape.size(); ++i) part.rows *= stored.shape[i];
+  part.data = m.weight->data;
+  if (m.scales != nullptr) part.scales = m.scales->data;
+  if (m.biases != nullptr) part.biases = m.biases->data;
+  return part;
+}
+
+class TensorReader {
+ public:
+  TensorReader(const json::object& config, const HfFamily& family, FolderData& data)
+      : config_(config), family_(family), data_(data) {}
+
+  Status read(std::span<const std::shared_ptr<const SafetensorsFile>> files) {
+    KVASIR_ASSIGN_OR_RETURN(quantization_, HfQuantization::read(config_, data_));
+    for (const auto& file : files) {
+      for (const SafeTensor& t : file->tensors()) KVASIR_RETURN_IF_ERROR(collect(t));
+    }
+    KVASIR_RETURN_IF_ERROR(name_modules());
+    for (const auto& [name, experts] : named_) KVASIR_RETURN_IF_ERROR(add(name, experts));
+    return {};
+  }
+
+ private:
+  using Experts = std::map<std::uint32_t, const ModuleTensors*>;
+
+  Status collect(const SafeTensor& t) {
+    if (is_skipped(t.name)) return {};
+    const std::string name = text_name(t.name);
+    for (const Suffix& s : kSuffixes) {
+      if (!name.ends_with(s.text)) continue;
+      if (s.part == nullptr) return {};
+      ModuleTensors& m = modules_[name.substr(0, name.size() - s.text.size())];
+      if (m.*s.part != nullptr) return data_.corrupt("tensor '" + t.name + "' occurs twice");
+      m.*s.part = &t;
+      return {};
+    }
+    return unknown(t.name);
+  }
+
+  Error unknown(std::string_view name) const {
+    return data_.unsupported("tensor '" + std::string(name) + "' is not one that family '" +
+                             std::string(family_.model_type) + "' has");
+  }
+
+  bool tied() const {
+    for (const json::object* o : {&text_config(config_), &config_}) {
+      const json::value* v = field(*o, "tie_word_embeddings");
+      if (v != nullptr && v->is_bool()) return v->get_bool();
+    }
+    return family_.tied;
+  }
+
+  Status name_modules() {
+    for (auto& [name, m] : modules_) {
+      m.name = name;
+      const ModuleName split = split_name(name);
+      std::string gguf(find_module(family_, split.pattern));
+      if (gguf.empty()) return unknown(name);
+      if (m.weight == nullptr) return data_.corrupt("module '" + name + "' has no weight");
+      if (gguf == "output" && tied()) continue;
+      if (const std::size_t at = gguf.find('#'); at != std::string::npos) {
+        gguf.replace(at, 1, std::to_string(split.layer));
+      }
+      stacked_[gguf] = split.expert.has_value();
+      if (!named_[gguf].emplace(split.expert.value_or(0), &m).second) {
+        return data_.corrupt("module '" + name + "' occurs twice");
+      }
+    }
+    return {};
+  }
+
+  Status add(const std::string& name, const Experts& experts) {
+    const ModuleTensors& first = *experts.begin()->second;
+    KVASIR_ASSIGN_OR_RETURN(const StoredMatrix stored, quantization_.stored(first, data_));
+    TensorInfo t;
+    t.name = name + ".weight";
+    t.type = stored.type;
+    t.scaling = stored.scaling;
+    t.shape.assign(stored.shape.rbegin(), stored.shape.rend());
+    if (family_.norms_less_one && name.find("norm") != std::string::npos) t.plus = 1;
+    std::uint32_t expected = 0;
+    for (const auto& [number, m] : experts) {
+      KVASIR_ASSIGN_OR_RETURN(const StoredMatrix own, quantization_.stored(*m, data_));
+      if (number != expected++ || own.type != stored.type || own.scaling != stored.scaling ||
+          own.shape != stored.shape) {
+        return data_.corrupt("module '" + m->name + "' does not go with the experts in front of it");
+      }
+      t.parts.push_back(part_of(*m, own));
+    }
+    if (stacked_.at(name)) t.shape.push_back(experts.size());
+    if (t.shape.empty() || t.shape.size() > 4 || std::ranges::find(t.shape, 0U) != t.shape.end()) {
+      return data_.corrupt("tensor '" + first.weight->name + "' has an absurd shape");
+    }
+    data_.tensors.push_back(std::move(t));
+    return first.bias != nullptr ? add_bias(name, first, experts.size()) : Status();
+  }
+
+  Status add_bias(const std::string& name, const ModuleTensors& m, std::size_t experts) {
+    ModuleTensors as_weight;
+    as_weight.name = m.name;
+    as_weight.weight = m.bias;
+    KVASIR_ASSIGN_OR_RETURN(const StoredMatrix stored, quantization_.stored(as_weight, data_));
+    if (stored.shape.size() != 1 || stored.shape[0] == 0 || experts != 1) {
+      return data_.unsupported("tensor '" + m.bias->name + "' is not a vector");
+    }
+    TensorInfo t;
+    t.name = name + ".bias";
+    t.type = stored.type;
+    t.shape = stored.shape;
+    t.parts = {part_of(as_weight, stored)};
+    data_.tensors.push_back(std::move(t));
+    return {};
+  }
+
+  const json::object& config_;
+  const HfFamily& family_;
+  FolderData& data_;
+  HfQuantization quantization_;
+  std::map<std::string, ModuleTensors> modules_;  // by their name in the files
+  std::map<std::string, Experts> named_;          // by GGUF's name: one, or every expert's
+  std::map<std::string, bool> stacked_;
+};
+
+}  // namespace
+
+Status read_hf_tensors(const json::object& config, const HfFamily& family,
+                       std::span<const std::shared_ptr<const SafetensorsFile>> files, FolderData& data) {
+  return TensorReader(config, family, data).read(files);
+}
+
+}  // namespace kvasir::weights
