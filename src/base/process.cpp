@@ -56,6 +56,11 @@ class SpawnSettings {
   SpawnSettings& operator=(const SpawnSettings&) = delete;
 
   Result<ProcessId> spawn(const std::vector<std::string>& argv) {
+    // Looked for first: where vfork is a fork (under an emulator), the child cannot tell that it was not
+    // there.
+    if (!find_program(argv.front())) {
+      return system_error(argv.front() + " cannot be started", ENOENT, argv.front());
+    }
     pid_t id = 0;
     const int failed =
         ::posix_spawnp(&id, argv.front().c_str(), &files, &attributes, pointers(argv).data(), environ);

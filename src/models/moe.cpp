@@ -28,7 +28,9 @@ void keep_best_groups(const Experts& e, bool two_best, std::span<float> scores) 
     std::ranges::sort(group, std::greater<>());
     worth.emplace_back(group[0] + (two_best && size > 1 ? group[1] : 0.0F), g);
   }
-  std::ranges::stable_sort(worth, [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::ranges::sort(worth, [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
   for (std::size_t i = e.groups_used; i < e.groups; ++i) {
     const std::size_t g = worth[i].second;
     std::fill_n(scores.begin() + static_cast<std::ptrdiff_t>(g * size), size, kMinusInfinity);
