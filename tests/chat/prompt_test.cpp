@@ -47,6 +47,15 @@ Conversation weather() {
   return conversation;
 }
 
+// Of a template that opens a thought for every answer, and leaves old ones out.
+PromptRenderer opens_thoughts() {
+  auto compiled = text::ChatTemplate::compile(
+      "{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}{% if add_generation_prompt %}"
+      "{{ '<think>\n' }}{% endif %}");
+  EXPECT_TRUE(compiled.ok());
+  return {*compiled, text::qwen().tokenizer, 0};
+}
+
 std::string text_of(const PromptRenderer& renderer, const Conversation& conversation) {
   auto prompt = renderer.render(conversation);
   EXPECT_TRUE(prompt.ok()) << prompt.error().message;
@@ -162,11 +171,7 @@ TEST(PromptRenderer, BegunAnswerStandsBehindTheOpeningOfItsTurn) {
 }
 
 TEST(PromptRenderer, BegunAnswerClosesTheThoughtThatItsTemplateOpens) {
-  auto compiled = text::ChatTemplate::compile(
-      "{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}{% if add_generation_prompt %}"
-      "{{ '<think>\n' }}{% endif %}");
-  ASSERT_TRUE(compiled.ok());
-  const PromptRenderer renderer(*compiled, text::qwen().tokenizer, 0);
+  const PromptRenderer renderer = opens_thoughts();
   Conversation conversation;
   conversation.messages = {turn(Role::kUser, "One"), turn(Role::kAssistant, "Tw")};
   conversation.continues_answer = true;
@@ -187,11 +192,7 @@ TEST(PromptRenderer, SystemIsFoldedIntoTheUserTurnWhereTheTemplateHasNone) {
 }
 
 TEST(PromptRenderer, OpenThoughtIsNoticed) {
-  auto compiled = text::ChatTemplate::compile(
-      "{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}{% if add_generation_prompt %}"
-      "{{ '<think>\n' }}{% endif %}");
-  ASSERT_TRUE(compiled.ok());
-  const PromptRenderer renderer(*compiled, text::qwen().tokenizer, 0);
+  const PromptRenderer renderer = opens_thoughts();
   Conversation conversation;
   conversation.messages = {turn(Role::kUser, "One")};
   auto prompt = renderer.render(conversation);
