@@ -52,7 +52,8 @@ for stage in $stages; do
     arm64)
       say "the layers below text, cross-built for arm64 and run under qemu"
       build arm64 build-arm64
-      tests build-arm64
+      # Cut, batched and threaded prompts are compared over whole models in the release build: emulated, that takes ten minutes.
+      GTEST_FILTER='-*Families.LogitsDoNotDependOn*' tests build-arm64
       ;;
     tidy)
       say "clang-tidy"
