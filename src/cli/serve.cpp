@@ -124,6 +124,8 @@ int serve(const ServeOptions& options) {
   server_options.api_keys = options.api_keys;
   server_options.idle_prefill = options.idle_prefill;
   server_options.share_cache = options.share_cache;
+  server_options.cors_origins = options.cors_origins;
+  server_options.stop = options.stop;
   server_options.temperature = options.temperature;
   server_options.top_p = options.top_p;
   server_options.request_log = request_log_of(options);
