@@ -19,11 +19,8 @@ bool either(const Fields& body, const char* one, const char* other, bool otherwi
 }
 
 TemplateRequest template_request(const Fields& fields, std::string_view body) {
-  for (const char* key : {"chat_template", "continue_final_message"}) {
-    const json::value* value = fields.find(key);
-    if (value == nullptr || (value->is_bool() && !value->get_bool())) continue;
-    field_error(key, "is not supported: the server's own chat template writes whole turns");
-  }
+  if (fields.find("chat_template") != nullptr)
+    field_error("chat_template", "is not taken from requests; start the server with --chat-template");
   auto chat = parse_openai_chat(body);
   if (!chat) throw FieldError(chat.error());
   return {std::move(*chat), fields.boolean("add_generation_prompt").value_or(true)};

@@ -8,7 +8,11 @@ namespace {
 constexpr api::Dialect kDialect = api::Dialect::kOpenAi;
 
 Result<std::string> text_of(const api::TemplateRequest& request, const LoadedModel& model) {
-  return model.renderer->render_text(request.chat.conversation, request.add_generation_prompt);
+  const chat::Conversation& conversation = request.chat.conversation;
+  if (!conversation.continues_answer)
+    return model.renderer->render_text(conversation, request.add_generation_prompt);
+  KVASIR_ASSIGN_OR_RETURN(chat::RenderedPrompt prompt, model.renderer->render(conversation));
+  return std::move(prompt.text);
 }
 
 }  // namespace

@@ -48,6 +48,12 @@ def test_apply_template(server):
     assert plain["prompt"] == RENDERED
 
 
+def test_an_answer_that_goes_on_stands_behind_its_opening(server):
+    begun = [*MESSAGES, {"role": "assistant", "content": "Well, "}]
+    body = {"messages": begun, "continue_final_message": True, "add_generation_prompt": False}
+    assert ok(server.post("/apply-template", body))["prompt"] == RENDERED + "<|im_start|>assistant\nWell,"
+
+
 @pytest.mark.parametrize("path, body, field", [
     ("/tokenize", {}, "prompt"),
     ("/tokenize", {"prompt": "a", "content": "b"}, "content"),

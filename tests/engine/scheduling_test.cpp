@@ -272,7 +272,7 @@ TEST(FairClients, ManyAnswersOfOneDoNotStretchEveryStepOfAnother) {
   for (Client& client : many) EXPECT_TRUE(client.wait().finished);
   EXPECT_EQ(one.wait().tokens.size(), 800U);
   owner.reset();  // ends the thread: what the steps have noted is ours now
-  EXPECT_EQ(largest_before, 20U);
+  EXPECT_GE(largest_before, 20U);
   EXPECT_EQ(largest, 5U) << "one and four of the others";
   auto alone = make_engine();
   EXPECT_EQ(many[7].wait().ids(), run(*alone, hot(chat_of(87, 'm'), 7, 150)).ids());
