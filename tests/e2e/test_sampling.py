@@ -128,8 +128,7 @@ def test_a_model_of_code_fills_the_gap(tmp_path):
     server = Server(tmp_path, "--memory", "3GB", "--ctx", "4096", model=QWEN)
     try:
         answer = complete(server.openai(timeout=300), prompt="def add(a, b):\n    return ",
-                          suffix="\n\nassert add(1, 2) == 3\n", max_tokens=20).choices[0]
-        assert answer.text.strip() == "a + b"
-        assert answer.finish_reason == "stop"
+                          suffix="\n\nassert add(1, 2) == 3\n", max_tokens=20, stop=["\n"]).choices[0]
+        assert (answer.text, answer.finish_reason) == ("a + b", "stop")
     finally:
         assert server.stop() == 0
