@@ -145,7 +145,7 @@ std::string default_config_path() {
 }
 
 std::optional<std::string> find_default_config() {
-  const std::string path = default_config_path();
+  std::string path = default_config_path();
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return std::nullopt;
   return path;

@@ -19,7 +19,7 @@ struct FieldFailure {
 // One mapping of the file. Every key that is read is ticked off; what is left is not known.
 class Mapping {
  public:
-  Mapping(YAML::Node node, const std::string& path) : node_(std::move(node)), path_(path) {
+  Mapping(const YAML::Node& node, const std::string& path) : node_(node), path_(path) {
     if (!node_.IsMap()) fail(node_, "must be a list of keys and values");
   }
 
@@ -32,7 +32,7 @@ class Mapping {
   // Null and absent are the same.
   std::optional<YAML::Node> find(const std::string& key) {
     known_.push_back(key);
-    const YAML::Node value = node_[key];
+    YAML::Node value = node_[key];
     if (!value.IsDefined() || value.IsNull()) return std::nullopt;
     return value;
   }

@@ -299,6 +299,7 @@ std::vector<Sequence*> Scheduler::prefilling_in_turn() const {
     return a.round != b.round ? a.round < b.round : a.client_turn < b.client_turn;
   });
   std::vector<Sequence*> order;
+  order.reserve(places.size());
   for (const Place& place : places) order.push_back(place.sequence);
   return order;
 }
