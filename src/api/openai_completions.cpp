@@ -74,9 +74,7 @@ Result<CompletionRequest> parse_openai_completions(std::string_view body) {
       field_error("echo",
                   "cannot be combined with logprobs: the prompt's own log-probabilities are not kept");
     }
-    if (const auto suffix = fields.string("suffix"); suffix && !suffix->empty()) {
-      field_error("suffix", "is not supported: this model's fill-in-the-middle form is not known");
-    }
+    request.suffix = fields.string("suffix").value_or("");
     parse_prompts(fields, request);
     request.format = parse_answer_format(fields);
     return request;

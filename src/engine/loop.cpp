@@ -1,6 +1,8 @@
 #include "engine/loop.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
@@ -29,10 +31,14 @@ Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
       pool_(std::move(pool)),
       tree_(*pool_, cache_root(executor_->describe(), *tokenizer_), kv::hash_block, disk != nullptr),
       families_(tree_),
-      scheduler_(tree_, options_) {
+      scheduler_(tree_, options_),
+      sampler_([this](TokenId token) { return tokenizer_->bytes(token); }) {
   for (const TokenId token : tokenizer_->end_tokens()) {
     if (static_cast<std::size_t>(token) < vocab_size_) end_tokens_.push_back(token);
   }
+  never_excluded_ = end_tokens_;
+  for (const TokenId token : tokenizer_->encode("\n", text::SpecialText::kAsText))
+    never_excluded_.push_back(token);
   if (disk) {
     kv::DiskTierOptions tier;
     tier.queue_bytes = options_.disk_queue_bytes;
@@ -69,19 +75,31 @@ Result<RequestId> Engine::Loop::submit(Request request, EventSink sink) {
   RequestId id{};
   {
     const std::lock_guard lock(mutex_);
-    if (queued_.size() >= options_.queue_limit) {
-      return make_error(ErrorCode::kResourceExhausted,
-                        "the queue is full: " + std::to_string(queued_.size()) +
-                            " requests are waiting, and queue_limit is " +
-                            std::to_string(options_.queue_limit) + "; try again later");
-    }
+    KVASIR_RETURN_IF_ERROR(check_queue(request.client));
     id = RequestId{++last_id_};
-    queued_.insert(last_id_);
+    queued_.emplace(last_id_, request.client);
     if (!request.background) interrupt_ = true;
     inbox_.push_back(std::make_unique<Sequence>(id, std::move(request), std::move(sink), tree_, *tokenizer_));
   }
   wake_.notify_one();
   return id;
+}
+
+// Under mutex_. One client's full queue leaves others their share, at most as much again.
+Status Engine::Loop::check_queue(const std::string& client) const {
+  const std::size_t limit = options_.queue_limit;
+  if (queued_.size() < limit) return {};
+  std::size_t own = 0;
+  std::unordered_set<std::string_view> clients{client};
+  for (const auto& [id, whose] : queued_) {
+    clients.insert(whose);
+    if (whose == client) ++own;
+  }
+  if (own < limit / clients.size() && queued_.size() < 2 * limit) return {};
+  return make_error(ErrorCode::kResourceExhausted, "the queue is full: " + std::to_string(queued_.size()) +
+                                                       " requests are waiting, " + std::to_string(own) +
+                                                       " of them this client's, and queue_limit is " +
+                                                       std::to_string(limit) + "; try again later");
 }
 
 void Engine::Loop::cancel(RequestId id) {
@@ -349,6 +367,14 @@ bool Engine::Loop::forward(std::span<const Slice> plan) {
   return false;
 }
 
+void Engine::Loop::ban_ends(const Sequence& sequence, std::vector<TokenId>& banned) const {
+  banned.clear();
+  const bool too_early = sequence.generated() < sequence.request.min_tokens;
+  if (too_early || sequence.request.ignore_eos) banned = end_tokens_;
+  const std::vector<TokenId>& stops = sequence.request.stop_tokens;
+  if (too_early) banned.insert(banned.end(), stops.begin(), stops.end());
+}
+
 Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const float> row,
                                           const MaskWorker::Mask& mask) {
   SampleInput input;
@@ -358,8 +384,9 @@ Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const fl
   input.position = sequence.tokens.size();
   input.top_logprobs = sequence.request.logprobs;
   KVASIR_ASSIGN_OR_RETURN(input.mask, mask);
-  // A grammar that admits nothing but the end must be allowed to end.
-  if (sequence.request.ignore_eos && !input.mask) input.banned = end_tokens_;
+  ban_ends(sequence, banned_);
+  input.banned = banned_;
+  input.never_excluded = never_excluded_;
   KVASIR_ASSIGN_OR_RETURN(SampledToken token, sampler_.sample(sequence.request.sampling, input));
   if (Constraint* constraint = sequence.request.constraint.get()) {
     KVASIR_RETURN_IF_ERROR(constraint->accept(token.token));
@@ -379,7 +406,9 @@ void Engine::Loop::sample(Sequence& sequence, std::span<const float> row, const 
     fail(scheduler_.remove(sequence.id), token.error());
     return;
   }
-  if (std::ranges::find(end_tokens_, token->token) != end_tokens_.end()) {
+  const std::vector<TokenId>& stops = sequence.request.stop_tokens;
+  if (std::ranges::find(end_tokens_, token->token) != end_tokens_.end() ||
+      std::ranges::find(stops, token->token) != stops.end()) {
     finish(sequence, FinishReason::kStop);
     return;
   }

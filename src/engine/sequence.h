@@ -38,7 +38,7 @@ struct Sequence {
         tokens(std::move(request.prompt)),
         prompt_tokens(static_cast<std::uint32_t>(tokens.size())),
         table(tree, request.cache_namespace, request.use_cache),
-        answer(tokenizer, request.stop, request.shown_tokens) {}
+        answer(tokenizer, request.stop, request.shown_tokens, request.min_tokens) {}
 
   std::uint32_t length() const { return static_cast<std::uint32_t>(tokens.size()); }
   std::uint32_t generated() const { return length() - prompt_tokens; }
@@ -75,6 +75,8 @@ struct Sequence {
   std::uint32_t cached_tokens = 0;
   std::uint32_t reported = 0;          // of the prompt, in Started or Progress
   bool running = false;                // admitted and not preempted
+  std::uint32_t tier = 0;              // while it runs: how many older ones of its client do
+  std::uint64_t last_turn = 0;         // when the scheduler last gave it one; 0: never
   bool started = false;                // has been admitted once
   bool sampled = false;                // the model has been asked; before, an answer has only forced tokens
   bool announced = false;              // Started has been sent

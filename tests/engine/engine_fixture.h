@@ -72,6 +72,10 @@ class Client {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return ended() || condition(outcome_); });
   }
+  bool has_ended() {
+    const std::lock_guard lock(mutex_);
+    return ended();
+  }
   void set_id(RequestId id) {
     const std::lock_guard lock(mutex_);
     id_ = id;

@@ -68,6 +68,47 @@ TEST(Engine, IgnoringTheEndGoesOnToMaxTokens) {
   EXPECT_EQ(outcome.finished->usage.completion_tokens, 60U);
 }
 
+TEST(Engine, MinTokensPutTheEndOff) {
+  auto engine = make_engine();
+  const std::size_t plain = run(*engine, request_of(chat("hello"), 60)).tokens.size();
+  for (const std::uint32_t least : {5U, static_cast<std::uint32_t>(plain) + 9}) {
+    Request request = request_of(chat("hello"), 60);
+    request.min_tokens = least;
+    const Outcome outcome = run(*engine, std::move(request));
+    EXPECT_EQ(outcome.finished->usage.completion_tokens, std::max<std::size_t>(plain, least));
+    EXPECT_EQ(outcome.finished->reason, FinishReason::kStop);
+  }
+}
+
+TEST(Engine, StopStringsMeanNothingInTheFirstMinTokens) {
+  auto engine = make_engine();
+  Request request = request_of(chat("long"));
+  request.stop = {"o"};
+  request.min_tokens = static_cast<std::uint32_t>(tokens_of("one two three").size());
+  const Outcome outcome = run(*engine, std::move(request));
+  EXPECT_EQ(outcome.text, "one two three f");
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kStopString);
+}
+
+TEST(Engine, AStopTokenEndsTheAnswerAndIsNoPartOfIt) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"));
+  request.stop_tokens = {tokens_of("w").front(), tokens_of("w").front(), tokens_of("s").front()};
+  const Outcome outcome = run(*engine, std::move(request));
+  EXPECT_EQ(outcome.text, "the an");
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kStop);
+}
+
+TEST(Engine, MoreMinThanMaxTokensAreRefused) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"), 5);
+  request.min_tokens = 6;
+  const auto id = engine->submit(std::move(request), [](const Event&) {});
+  ASSERT_FALSE(id.ok());
+  EXPECT_EQ(id.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(id.error().subject, "min_tokens");
+}
+
 TEST(Engine, LogprobsComeWithTheirTokens) {
   auto engine = make_engine();
   Request request = request_of(chat("hello"));

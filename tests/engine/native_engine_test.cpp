@@ -51,8 +51,8 @@ std::shared_ptr<executor::Executor> native_executor(const NativeModel& model, st
 }
 
 std::unique_ptr<Engine> engine_on(const std::shared_ptr<executor::Executor>& executor,
-                                  const NativeModel& model, EngineOptions options) {
-  options.kv_bytes = 80 * executor->describe().kv_bytes_per_block;
+                                  const NativeModel& model, EngineOptions options, std::size_t blocks = 80) {
+  options.kv_bytes = blocks * executor->describe().kv_bytes_per_block;
   return *Engine::create(std::make_unique<BorrowedExecutor>(executor), model.tokenizer, options);
 }
 
@@ -148,6 +148,28 @@ TEST_P(NativeEngine, AnAnswerIsTheSameBitsAloneInCompanyChunkedCachedAndOnAnyThr
   const Outcome partial = run(*fresh, answer_to(prompt_));
   EXPECT_EQ(partial.started.cached_tokens, 2 * kBlockTokens + 17);
   EXPECT_EQ(bits(partial), expected) << "after a partial hit";
+}
+
+// The first answer grows into the blocks of the second, which goes on behind it with the same bits.
+TEST_P(NativeEngine, APreemptedAnswerIsTheSameBits) {
+  constexpr std::uint32_t kLong = 80;
+  constexpr std::uint32_t kShort = 24;
+  const auto executor = native_executor(model_, 2);
+  const auto request = [&](std::size_t i) {
+    std::vector<TokenId> prompt(prompt_.begin() + static_cast<std::ptrdiff_t>(i), prompt_.end());
+    prompt.resize(3 * kBlockTokens - 10);
+    return answer_to(std::move(prompt), i, i == 0 ? kLong : kShort);
+  };
+  std::vector<std::string> expected;
+  for (std::size_t i = 0; i < 3; ++i)
+    expected.push_back(bits(run(*engine_on(executor, model_, {}), request(i))));
+  auto tight = engine_on(executor, model_, {}, 7);
+  Client clients[3];
+  for (std::size_t i = 0; i < 3; ++i) submit(*tight, clients[i], request(i));
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(bits(clients[i].wait()), expected[i]) << "answer " << i;
+  EXPECT_GT(tight->stats().preemptions, 0U);
+  EXPECT_EQ(tight->stats().requests_failed, 0U);
+  expect_conserved(*tight);
 }
 
 INSTANTIATE_TEST_SUITE_P(RealModels, NativeEngine,
