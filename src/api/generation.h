@@ -27,7 +27,7 @@ struct GenerationOptions {
   bool seed_given = false;         // else the server draws one
   bool temperature_given = false;  // else the server's own default holds
   bool top_p_given = false;
-  std::optional<std::uint32_t> max_tokens;  // at least 1; nullopt: what the context leaves
+  std::optional<std::uint32_t> max_tokens;  // 0 in text completions only; nullopt: what the context leaves
   std::uint32_t min_tokens = 0;             // as engine::Request has it
   std::vector<std::string> stop;
   std::vector<TokenId> stop_tokens;

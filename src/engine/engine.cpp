@@ -69,7 +69,6 @@ Status check_request(const Request& request, std::size_t vocab_size, std::uint32
                      "prompt");
     }
   }
-  if (request.max_tokens == 0) return invalid("max_tokens must be at least 1", "max_tokens");
   if (request.min_tokens > request.max_tokens) {
     return invalid("min_tokens " + std::to_string(request.min_tokens) + " is more than max_tokens " +
                        std::to_string(request.max_tokens),

@@ -56,14 +56,16 @@ struct SamplingParams {
 struct Request {
   std::vector<TokenId> prompt;  // not empty
   SamplingParams sampling;
-  std::uint32_t max_tokens = 0;  // at least 1; the caller has checked it against the context
+  std::uint32_t max_tokens = 0;  // 0: the prompt is read, and nothing answered
   // Before that many tokens neither an end token nor a stop string ends the answer, unless a grammar admits
   // nothing but the end.
   std::uint32_t min_tokens = 0;
   std::vector<std::string> stop;          // stop strings: end the answer, are not part of it
   std::vector<TokenId> stop_tokens;       // likewise, beside the model's own end tokens
   std::optional<std::uint32_t> logprobs;  // top_logprobs per token; 0 = the sampled token's own only
-  std::vector<TokenId> shown_tokens;      // control tokens whose text is part of the answer's, for its reader
+  // The prompt's tokens are scored likewise (Scored events); it is computed whole then, whatever is cached.
+  std::optional<std::uint32_t> prompt_logprobs;
+  std::vector<TokenId> shown_tokens;  // control tokens whose text is part of the answer's, for its reader
   bool ignore_eos = false;  // the model's end tokens end nothing, unless a grammar admits nothing else
   bool use_cache = true;    // false: cached KV is not read (it is still written)
   // Reads the prompt for a later request and answers nothing: done only while nothing else is, given up
@@ -114,6 +116,11 @@ struct Progress {
   std::uint32_t done = 0;
   std::uint32_t total = 0;
 };
+// The prompt's next tokens, with the log-probability that the model gave each of them behind those before it.
+// The first token of all has none: NaN, and no others beside it.
+struct Scored {
+  std::vector<SampledToken> tokens;
+};
 // New visible text: whole UTF-8 characters, with stop strings (and what may still become one) held back.
 // `tokens` are the tokens sampled since the last Text event; text may lag behind them.
 struct Text {
@@ -131,7 +138,7 @@ struct Finished {
 struct Failed {
   Error error;
 };
-using Event = std::variant<Started, Progress, Text, Finished, Failed>;
+using Event = std::variant<Started, Progress, Scored, Text, Finished, Failed>;
 using EventSink = std::function<void(Event)>;
 
 enum class RequestId : std::uint64_t {};

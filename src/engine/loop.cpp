@@ -1,6 +1,7 @@
 #include "engine/loop.h"
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
@@ -257,7 +258,7 @@ void Engine::Loop::take_arrived(std::vector<std::unique_ptr<Sequence>> arrived) 
       give_up(std::move(sequence));
     } else {
       // At least one token is left to the model.
-      if (may_force(*sequence)) {
+      if (may_force(*sequence) && sequence->request.max_tokens > 0) {
         const auto forced = sequence->request.constraint->take_forced(
             std::min(sequence->request.max_tokens - 1, kForcedMost));
         sequence->tokens.insert(sequence->tokens.end(), forced.begin(), forced.end());
@@ -303,6 +304,7 @@ bool Engine::Loop::step() {
 
   const std::size_t row_size = executor_->describe().vocab_size;
   std::size_t row = 0;
+  std::size_t sampled = 0;
   for (const Slice& slice : plan) {
     Sequence& sequence = *slice.sequence;
     if (sequence.request.background) {
@@ -313,16 +315,38 @@ bool Engine::Loop::step() {
     sequence.computed += slice.tokens;
     sequence.table.commit(sequence.tokens, sequence.computed);
     report_progress(sequence);
-    if (sequence.request.background && sequence.remaining() == 0) {
+    const auto rows = std::span<const float>(logits_).subspan(row * row_size, slice.logits_rows() * row_size);
+    row += slice.logits_rows();
+    if (slice.scores) score(sequence, sequence.computed - slice.tokens, rows);
+    const bool reads_only = sequence.request.background || sequence.request.max_tokens == 0;
+    // Either may end the sequence; no other slice refers to it.
+    if (reads_only && sequence.remaining() == 0) {
       finish(sequence, FinishReason::kLength);
-      continue;
+    } else if (slice.samples) {
+      sample(sequence, rows.last(row_size).first(vocab_size_), masks_[sampled++]);
     }
-    if (!slice.wants_logits) continue;
-    // May end the sequence; no other slice refers to it.
-    const std::size_t at = row++;
-    sample(sequence, std::span<const float>(logits_).subspan(at * row_size, vocab_size_), masks_[at]);
   }
   return true;
+}
+
+// `rows`: the logits of the tokens from position `begin` on; each scores the token behind it.
+void Engine::Loop::score(Sequence& sequence, std::uint32_t begin, std::span<const float> rows) {
+  const std::size_t row_size = executor_->describe().vocab_size;
+  const auto count = static_cast<std::uint32_t>(rows.size() / row_size);
+  Scored event;
+  if (sequence.scored == 0) {
+    event.tokens.push_back({sequence.tokens[0], std::numeric_limits<float>::quiet_NaN(), {}});
+    sequence.scored = 1;
+  }
+  // What was scored before a preemption is read again and not told again.
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t position = begin + i + 1;
+    if (position < sequence.scored || position >= sequence.prompt_tokens) continue;
+    event.tokens.push_back(sampler_.score(rows.subspan(i * row_size, vocab_size_), sequence.tokens[position],
+                                          *sequence.request.prompt_logprobs));
+    sequence.scored = position + 1;
+  }
+  if (!event.tokens.empty()) sequence.sink(std::move(event));
 }
 
 // Tokens of the prompt in a slice; all of them where an answer is read again.
@@ -340,15 +364,16 @@ void Engine::Loop::observe_prefill(std::span<const Slice> plan, double step_seco
 
 bool Engine::Loop::forward(std::span<const Slice> plan) {
   std::vector<executor::SequenceSpan> batch;
-  std::vector<Constraint*> constraints;  // one a row of logits
+  std::vector<Constraint*> constraints;  // one a token to be sampled
+  std::size_t rows = 0;
   for (const Slice& slice : plan) {
     const Sequence& sequence = *slice.sequence;
-    const std::uint32_t wanted = slice.wants_logits ? 1 : 0;
     batch.push_back({std::span(sequence.tokens).subspan(sequence.computed, slice.tokens), sequence.computed,
-                     sequence.table.blocks(), wanted});
-    if (slice.wants_logits) constraints.push_back(sequence.request.constraint.get());
+                     sequence.table.blocks(), slice.logits_rows()});
+    rows += slice.logits_rows();
+    if (slice.samples) constraints.push_back(sequence.request.constraint.get());
   }
-  const std::size_t floats = constraints.size() * executor_->describe().vocab_size;
+  const std::size_t floats = rows * executor_->describe().vocab_size;
   if (logits_.size() < floats) logits_.resize(floats);
   const bool for_later =
       std::ranges::all_of(plan, [](const Slice& slice) { return slice.sequence->request.background; });
@@ -458,8 +483,9 @@ void Engine::Loop::finish(Sequence& sequence, FinishReason reason) {
   event.stop_string = ended->answer.stop_string().value_or("");
   event.usage = {ended->prompt_tokens, ended->cached_tokens, ended->generated(), ended->loaded_tokens};
   event.queue_seconds = seconds(ended->admitted - ended->submitted);
-  event.prefill_seconds = seconds(ended->first_token - ended->admitted);
-  event.decode_seconds = seconds(now - ended->first_token);
+  const auto first_token = ended->sampled ? ended->first_token : now;
+  event.prefill_seconds = seconds(first_token - ended->admitted);
+  event.decode_seconds = seconds(now - first_token);
   if (!ended->request.background) ++counted_.requests_finished;
   retire(*ended);
   ended->sink(std::move(event));

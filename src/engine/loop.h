@@ -72,6 +72,7 @@ class Engine::Loop {
   void accept(Sequence& sequence, SampledToken token);
   void write(Sequence& sequence, SampledToken token);
   static bool may_force(const Sequence& sequence);
+  void score(Sequence& sequence, std::uint32_t begin, std::span<const float> rows);
   static std::uint32_t prompt_tokens_in(const Slice& slice);
   void report_progress(Sequence& sequence);
   void observe_prefill(std::span<const Slice> plan, double step_seconds);

@@ -40,7 +40,7 @@ Result<SampledToken> Sampler::sample(const SamplingParams& params, const SampleI
   // An infinite logit has no softmax; it wins outright.
   const bool greedy = params.temperature < kGreedyBelow || params.top_k == 1 || std::isinf(largest.logit);
   sampled.token = greedy ? largest.token : draw(params, input, row, largest.logit);
-  if (input.top_logprobs) add_logprobs(input, sampled);
+  if (input.top_logprobs) return score(input.logits, sampled.token, *input.top_logprobs);
   return sampled;
 }
 
@@ -136,14 +136,15 @@ void Sampler::select_largest(std::span<const float> row, std::size_t count,
   std::ranges::sort(out, before);
 }
 
-void Sampler::add_logprobs(const SampleInput& input, SampledToken& sampled) {
-  const float largest = find_largest(input.logits).logit;
-  weights_.resize(input.logits.size());
-  const double normaliser = largest + std::log(weigh(input.logits, largest, 1.0F, weights_));
+SampledToken Sampler::score(std::span<const float> logits, TokenId token, std::uint32_t top) {
+  const float largest = find_largest(logits).logit;
+  weights_.resize(logits.size());
+  const double normaliser = largest + std::log(weigh(logits, largest, 1.0F, weights_));
   const auto logprob = [&](float logit) { return static_cast<float>(logit - normaliser); };
-  sampled.logprob = logprob(input.logits[static_cast<std::size_t>(sampled.token)]);
-  select_largest(input.logits, *input.top_logprobs, scratch_);
-  for (const Candidate& c : scratch_) sampled.top.push_back({c.token, logprob(c.logit)});
+  SampledToken scored{token, logprob(logits[static_cast<std::size_t>(token)]), {}};
+  select_largest(logits, top, scratch_);
+  for (const Candidate& c : scratch_) scored.top.push_back({c.token, logprob(c.logit)});
+  return scored;
 }
 
 }  // namespace kvasir::engine

@@ -41,6 +41,8 @@ class Sampler {
  public:
   // `bytes` is asked by DRY alone.
   explicit Sampler(TokenBytes bytes = {}) : bytes_(std::move(bytes)) {}
+  // The log-probability of `token` in a row of logits, and of the `top` likeliest.
+  SampledToken score(std::span<const float> logits, TokenId token, std::uint32_t top);
   // kInvalidArgument when nothing may be sampled (mask and bans leave no token, or no logit is a number).
   Result<SampledToken> sample(const SamplingParams& params, const SampleInput& input);
 
@@ -68,7 +70,6 @@ class Sampler {
   void keep_mass(double target, const Before& comes_before);
   void keep_typical(float typical_p, float largest, float scale);
   void exclude_top_choices(float threshold, std::span<const TokenId> never);
-  void add_logprobs(const SampleInput& input, SampledToken& sampled);
 
   TokenBytes bytes_;
   std::vector<float> row_;             // (vocabulary) adjusted logits

@@ -8,6 +8,10 @@
 namespace kvasir::engine {
 namespace {
 
+// Tokens of a prompt that is scored in a step: each has a row of logits, of half a megabyte in large
+// vocabularies.
+constexpr std::uint32_t kScoredChunk = 32;
+
 // Up to which token both are the same, in the block that `sequence` reads next; its own position where that
 // is not further. Its last token is always read, for its logits.
 std::uint32_t shared_until(const Sequence& sequence, const Sequence& other) {
@@ -127,7 +131,7 @@ void Scheduler::start(std::unique_ptr<Sequence> sequence) {
   sequence->computed = sequence->table.open(sequence->tokens);
   sequence->running = true;
   sequence->last_turn = just_before_last_turn();
-  if (sequence->request.use_cache && sequence->remaining() > kBlockTokens) {
+  if (sequence->reads_cache() && sequence->remaining() > kBlockTokens) {
     sequence->keys = tree_.chain(sequence->request.cache_namespace, sequence->tokens);
   }
   const auto place =
@@ -178,7 +182,8 @@ bool Scheduler::make_room(Sequence& sequence, std::uint32_t tokens, std::vector<
 }
 
 void Scheduler::add(Sequence& sequence, std::uint32_t tokens, std::vector<Slice>& plan) {
-  plan.push_back({&sequence, tokens, tokens == sequence.remaining() && !sequence.request.background});
+  const bool samples = tokens == sequence.remaining() && !sequence.request.background;
+  plan.push_back({&sequence, tokens, samples && sequence.request.max_tokens > 0, sequence.scoring()});
 }
 
 std::vector<Slice> Scheduler::plan() {
@@ -209,8 +214,9 @@ void Scheduler::plan_prefill(std::vector<Slice>& plan) {
     if (budget == 0) break;
     if (!sequence->running || is_being_read(*sequence)) continue;
     // Whoever comes meanwhile waits for no more than a short step.
-    const std::uint32_t most =
+    std::uint32_t most =
         sequence->request.background ? std::min(budget, options_.prefill_chunk_busy) : budget;
+    if (sequence->scoring()) most = std::min(most, kScoredChunk);
     const std::uint32_t tokens = std::min(most, sequence->computable());
     if (!make_room(*sequence, tokens, plan)) continue;
     add(*sequence, tokens, plan);

@@ -36,7 +36,10 @@ namespace kvasir::engine {
 struct Slice {
   Sequence* sequence = nullptr;
   std::uint32_t tokens = 0;
-  bool wants_logits = false;  // the slice reaches the end: the next token is to be sampled
+  bool samples = false;  // the slice reaches the end: the next token is to be sampled
+  bool scores = false;   // the logits of all its tokens are wanted
+
+  std::uint32_t logits_rows() const { return scores ? tokens : samples ? 1 : 0; }
 };
 
 class Scheduler {

@@ -37,7 +37,7 @@ struct Sequence {
         sink(std::move(where)),
         tokens(std::move(request.prompt)),
         prompt_tokens(static_cast<std::uint32_t>(tokens.size())),
-        table(tree, request.cache_namespace, request.use_cache),
+        table(tree, request.cache_namespace, reads_cache()),
         answer(tokenizer, request.stop, request.shown_tokens, request.min_tokens) {}
 
   std::uint32_t length() const { return static_cast<std::uint32_t>(tokens.size()); }
@@ -51,6 +51,11 @@ struct Sequence {
   bool from_disk() const { return load != nullptr || load_end > 0; }
   // Blocks it takes to hold every token so far and the next one.
   std::uint32_t blocks_wanted() const { return kv::blocks_for(std::uint64_t{length()} + 1); }
+
+  // What is taken over was not computed, and has no logits.
+  bool reads_cache() const { return request.use_cache && !request.prompt_logprobs; }
+  // The prompt is to be scored, and what the next steps read of it has not been.
+  bool scoring() const { return request.prompt_logprobs && scored < prompt_tokens; }
 
   // Tokens [before, computed) were found, not computed.
   std::uint32_t count_found(std::uint32_t before) {
@@ -74,6 +79,7 @@ struct Sequence {
   std::uint32_t computed = 0;
   std::uint32_t cached_tokens = 0;
   std::uint32_t reported = 0;          // of the prompt, in Started or Progress
+  std::uint32_t scored = 0;            // of the prompt, in Scored
   bool running = false;                // admitted and not preempted
   std::uint32_t tier = 0;              // while it runs: how many older ones of its client do
   std::uint64_t last_turn = 0;         // when the scheduler last gave it one; 0: never

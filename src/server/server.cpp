@@ -577,6 +577,7 @@ class Server::Impl {
         std::vector<TokenId>& stops = engine_request->stop_tokens;
         stops.insert(stops.end(), prompt->stop_tokens.begin(), prompt->stop_tokens.end());
         options.warning = plan->warning;
+        if (parsed->echo) engine_request->prompt_logprobs = parsed->options.logprobs;
         requests.push_back(std::move(*engine_request));
         if (parsed->echo) echoes.push_back(prompt->text);
       }

@@ -153,7 +153,7 @@ const std::vector<Case>& cases() {
       {kCompletions, R"({"prompt":[]})", "prompt", "must not be empty"},
       {kCompletions, R"({"prompt":[1,-2]})", "prompt[1]", "token id"},
       {kCompletions, R"({"prompt":["a",5]})", "prompt[1]", "must be a string or"},
-      {kCompletions, completion(R"("echo":true,"logprobs":1)"), "echo", "cannot be combined"},
+      {kCompletions, completion(R"("max_tokens":-1)"), "max_tokens", "between 0"},
       {kCompletions, completion(R"("logprobs":true)"), "logprobs", "whole number"},
       {kCompletions, completion(R"("suffix":["x"])"), "suffix", "string"},
       {kMessages, "{}", "max_tokens", "is required"},

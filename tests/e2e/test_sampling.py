@@ -106,6 +106,20 @@ def test_echo_gives_the_prompt_back(oai, server):
     assert streamed == PROMPT + "one"
 
 
+def test_echo_with_logprobs_scores_the_prompt(oai):
+    scored = complete(oai, max_tokens=0, echo=True, logprobs=2).choices[0]
+    assert scored.text == PROMPT and "".join(scored.logprobs.tokens) == PROMPT
+    assert scored.logprobs.token_logprobs[0] is None and scored.logprobs.top_logprobs[0] is None
+    assert all(p <= 0 for p in scored.logprobs.token_logprobs[1:])
+    assert all(len(top) == 2 for top in scored.logprobs.top_logprobs[1:])
+    answered = complete(oai, max_tokens=2, echo=True, logprobs=2).choices[0]
+    assert answered.logprobs.token_logprobs[:-2] == scored.logprobs.token_logprobs
+    assert "".join(answered.logprobs.tokens) == answered.text
+    chunks = [c.choices[0] for c in complete(oai, max_tokens=2, echo=True, logprobs=2, stream=True)]
+    assert sum((c.logprobs.token_logprobs for c in chunks if c.logprobs), []) == answered.logprobs.token_logprobs
+    assert "".join(c.text for c in chunks) == answered.text
+
+
 def test_a_suffix_is_put_between_the_models_own_marks(oai, server):
     def count(text):
         return server.post("/tokenize", {"content": text, "parse_special": False}).json()["count"]

@@ -39,6 +39,7 @@ class HookedExecutor final : public executor::Executor {
 struct Outcome {
   Started started;
   std::vector<Progress> progress;
+  std::vector<SampledToken> scored;
   std::string text;
   std::vector<std::string> pieces;
   std::vector<SampledToken> tokens;
@@ -95,6 +96,7 @@ class Client {
     outcome_.is_started = true;
   }
   void take(Progress& e) { outcome_.progress.push_back(e); }
+  void take(Scored& e) { outcome_.scored.insert(outcome_.scored.end(), e.tokens.begin(), e.tokens.end()); }
   void take(Text& e) {
     outcome_.text += e.text;
     outcome_.pieces.push_back(e.text);

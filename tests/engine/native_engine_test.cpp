@@ -1,6 +1,7 @@
 // Promise 1 through the whole engine, on the two real models: text, tokens and log-probabilities of an answer
 // are the same bits whatever else the engine does.
 
+#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -107,6 +108,29 @@ class NativeEngine : public testing::TestWithParam<std::string> {
   NativeModel model_;
   std::vector<TokenId> prompt_;
 };
+
+TEST_P(NativeEngine, APromptsTokensScoreAsTheAnswersThatWouldBeGivenBeforeThem) {
+  const auto engine = engine_on(native_executor(model_, 2), model_, {});
+  run(*engine, answer_to(prompt_));  // cached KV must not be in the way
+  Request scoring = request_of(prompt_, 1);
+  scoring.max_tokens = 0;
+  scoring.prompt_logprobs = 5;
+  const Outcome outcome = run(*engine, std::move(scoring));
+  ASSERT_EQ(outcome.scored.size(), prompt_.size());
+  EXPECT_TRUE(std::isnan(outcome.scored[0].logprob));
+  EXPECT_TRUE(outcome.tokens.empty());
+  for (const std::size_t at : {std::size_t{1}, std::size_t{33}, std::size_t{100}, prompt_.size() - 1}) {
+    const SampledToken& scored = outcome.scored[at];
+    EXPECT_EQ(scored.token, prompt_[at]);
+    const Outcome before = run(*engine, answer_to({prompt_.begin(), prompt_.begin() + long(at)}, 9, 1));
+    const SampledToken& sampled = before.tokens.at(0);
+    ASSERT_EQ(scored.top.size(), sampled.top.size());
+    for (std::size_t i = 0; i < scored.top.size(); ++i) {
+      EXPECT_EQ(scored.top[i].token, sampled.top[i].token) << "at " << at;
+      EXPECT_EQ(scored.top[i].logprob, sampled.top[i].logprob) << "at " << at;
+    }
+  }
+}
 
 TEST_P(NativeEngine, AnAnswerIsTheSameBitsAloneInCompanyChunkedCachedAndOnAnyThreads) {
   const Outcome alone = run(*engine_on(native_executor(model_, 1), model_, {}), answer_to(prompt_));
