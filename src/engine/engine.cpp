@@ -92,6 +92,10 @@ Status check_request(const Request& request, std::size_t vocab_size, std::uint32
   return check_sampling(request.sampling, vocab_size);
 }
 
+std::uint32_t most_logits_rows(const EngineOptions& options) {
+  return options.max_batch + kScoredAtOnce + options.prompt_lookup;
+}
+
 std::string cache_root(const executor::Description& model, const text::Tokenizer& tokenizer) {
   std::string name;
   for (const std::string& part :

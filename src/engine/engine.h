@@ -157,12 +157,18 @@ struct EngineOptions {
   std::uint32_t queue_limit = 256;
   std::uint32_t prefill_chunk = 512;      // prompt tokens a step when nothing is decoding
   std::uint32_t prefill_chunk_busy = 64;  // and when something is, so that its tokens keep coming
+  // Most tokens of an answer that are guessed from what its sequence holds (prompt_lookup.h) and read in one
+  // step; 0: none. Only few answers at once are guessed: a full batch has no idle arithmetic.
+  std::uint32_t prompt_lookup = 0;
   DiskLoads disk_loads = DiskLoads::kMeasured;
   double assumed_prefill_rate = 0;                       // tokens a second, for tests: 0 measures it
   std::size_t disk_queue_bytes = std::size_t{64} << 20;  // KV that waits to be written to disk
   std::uint32_t disk_min_tokens = 0;                     // shorter conversations are not kept on disk
   std::function<void(const std::string&)> warn;  // what its user should know; called on threads of the engine
 };
+
+// The most rows of logits in a step.
+std::uint32_t most_logits_rows(const EngineOptions& options);
 
 // Counts since start; a consistent snapshot.
 struct EngineStats {
@@ -184,6 +190,9 @@ struct EngineStats {
   std::uint32_t largest_batch = 0;        // most sequences ever in one step
   std::uint64_t idle_prefill_tokens = 0;  // computed for requests that have not come yet
   std::uint64_t loaded_tokens = 0;        // prompt tokens whose KV came from disk
+  std::uint64_t guesses = 0;              // of what an answer goes on with
+  std::uint64_t guessed_tokens = 0;
+  std::uint64_t kept_guesses = 0;  // of guessed_tokens, those that the model would have written
 };
 
 // A conversation whose KV is in memory.

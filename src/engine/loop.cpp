@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <list>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
@@ -13,6 +14,8 @@ namespace {
 
 // How long a full write queue is waited for before it is tried again.
 constexpr std::chrono::milliseconds kDiskPatience{50};
+// Answers at once that are guessed: with more, a step is bound by arithmetic, not by reading weights.
+constexpr std::size_t kGuessedAtOnce = 2;
 // Some milliseconds' worth of blocks.
 constexpr std::uint32_t kForgottenASlice = 4096;
 
@@ -293,7 +296,8 @@ void Engine::Loop::announce(Sequence& sequence) {
 }
 
 bool Engine::Loop::step() {
-  const std::vector<Slice> plan = scheduler_.plan();
+  std::vector<Slice> plan = scheduler_.plan();
+  guess_ahead(plan);
   for (const auto& sequence : scheduler_.running()) report_progress(*sequence);  // what was taken over
   if (plan.empty()) return false;
   ++counted_.steps;
@@ -323,10 +327,54 @@ bool Engine::Loop::step() {
     if (reads_only && sequence.remaining() == 0) {
       finish(sequence, FinishReason::kLength);
     } else if (slice.samples) {
-      sample(sequence, rows.last(row_size).first(vocab_size_), masks_[sampled++]);
+      sample_along(slice, rows.last((1 + slice.guess.size()) * row_size), masks_[sampled++]);
     }
   }
   return true;
+}
+
+// Guesses are free as long as a step waits for memory: not beside a prompt, nor in a large batch.
+void Engine::Loop::guess_ahead(std::vector<Slice>& plan) {
+  if (options_.prompt_lookup == 0 || plan.size() > kGuessedAtOnce || !executor_->describe().exact) return;
+  if (std::ranges::any_of(plan, [](const Slice& slice) { return !slice.sequence->decoding(); })) return;
+  const std::uint32_t share = options_.prompt_lookup / static_cast<std::uint32_t>(plan.size());
+  for (Slice& slice : plan) {
+    if (!slice.samples) continue;
+    Sequence& sequence = *slice.sequence;
+    // The answer's last token need not be read.
+    const std::uint32_t left = sequence.request.max_tokens - sequence.generated();
+    std::vector<TokenId> guess = sequence.lookup.guess(sequence.tokens, std::min(share, left - 1));
+    const auto end = std::ranges::find_first_of(guess, end_tokens_);  // nothing comes behind it
+    guess.erase(end, guess.end());
+    const auto until = sequence.length() + static_cast<std::uint32_t>(guess.size());
+    if (guess.empty() || !sequence.table.reserve(until)) continue;
+    slice.guess = std::move(guess);
+    ++counted_.guesses;
+    counted_.guessed_tokens += slice.guess.size();
+  }
+}
+
+// Samples behind the slice's last token, and, as long as the answer is what was guessed, behind the guess's.
+// `rows`: the logits of that token and of the guess.
+void Engine::Loop::sample_along(const Slice& slice, std::span<const float> rows,
+                                const MaskWorker::Mask& mask) {
+  Sequence& sequence = *slice.sequence;
+  const std::size_t row_size = executor_->describe().vocab_size;
+  const auto row_of = [&](std::size_t i) { return rows.subspan(i * row_size, vocab_size_); };
+  if (!sample(sequence, row_of(0), mask)) return;
+  std::uint32_t kept = 0;
+  for (std::size_t i = 0; i < slice.guess.size(); ++i) {
+    if (sequence.tokens[sequence.computed] != slice.guess[i]) break;
+    ++kept;
+    ++counted_.kept_guesses;
+    ++sequence.computed;
+    sequence.table.commit(sequence.tokens, sequence.computed);
+    if (sequence.remaining() > 0) continue;  // a grammar forced what comes next
+    Constraint* constraint = sequence.request.constraint.get();
+    const MaskWorker::Mask next = constraint != nullptr ? constraint->mask() : MaskWorker::Mask(std::nullopt);
+    if (!sample(sequence, row_of(i + 1), next)) return;
+  }
+  sequence.lookup.judge(static_cast<std::uint32_t>(slice.guess.size()), kept);
 }
 
 // `rows`: the logits of the tokens from position `begin` on; each scores the token behind it.
@@ -364,12 +412,18 @@ void Engine::Loop::observe_prefill(std::span<const Slice> plan, double step_seco
 
 bool Engine::Loop::forward(std::span<const Slice> plan) {
   std::vector<executor::SequenceSpan> batch;
-  std::vector<Constraint*> constraints;  // one a token to be sampled
+  std::list<std::vector<TokenId>> with_guess;  // the batch looks at them
+  std::vector<Constraint*> constraints;        // one a token to be sampled
   std::size_t rows = 0;
   for (const Slice& slice : plan) {
     const Sequence& sequence = *slice.sequence;
-    batch.push_back({std::span(sequence.tokens).subspan(sequence.computed, slice.tokens), sequence.computed,
-                     sequence.table.blocks(), slice.logits_rows()});
+    auto tokens = std::span<const TokenId>(sequence.tokens).subspan(sequence.computed, slice.tokens);
+    if (!slice.guess.empty()) {
+      std::vector<TokenId>& whole = with_guess.emplace_back(tokens.begin(), tokens.end());
+      whole.insert(whole.end(), slice.guess.begin(), slice.guess.end());
+      tokens = whole;
+    }
+    batch.push_back({tokens, sequence.computed, sequence.table.blocks(), slice.logits_rows()});
     rows += slice.logits_rows();
     if (slice.samples) constraints.push_back(sequence.request.constraint.get());
   }
@@ -419,7 +473,7 @@ Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const fl
   return token;
 }
 
-void Engine::Loop::sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask) {
+bool Engine::Loop::sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask) {
   if (!sequence.sampled) {
     sequence.sampled = true;
     sequence.first_token = Clock::now();
@@ -429,21 +483,24 @@ void Engine::Loop::sample(Sequence& sequence, std::span<const float> row, const 
   auto token = choose(sequence, row, mask);
   if (!token.ok()) {
     fail(scheduler_.remove(sequence.id), token.error());
-    return;
+    return false;
   }
   const std::vector<TokenId>& stops = sequence.request.stop_tokens;
   if (std::ranges::find(end_tokens_, token->token) != end_tokens_.end() ||
       std::ranges::find(stops, token->token) != stops.end()) {
     finish(sequence, FinishReason::kStop);
-    return;
+    return false;
   }
-  accept(sequence, std::move(*token));
+  return accept(sequence, std::move(*token));
 }
 
-void Engine::Loop::accept(Sequence& sequence, SampledToken token) {
+bool Engine::Loop::accept(Sequence& sequence, SampledToken token) {
   sequence.tokens.push_back(token.token);
   write(sequence, std::move(token));
-  if (sequence.answer.stop_string()) return finish(sequence, FinishReason::kStopString);
+  if (sequence.answer.stop_string()) {
+    finish(sequence, FinishReason::kStopString);
+    return false;
+  }
   // The last token is the model's, so that a run's KV is there when the answer ends by its length.
   const std::uint32_t left = sequence.request.max_tokens - sequence.generated();
   if (left > 1 && may_force(sequence)) {
@@ -453,7 +510,9 @@ void Engine::Loop::accept(Sequence& sequence, SampledToken token) {
       write(sequence, {forced, 0.0F, {}});
     }
   }
-  if (sequence.generated() >= sequence.request.max_tokens) finish(sequence, FinishReason::kLength);
+  if (sequence.generated() < sequence.request.max_tokens) return true;
+  finish(sequence, FinishReason::kLength);
+  return false;
 }
 
 void Engine::Loop::write(Sequence& sequence, SampledToken token) {

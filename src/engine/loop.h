@@ -66,10 +66,13 @@ class Engine::Loop {
   void announce(Sequence& sequence);
   bool step();  // false when nothing could be done: all that runs waits for the disk
   bool forward(std::span<const Slice> plan);
-  void sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask);
+  void guess_ahead(std::vector<Slice>& plan);
+  // False when that has ended the sequence, which is gone then.
+  bool sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask);
+  void sample_along(const Slice& slice, std::span<const float> rows, const MaskWorker::Mask& mask);
   void ban_ends(const Sequence& sequence, std::vector<TokenId>& banned) const;
   Result<SampledToken> choose(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask);
-  void accept(Sequence& sequence, SampledToken token);
+  bool accept(Sequence& sequence, SampledToken token);
   void write(Sequence& sequence, SampledToken token);
   static bool may_force(const Sequence& sequence);
   void score(Sequence& sequence, std::uint32_t begin, std::span<const float> rows);

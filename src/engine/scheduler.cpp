@@ -8,10 +8,6 @@
 namespace kvasir::engine {
 namespace {
 
-// Tokens of a prompt that is scored in a step: each has a row of logits, of half a megabyte in large
-// vocabularies.
-constexpr std::uint32_t kScoredChunk = 32;
-
 // Up to which token both are the same, in the block that `sequence` reads next; its own position where that
 // is not further. Its last token is always read, for its logits.
 std::uint32_t shared_until(const Sequence& sequence, const Sequence& other) {
@@ -183,7 +179,7 @@ bool Scheduler::make_room(Sequence& sequence, std::uint32_t tokens, std::vector<
 
 void Scheduler::add(Sequence& sequence, std::uint32_t tokens, std::vector<Slice>& plan) {
   const bool samples = tokens == sequence.remaining() && !sequence.request.background;
-  plan.push_back({&sequence, tokens, samples && sequence.request.max_tokens > 0, sequence.scoring()});
+  plan.push_back({&sequence, tokens, samples && sequence.request.max_tokens > 0, sequence.scoring(), {}});
 }
 
 std::vector<Slice> Scheduler::plan() {
@@ -209,6 +205,7 @@ void Scheduler::plan_decoding(std::vector<Slice>& plan) {
 }
 
 void Scheduler::plan_prefill(std::vector<Slice>& plan) {
+  std::uint32_t to_score = kScoredAtOnce;
   std::uint32_t budget = plan.empty() ? options_.prefill_chunk : options_.prefill_chunk_busy;
   for (Sequence* sequence : prefilling_in_turn()) {
     if (budget == 0) break;
@@ -216,11 +213,13 @@ void Scheduler::plan_prefill(std::vector<Slice>& plan) {
     // Whoever comes meanwhile waits for no more than a short step.
     std::uint32_t most =
         sequence->request.background ? std::min(budget, options_.prefill_chunk_busy) : budget;
-    if (sequence->scoring()) most = std::min(most, kScoredChunk);
+    if (sequence->scoring()) most = std::min(most, to_score);
     const std::uint32_t tokens = std::min(most, sequence->computable());
+    if (tokens == 0) continue;
     if (!make_room(*sequence, tokens, plan)) continue;
     add(*sequence, tokens, plan);
     budget -= tokens;
+    if (sequence->scoring()) to_score -= tokens;
     take_turn(*sequence);
   }
 }

@@ -38,8 +38,13 @@ struct Slice {
   std::uint32_t tokens = 0;
   bool samples = false;  // the slice reaches the end: the next token is to be sampled
   bool scores = false;   // the logits of all its tokens are wanted
+  // What may come behind them, read as well (prompt_lookup.h); the engine's to fill in.
+  std::vector<TokenId> guess;
 
-  std::uint32_t logits_rows() const { return scores ? tokens : samples ? 1 : 0; }
+  std::uint32_t logits_rows() const {
+    if (scores) return tokens;
+    return samples ? 1 + static_cast<std::uint32_t>(guess.size()) : 0;
+  }
 };
 
 class Scheduler {

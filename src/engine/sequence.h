@@ -18,6 +18,7 @@
 
 #include "engine/answer_text.h"
 #include "engine/engine.h"
+#include "engine/prompt_lookup.h"
 #include "kv/block_table.h"
 #include "kv/disk_tier.h"
 
@@ -28,6 +29,9 @@ using Clock = std::chrono::steady_clock;
 // Most tokens that are written at once without asking the model, and the fewest within an answer.
 inline constexpr std::uint32_t kForcedMost = 32;
 inline constexpr std::uint32_t kForcedLeast = 4;
+// Tokens of prompts that are scored in a step: each has a row of logits, half a megabyte where the vocabulary
+// is large.
+inline constexpr std::uint32_t kScoredAtOnce = 32;
 
 struct Sequence {
   Sequence(RequestId request_id, Request what, EventSink where, kv::PrefixTree& tree,
@@ -92,6 +96,7 @@ struct Sequence {
   std::uint32_t load_end = 0;          // 0 until the load is done
   kv::BlockTable table;
   std::vector<kv::BlockKey> keys;  // of the full blocks of `tokens`, as they were at admission
+  PromptLookup lookup;
   AnswerText answer;
   Clock::time_point submitted = Clock::now();
   Clock::time_point admitted{};

@@ -132,6 +132,26 @@ TEST_P(NativeEngine, APromptsTokensScoreAsTheAnswersThatWouldBeGivenBeforeThem) 
   }
 }
 
+TEST_P(NativeEngine, AGuessedAnswerIsTheSameBits) {
+  const auto executor = native_executor(model_, 2);
+  std::vector<TokenId> repeating = prompt_;  // as an agent that quotes
+  repeating.insert(repeating.end(), prompt_.begin(), prompt_.begin() + 60);
+  EngineOptions guessing;
+  guessing.prompt_lookup = 16;
+  const auto plain = engine_on(executor, model_, {});
+  const auto engine = engine_on(executor, model_, guessing);
+  for (const float temperature : {0.0F, 0.3F, 0.8F}) {
+    const auto request = [&] {
+      Request r = answer_to(repeating, 3, 48);
+      r.sampling.temperature = temperature;
+      r.sampling.repetition_penalty = temperature == 0.0F ? 1.0F : 1.1F;
+      return r;
+    };
+    EXPECT_EQ(bits(run(*engine, request())), bits(run(*plain, request()))) << temperature;
+  }
+  EXPECT_GT(engine->stats().kept_guesses, 0U);
+}
+
 TEST_P(NativeEngine, AnAnswerIsTheSameBitsAloneInCompanyChunkedCachedAndOnAnyThreads) {
   const Outcome alone = run(*engine_on(native_executor(model_, 1), model_, {}), answer_to(prompt_));
   ASSERT_EQ(alone.tokens.size(), kAnswerTokens);
