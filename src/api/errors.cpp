@@ -13,6 +13,8 @@ const char* openai_type(ErrorCode code) {
   switch (code) {
     case ErrorCode::kUnauthenticated:
       return "authentication_error";
+    case ErrorCode::kForbidden:
+      return "permission_error";
     case ErrorCode::kResourceExhausted:
     case ErrorCode::kUnavailable:
       return "service_unavailable_error";
@@ -40,6 +42,8 @@ const char* anthropic_type(ErrorCode code) {
   switch (code) {
     case ErrorCode::kUnauthenticated:
       return "authentication_error";
+    case ErrorCode::kForbidden:
+      return "permission_error";
     case ErrorCode::kNotFound:
       return "not_found_error";
     case ErrorCode::kTooLarge:
@@ -64,6 +68,8 @@ int http_status(Dialect dialect, ErrorCode code) {
       return 400;
     case ErrorCode::kUnauthenticated:
       return 401;
+    case ErrorCode::kForbidden:
+      return 403;
     case ErrorCode::kNotFound:
       return 404;
     case ErrorCode::kCancelled:

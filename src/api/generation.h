@@ -27,14 +27,17 @@ struct GenerationOptions {
   bool seed_given = false;         // else the server draws one
   bool temperature_given = false;  // else the server's own default holds
   bool top_p_given = false;
-  std::optional<std::uint32_t> max_tokens;  // at least 1; nullopt: what the context leaves
+  std::optional<std::uint32_t> max_tokens;  // 0 in text completions only; nullopt: what the context leaves
+  std::uint32_t min_tokens = 0;             // as engine::Request has it
   std::vector<std::string> stop;
+  std::vector<TokenId> stop_tokens;
   std::optional<std::uint32_t> logprobs;  // as engine::Request has it
   std::uint32_t n = 1;                    // answers a prompt
   bool stream = false;
   bool include_usage = false;  // stream: a last chunk with the usage
   bool use_cache = true;
   std::string cache_salt;                    // requests of different salts share nothing (vLLM's name)
+  std::string client;                        // the server's: engine::Request's
   std::string cache_namespace;               // the server's, from key and salt
   std::string cache_family;                  // prompt_cache_key: requests of one session
   std::vector<std::string> cache_ancestors;  // the server's: families that wait for this request's
@@ -63,7 +66,8 @@ struct ChatRequest {
 struct CompletionRequest {
   GenerationOptions options;
   std::vector<std::variant<std::string, std::vector<TokenId>>> prompts;  // at least one
-  bool echo = false;
+  std::string suffix;  // what stands behind the answer: it fills the middle; may be empty
+  bool echo = false;   // the prompt's text stands before the answer
   chat::ResponseFormat format;
 };
 

@@ -64,19 +64,13 @@ Result<CompletionRequest> parse_openai_completions(std::string_view body) {
     const Fields fields(value, "");
     CompletionRequest request;
     request.options = parse_openai_options(fields);
-    const auto tokens = fields.integer("max_tokens", 1, std::numeric_limits<std::int32_t>::max());
+    const auto tokens = fields.integer("max_tokens", 0, std::numeric_limits<std::int32_t>::max());
     request.options.max_tokens = static_cast<std::uint32_t>(tokens.value_or(kDefaultTokens));
     if (const auto logprobs = fields.integer("logprobs", 0, 20)) {
       request.options.logprobs = static_cast<std::uint32_t>(*logprobs);
     }
     request.echo = fields.boolean("echo").value_or(false);
-    if (request.echo && request.options.logprobs) {
-      field_error("echo",
-                  "cannot be combined with logprobs: the prompt's own log-probabilities are not kept");
-    }
-    if (const auto suffix = fields.string("suffix"); suffix && !suffix->empty()) {
-      field_error("suffix", "is not supported: this model's fill-in-the-middle form is not known");
-    }
+    request.suffix = fields.string("suffix").value_or("");
     parse_prompts(fields, request);
     request.format = parse_answer_format(fields);
     return request;

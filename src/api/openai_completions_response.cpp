@@ -1,5 +1,6 @@
 // OpenAI's text_completion object, whole and in chunks.
 
+#include <cmath>
 #include <utility>
 
 #include "api/openai_usage.h"
@@ -41,6 +42,11 @@ class OpenAiCompletionsResponse : public ResponseBuilder {
 
   void explain(const CacheExplanation& explanation) override { explanation_ = explanation; }
   std::string started(std::size_t, const engine::Started&) override { return {}; }
+
+  std::string scored(std::size_t choice, const engine::Scored& scored) override {
+    add_logprobs(choices_[choice], scored.tokens);
+    return options_.stream ? chunk(choice, "", nullptr) : std::string();
+  }
 
   std::string output(std::size_t choice, std::span<const chat::OutputEvent> events,
                      std::span<const engine::SampledToken> tokens) override {
@@ -117,6 +123,11 @@ class OpenAiCompletionsResponse : public ResponseBuilder {
       state.text_offset.push_back(state.offset);
       state.offset += text.size();
       state.tokens.push_back(json::string(text));
+      if (std::isnan(sampled.logprob)) {  // nothing stands before it
+        state.token_logprobs.push_back(nullptr);
+        state.top_logprobs.push_back(nullptr);
+        continue;
+      }
       state.token_logprobs.push_back(finite_logprob(sampled.logprob));
       json::object top;
       for (const engine::TokenLogprob& other : sampled.top) {

@@ -1,54 +1,16 @@
 #include "api/openai_fields.h"
 
-#include <charconv>
 #include <limits>
+
+#include "api/sampling_fields.h"
 
 namespace kvasir::api {
 namespace {
 
 namespace json = boost::json;
 
-constexpr double kLargest = 1e9;
 constexpr std::size_t kStopStringsMax = 16;
 constexpr std::int64_t kAnswersMax = 128;
-
-std::unordered_map<TokenId, float> parse_logit_bias(const Fields& body) {
-  std::unordered_map<TokenId, float> biases;
-  const std::optional<Fields> fields = body.fields("logit_bias");
-  if (!fields) return biases;
-  for (const auto& entry : fields->all()) {
-    const std::string key(entry.key());
-    TokenId token = kNoToken;
-    const auto [end, failed] = std::from_chars(key.data(), key.data() + key.size(), token);
-    if (failed != std::errc() || end != key.data() + key.size() || token < 0) {
-      field_error(fields->path_of(key), "must be keyed by a token id");
-    }
-    const std::optional<double> bias = fields->number(key, -100, 100);
-    if (bias) biases[token] = static_cast<float>(*bias);
-  }
-  return biases;
-}
-
-engine::SamplingParams parse_sampling(const Fields& body) {
-  engine::SamplingParams sampling;
-  const auto set = [&body](std::string_view key, double least, double most, float& to) {
-    if (const std::optional<double> value = body.number(key, least, most)) to = static_cast<float>(*value);
-  };
-  set("temperature", 0, 2, sampling.temperature);
-  set("top_p", 0, 1, sampling.top_p);
-  set("min_p", 0, 1, sampling.min_p);
-  set("presence_penalty", -2, 2, sampling.presence_penalty);
-  set("frequency_penalty", -2, 2, sampling.frequency_penalty);
-  set("repetition_penalty", 0, kLargest, sampling.repetition_penalty);
-  if (sampling.repetition_penalty == 0)
-    field_error(body.path_of("repetition_penalty"), "must be more than 0");
-  // -1 is how vLLM's clients say "off".
-  if (const auto top_k = body.integer("top_k", -1, std::numeric_limits<std::int32_t>::max())) {
-    sampling.top_k = *top_k < 0 ? 0 : static_cast<std::int32_t>(*top_k);
-  }
-  sampling.logit_bias = parse_logit_bias(body);
-  return sampling;
-}
 
 // Parts joined by line breaks, as the other servers of open models do it.
 std::string parse_parts(const json::array& parts, const std::string& path, Media media) {
@@ -125,6 +87,7 @@ GenerationOptions parse_openai_options(const Fields& body) {
   options.explain_cache = body.boolean("explain_cache").value_or(false);
   options.cache_salt = body.string("cache_salt").value_or("");
   options.cache_family = body.string("prompt_cache_key").value_or("");
+  parse_ends(body, options);
   options.ignore_eos = body.boolean("ignore_eos").value_or(false);
   return options;
 }

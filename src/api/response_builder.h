@@ -54,6 +54,12 @@ class ResponseBuilder {
   virtual std::string started(std::size_t choice, const engine::Started& started) = 0;
   virtual std::string output(std::size_t choice, std::span<const chat::OutputEvent> events,
                              std::span<const engine::SampledToken> tokens) = 0;
+  // Where the prompt's log-probabilities were asked for.
+  virtual std::string scored(std::size_t choice, const engine::Scored& scored) {
+    (void)choice;
+    (void)scored;
+    return {};
+  }
   // Before finished: how many of the choice's tokens were a thought's.
   virtual void reasoned(std::size_t choice, std::uint32_t tokens) {
     (void)choice;

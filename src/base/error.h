@@ -15,6 +15,7 @@ namespace kvasir {
 enum class ErrorCode {
   kInvalidArgument,    // the caller's input is wrong (400)
   kUnauthenticated,    // no or wrong API key (401)
+  kForbidden,          // whoever asks may not (403)
   kNotFound,           // no such model, file, route (404)
   kTooLarge,           // request body over the limit (413)
   kContextOverflow,    // prompt + max_tokens do not fit the model's context (400, texts that clients parse)

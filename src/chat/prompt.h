@@ -79,6 +79,9 @@ class PromptRenderer {
   // and without a thought.
   Result<RenderedPrompt> render(const Conversation& conversation, ReplaySource replay = {}) const;
 
+  // The text alone, as the template writes it. Errors as render().
+  Result<std::string> render_text(const Conversation& conversation, bool add_generation_prompt) const;
+
   // What the prompt of the next request will begin with, once the answered conversation comes back with
   // `turn` and something new behind it: all that does not depend on what that is. Templates that rewrite
   // earlier turns are why this can be more than the last prompt and the answer. Costs two renders; empty
@@ -96,7 +99,6 @@ class PromptRenderer {
   Result<RenderedPrompt> render_opened(const Conversation& conversation, std::string begun,
                                        ReplaySource replay) const;
   Result<std::string> render_context(const boost::json::object& context) const;
-  Result<std::string> render_text(const Conversation& conversation, bool add_generation_prompt) const;
   RenderTurns renderer() const;
   std::vector<ReplayTurn> known_turns(const Conversation& conversation, ReplaySource replay) const;
 

@@ -10,6 +10,7 @@
 #include "cli/anyclaude.h"
 #include "cli/background_server.h"
 #include "cli/client_settings.h"
+#include "cli/config_file.h"
 #include "cli/launch_arguments.h"
 #include "cli/load.h"
 
@@ -22,7 +23,7 @@ constexpr const char* kHelp =
     "Runs {program} with this server. If none answers on the port, 'kvasir serve' is started in the\n"
     "background with the options given here, and stays when {program} ends.\n\n"
     "  -m,--model PATH      the model to serve (without it: the one that runs already, else KVASIR_MODEL,\n"
-    "                       else qwen2.5-coder)\n"
+    "                       else the config file's, else qwen2.5-coder)\n"
     "  --port N             where the server is (default: 8081)\n"
     "  --api-key KEY        the server's key (default: KVASIR_API_KEY, else the running server's)\n"
     "  and all else that 'kvasir serve --help' lists, by its long name.\n\n"
@@ -65,14 +66,16 @@ class Wish {
 
   const CLI::App& options() const { return app_; }
 
-  // Throws CLI::ParseError.
-  WantedServer resolve(std::vector<std::string> words, const std::optional<AnyclaudeChoice>& choice) {
+  // Throws CLI::ParseError. An error is the config file's, which the server would read as well.
+  Result<WantedServer> resolve(std::vector<std::string> words, const std::optional<AnyclaudeChoice>& choice) {
     wanted_.arguments = words;
     std::reverse(words.begin(), words.end());
     app_.parse(std::move(words));
+    const bool model_given = given("--model");
+    if (const auto config = find_default_config()) KVASIR_RETURN_IF_ERROR(apply_config(app_, *config));
     if (choice) apply(*choice);
-    choose_model(choice);
-    if (!given("--port")) add("--port", std::to_string(wanted_.options.port));
+    choose_model(choice, model_given);
+    add("--port", std::to_string(wanted_.options.port));
     return wanted_;
   }
 
@@ -96,14 +99,16 @@ class Wish {
     }
   }
 
-  void choose_model(const std::optional<AnyclaudeChoice>& choice) {
+  // What the command line or ANYCLAUDE_* name must be served; the others are for a server that starts.
+  void choose_model(const std::optional<AnyclaudeChoice>& choice, bool model_given) {
     std::string& model = wanted_.options.model.model;
-    if (given("--model")) {
+    if (model_given) {
       wanted_.model = model;
     } else {
       const std::string asked = choice ? choice->model : std::string();
       if (!asked.empty()) wanted_.model = asked;
-      model = !asked.empty() ? asked : environment("KVASIR_MODEL").value_or(kDefaultModel);
+      const std::string configured = model.empty() ? kDefaultModel : model;
+      model = !asked.empty() ? asked : environment("KVASIR_MODEL").value_or(configured);
       add("--model", model);
     }
     // As the running server knows it, whatever folder either was started in.
@@ -145,7 +150,9 @@ int run_client(const Client& client, const std::vector<std::string>& words) {
                  client.title.c_str());
   } else {
     try {
-      const auto address = find_or_start_server(wish.resolve(split.server, choice));
+      const auto wanted = wish.resolve(split.server, choice);
+      if (!wanted.ok()) return fail(wanted.error());
+      const auto address = find_or_start_server(*wanted);
       if (!address.ok()) return fail(address.error());
       settings = client.settings(*address);
     } catch (const CLI::ParseError& error) {
@@ -193,7 +200,9 @@ int print_env(std::vector<std::string> words) {
     const auto choice = anyclaude_choice(environment);
     if (client->name == "claude" && !choice.ok()) return fail(choice.error());
     const bool applies = client->name == "claude" && !(*choice && (*choice)->hosted);
-    const auto address = address_for_env(Wish().resolve(words, applies ? *choice : std::nullopt));
+    auto wanted = Wish().resolve(words, applies ? *choice : std::nullopt);
+    if (!wanted.ok()) return fail(wanted.error());
+    const auto address = address_for_env(std::move(*wanted));
     if (!address.ok()) return fail(address.error());
     std::fputs(shell_lines(*client, client->settings(*address), format).c_str(), stdout);
   } catch (const CLI::ParseError& error) {

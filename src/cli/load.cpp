@@ -146,6 +146,7 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   loaded->replay = open_replay_table(options.cache, root);
   auto disk = open_disk_store(options.cache, d, root, model.id + " " + d.kv_type);
   engine::EngineOptions plan;
+  plan.prompt_lookup = options.prompt_lookup;
   const std::uint64_t budget = options.memory != 0 ? options.memory : memory_limit_bytes() / 2;
   plan.disk_queue_bytes =
       std::clamp(static_cast<std::size_t>(budget / 32), kDiskQueueLeast, plan.disk_queue_bytes);

@@ -38,7 +38,8 @@ std::uint64_t growth_bytes(const executor::Description& model, const engine::Eng
                            std::uint64_t budget, bool has_disk) {
   const std::uint64_t step_tokens =
       std::uint64_t{std::max(options.prefill_chunk, options.prefill_chunk_busy + options.max_batch)};
-  const std::uint64_t logits = std::uint64_t{options.max_batch} * model.vocab_size * sizeof(float);
+  const std::uint64_t logits =
+      std::uint64_t{engine::most_logits_rows(options)} * model.vocab_size * sizeof(float);
   return step_tokens * model.activation_bytes_per_token + logits + model.mapped_bytes +
          (has_disk ? options.disk_queue_bytes : 0) +
          std::clamp(budget / kRequestShare, kRequestLeast, kRequestMost);

@@ -20,6 +20,13 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option("--threads", options.threads, "Compute threads (default: every CPU)")
       ->check(CLI::Range(1U, 1024U));
   app.add_option(
+         "--prompt-lookup", options.prompt_lookup,
+         "Guess up to so many tokens of an answer from the conversation, where it repeats itself, and check "
+         "them in one step: the same answer, sooner (0: never)")
+      ->capture_default_str()
+      ->check(CLI::Range(0U, 64U))
+      ->type_name("TOKENS");
+  app.add_option(
          "--precision", options.precision,
          "Of activations: standard is mostly 8 bits, high is 15 everywhere (logits as of 32-bit floats), "
          "auto takes high for small models, which lose most by 8")

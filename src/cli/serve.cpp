@@ -124,6 +124,8 @@ int serve(const ServeOptions& options) {
   server_options.api_keys = options.api_keys;
   server_options.idle_prefill = options.idle_prefill;
   server_options.share_cache = options.share_cache;
+  server_options.cors_origins = options.cors_origins;
+  server_options.stop = options.stop;
   const auto sampling = [&](const std::optional<float>& asked, const char* key, float fallback) {
     const auto own = opened->file->number(key);
     return asked.value_or(own ? static_cast<float>(*own) : fallback);

@@ -27,6 +27,8 @@ struct ServeOptions {
   std::string warm_file;                              // prompts to read at start; may be empty
   bool share_cache = false;                           // between keys
   std::string reasoning_field = "reasoning_content";  // or "reasoning", "both"
+  std::vector<std::string> cors_origins;              // as server::Cors::create takes them
+  std::vector<std::string> stop;                      // of every request, beside its own
   std::string model_name;                             // shown instead of the file's name
   std::string log_level = "info";
   bool log_requests = true;         // a line a request, from level info on

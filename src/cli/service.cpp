@@ -9,6 +9,7 @@
 
 #include "base/file_system.h"
 #include "cli/background_server.h"
+#include "cli/config_file.h"
 #include "cli/launch.h"
 #include "cli/server_state.h"
 #include "cli/service_unit.h"
@@ -80,7 +81,8 @@ Result<ServiceDescription> description(const ServiceCommand& command) {
   service.command = {program, "serve"};
   service.command.insert(service.command.end(), command.serve_options.begin(), command.serve_options.end());
   service.folder = fs::current_path().string();
-  for (const char* name : {"KVASIR_MODELS", "XDG_CACHE_HOME", "XDG_STATE_HOME"}) {
+  for (const char* name :
+       {"KVASIR_CONFIG", "KVASIR_MODELS", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"}) {
     if (const auto value = environment(name)) service.environment.emplace_back(name, *value);
   }
   service.log = launchd_log();
@@ -92,6 +94,7 @@ void check_serve_options(std::vector<std::string> words) {
   CLI::App app("kvasir serve");
   ServeOptions options;
   add_serve_options(app, options);
+  if (find_default_config()) app.get_option("--model")->required(false);  // it may be named there
   std::reverse(words.begin(), words.end());
   app.parse(std::move(words));
 }

@@ -11,11 +11,16 @@ std::optional<Text> AnswerText::add(SampledToken token) {
   if (!tokenizer_.is_special(token.token) || std::ranges::find(shown_, token.token) != shown_.end()) {
     const std::string characters = decoder_.feed(tokenizer_.bytes(token.token));
     decoded_ += characters.size();
-    visible = stops_.feed(characters);
+    visible = pass_stops(characters);
   }
+  if (tokens_before_stops_ > 0) --tokens_before_stops_;
   pending_.push_back({std::move(token), begin, decoded_});
   if (visible.empty()) return std::nullopt;
   return emit(std::move(visible), stops_.matched().has_value());
+}
+
+std::string AnswerText::pass_stops(const std::string& characters) {
+  return tokens_before_stops_ > 0 ? characters : stops_.feed(characters);
 }
 
 std::optional<Text> AnswerText::finish() {
@@ -23,7 +28,7 @@ std::optional<Text> AnswerText::finish() {
   if (!stops_.matched()) {
     const std::string characters = decoder_.finish();
     decoded_ += characters.size();
-    visible = stops_.feed(characters);
+    visible = pass_stops(characters);
   }
   visible += stops_.finish();
   if (visible.empty() && pending_.empty()) return std::nullopt;

@@ -3,6 +3,7 @@
 // off, special tokens stay out but those that are asked for, and every sampled token goes with the text that
 // it completes.
 
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
@@ -16,10 +17,11 @@ namespace kvasir::engine {
 
 class AnswerText {
  public:
-  // `shown`: special tokens that do not stay out; outlives the answer.
+  // `shown`: special tokens that do not stay out; outlives the answer. In the text of the first `min_tokens`
+  // tokens stop strings mean nothing.
   AnswerText(const text::Tokenizer& tokenizer, const std::vector<std::string>& stops,
-             const std::vector<TokenId>& shown)
-      : tokenizer_(tokenizer), stops_(stops), shown_(shown) {}
+             const std::vector<TokenId>& shown, std::uint32_t min_tokens = 0)
+      : tokenizer_(tokenizer), stops_(stops), shown_(shown), tokens_before_stops_(min_tokens) {}
 
   // The next token of the answer; returns what became visible, if anything did. After a stop string nothing
   // more may be added.
@@ -36,12 +38,14 @@ class AnswerText {
     std::size_t begin;  // its text, in bytes of the decoded answer
     std::size_t end;
   };
+  std::string pass_stops(const std::string& characters);
   std::optional<Text> emit(std::string visible, bool last);
 
   const text::Tokenizer& tokenizer_;
   text::StreamDecoder decoder_;
   StopMatcher stops_;
   const std::vector<TokenId>& shown_;
+  std::uint32_t tokens_before_stops_;
   std::deque<Pending> pending_;
   std::size_t decoded_ = 0;  // bytes that came out of the decoder
   std::size_t emitted_ = 0;  // of these, bytes that became visible

@@ -53,7 +53,7 @@ bool DiskLink::is_worth_it(const Sequence& sequence, const kv::DiskMatch& match)
 }
 
 bool DiskLink::start_load(Sequence& sequence) {
-  if (!sequence.request.use_cache || sequence.length() < 2) return false;
+  if (!sequence.reads_cache() || sequence.length() < 2) return false;
   const std::uint32_t from = sequence.computed / kBlockTokens * kBlockTokens;
   // The last token's logits are wanted, so it is read in any case.
   kv::DiskMatch match =

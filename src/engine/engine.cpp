@@ -21,6 +21,24 @@ Status check_sampling(const SamplingParams& p, std::size_t vocab_size) {
   if (!(p.top_p >= 0.0F && p.top_p <= 1.0F)) return invalid("top_p must be between 0 and 1", "top_p");
   if (p.top_k < 0) return invalid("top_k must be 0 or more", "top_k");
   if (!(p.min_p >= 0.0F && p.min_p <= 1.0F)) return invalid("min_p must be between 0 and 1", "min_p");
+  if (!(p.typical_p >= 0.0F && p.typical_p <= 1.0F))
+    return invalid("typical_p must be between 0 and 1", "typical_p");
+  if (!(p.xtc_probability >= 0.0F && p.xtc_probability <= 1.0F)) {
+    return invalid("xtc_probability must be between 0 and 1", "xtc_probability");
+  }
+  if (!(p.xtc_threshold >= 0.0F && p.xtc_threshold <= 1.0F)) {
+    return invalid("xtc_threshold must be between 0 and 1", "xtc_threshold");
+  }
+  if (!(p.dry.multiplier >= 0.0F && std::isfinite(p.dry.multiplier))) {
+    return invalid("dry_multiplier must be 0 or more", "dry_multiplier");
+  }
+  if (!(p.dry.base >= 1.0F && std::isfinite(p.dry.base)))
+    return invalid("dry_base must be 1 or more", "dry_base");
+  if (p.dry.penalty_last_n < -1)
+    return invalid("dry_penalty_last_n must be -1 or more", "dry_penalty_last_n");
+  for (const std::string& breaker : p.dry.sequence_breakers) {
+    if (breaker.empty()) return invalid("a sequence breaker must not be empty", "dry_sequence_breakers");
+  }
   if (!(p.repetition_penalty > 0.0F && std::isfinite(p.repetition_penalty))) {
     return invalid("repetition_penalty must be above 0", "repetition_penalty");
   }
@@ -51,7 +69,18 @@ Status check_request(const Request& request, std::size_t vocab_size, std::uint32
                      "prompt");
     }
   }
-  if (request.max_tokens == 0) return invalid("max_tokens must be at least 1", "max_tokens");
+  if (request.min_tokens > request.max_tokens) {
+    return invalid("min_tokens " + std::to_string(request.min_tokens) + " is more than max_tokens " +
+                       std::to_string(request.max_tokens),
+                   "min_tokens");
+  }
+  for (const TokenId token : request.stop_tokens) {
+    if (token < 0 || static_cast<std::size_t>(token) >= vocab_size) {
+      return invalid("stop_token_ids names token " + std::to_string(token) + ", outside the vocabulary of " +
+                         std::to_string(vocab_size),
+                     "stop_token_ids");
+    }
+  }
   const std::uint64_t wanted = std::uint64_t{request.prompt.size()} + request.max_tokens;
   if (wanted > context_length) {
     return make_error(ErrorCode::kContextOverflow,
@@ -61,6 +90,10 @@ Status check_request(const Request& request, std::size_t vocab_size, std::uint32
                       "max_tokens");
   }
   return check_sampling(request.sampling, vocab_size);
+}
+
+std::uint32_t most_logits_rows(const EngineOptions& options) {
+  return options.max_batch + kScoredAtOnce + options.prompt_lookup;
 }
 
 std::string cache_root(const executor::Description& model, const text::Tokenizer& tokenizer) {

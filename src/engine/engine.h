@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "engine/constraint.h"
+#include "engine/dry.h"
 #include "kv/disk_store.h"
 #include "kv/name_space_filter.h"
 
@@ -37,13 +38,17 @@ class DiskTier;
 namespace kvasir::engine {
 
 struct SamplingParams {
-  float temperature = 1.0F;  // 0 = greedy
-  float top_p = 1.0F;        // 1 = off
-  std::int32_t top_k = 0;    // 0 = off
-  float min_p = 0.0F;        // 0 = off
+  float temperature = 1.0F;      // 0 = greedy
+  float top_p = 1.0F;            // 1 = off
+  std::int32_t top_k = 0;        // 0 = off
+  float min_p = 0.0F;            // 0 = off
+  float typical_p = 1.0F;        // 1 = off
+  float xtc_probability = 0.0F;  // how often XTC acts; 0 = never
+  float xtc_threshold = 0.1F;
   float repetition_penalty = 1.0F;
   float presence_penalty = 0.0F;
   float frequency_penalty = 0.0F;
+  DryParams dry;
   std::uint64_t seed = 0;  // the random number at a position is a function of (seed, position)
   std::unordered_map<TokenId, float> logit_bias;
 };
@@ -51,15 +56,24 @@ struct SamplingParams {
 struct Request {
   std::vector<TokenId> prompt;  // not empty
   SamplingParams sampling;
-  std::uint32_t max_tokens = 0;           // at least 1; the caller has checked it against the context
+  std::uint32_t max_tokens = 0;  // 0: the prompt is read, and nothing answered
+  // Before that many tokens neither an end token nor a stop string ends the answer, unless a grammar admits
+  // nothing but the end.
+  std::uint32_t min_tokens = 0;
   std::vector<std::string> stop;          // stop strings: end the answer, are not part of it
+  std::vector<TokenId> stop_tokens;       // likewise, beside the model's own end tokens
   std::optional<std::uint32_t> logprobs;  // top_logprobs per token; 0 = the sampled token's own only
-  std::vector<TokenId> shown_tokens;      // control tokens whose text is part of the answer's, for its reader
-  bool ignore_eos = false;
-  bool use_cache = true;  // false: cached KV is not read (it is still written)
+  // The prompt's tokens are scored likewise (Scored events); it is computed whole then, whatever is cached.
+  std::optional<std::uint32_t> prompt_logprobs;
+  std::vector<TokenId> shown_tokens;  // control tokens whose text is part of the answer's, for its reader
+  bool ignore_eos = false;  // the model's end tokens end nothing, unless a grammar admits nothing else
+  bool use_cache = true;    // false: cached KV is not read (it is still written)
   // Reads the prompt for a later request and answers nothing: done only while nothing else is, given up
   // (kCancelled) as soon as anything else comes, and left out of every count but idle_prefill_tokens.
   bool background = false;
+  // Whose request it is: clients share the engine evenly, however many requests each of them has
+  // (scheduler.h).
+  std::string client;
   std::string cache_namespace;  // requests of different namespaces never share KV
   // Requests of one family (an agent's session) keep each other's KV in memory; nothing else. May be empty.
   std::string cache_family;
@@ -102,6 +116,11 @@ struct Progress {
   std::uint32_t done = 0;
   std::uint32_t total = 0;
 };
+// The prompt's next tokens, with the log-probability that the model gave each of them behind those before it.
+// The first token of all has none: NaN, and no others beside it.
+struct Scored {
+  std::vector<SampledToken> tokens;
+};
 // New visible text: whole UTF-8 characters, with stop strings (and what may still become one) held back.
 // `tokens` are the tokens sampled since the last Text event; text may lag behind them.
 struct Text {
@@ -119,7 +138,7 @@ struct Finished {
 struct Failed {
   Error error;
 };
-using Event = std::variant<Started, Progress, Text, Finished, Failed>;
+using Event = std::variant<Started, Progress, Scored, Text, Finished, Failed>;
 using EventSink = std::function<void(Event)>;
 
 enum class RequestId : std::uint64_t {};
@@ -130,18 +149,26 @@ enum class DiskLoads {
 };
 
 struct EngineOptions {
-  std::size_t kv_bytes = 0;               // memory for KV blocks
-  std::uint32_t context_length = 0;       // most tokens a sequence may hold (prompt + answer)
-  std::uint32_t max_batch = 64;           // sequences running at once
-  std::uint32_t queue_limit = 256;        // waiting requests; beyond it submit() returns kResourceExhausted
+  std::size_t kv_bytes = 0;          // memory for KV blocks
+  std::uint32_t context_length = 0;  // most tokens a sequence may hold (prompt + answer)
+  std::uint32_t max_batch = 64;      // sequences running at once
+  // Waiting requests; beyond it submit() returns kResourceExhausted. Of several clients each has its share of
+  // it for itself.
+  std::uint32_t queue_limit = 256;
   std::uint32_t prefill_chunk = 512;      // prompt tokens a step when nothing is decoding
   std::uint32_t prefill_chunk_busy = 64;  // and when something is, so that its tokens keep coming
+  // Most tokens of an answer that are guessed from what its sequence holds (prompt_lookup.h) and read in one
+  // step; 0: none. Only few answers at once are guessed: a full batch has no idle arithmetic.
+  std::uint32_t prompt_lookup = 0;
   DiskLoads disk_loads = DiskLoads::kMeasured;
   double assumed_prefill_rate = 0;                       // tokens a second, for tests: 0 measures it
   std::size_t disk_queue_bytes = std::size_t{64} << 20;  // KV that waits to be written to disk
   std::uint32_t disk_min_tokens = 0;                     // shorter conversations are not kept on disk
   std::function<void(const std::string&)> warn;  // what its user should know; called on threads of the engine
 };
+
+// The most rows of logits in a step.
+std::uint32_t most_logits_rows(const EngineOptions& options);
 
 // Counts since start; a consistent snapshot.
 struct EngineStats {
@@ -163,6 +190,9 @@ struct EngineStats {
   std::uint32_t largest_batch = 0;        // most sequences ever in one step
   std::uint64_t idle_prefill_tokens = 0;  // computed for requests that have not come yet
   std::uint64_t loaded_tokens = 0;        // prompt tokens whose KV came from disk
+  std::uint64_t guesses = 0;              // of what an answer goes on with
+  std::uint64_t guessed_tokens = 0;
+  std::uint64_t kept_guesses = 0;  // of guessed_tokens, those that the model would have written
 };
 
 // A conversation whose KV is in memory.

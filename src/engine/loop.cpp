@@ -1,6 +1,10 @@
 #include "engine/loop.h"
 
 #include <algorithm>
+#include <limits>
+#include <list>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
@@ -10,6 +14,8 @@ namespace {
 
 // How long a full write queue is waited for before it is tried again.
 constexpr std::chrono::milliseconds kDiskPatience{50};
+// Answers at once that are guessed: with more, a step is bound by arithmetic, not by reading weights.
+constexpr std::size_t kGuessedAtOnce = 2;
 // Some milliseconds' worth of blocks.
 constexpr std::uint32_t kForgottenASlice = 4096;
 
@@ -29,10 +35,14 @@ Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
       pool_(std::move(pool)),
       tree_(*pool_, cache_root(executor_->describe(), *tokenizer_), kv::hash_block, disk != nullptr),
       families_(tree_),
-      scheduler_(tree_, options_) {
+      scheduler_(tree_, options_),
+      sampler_([this](TokenId token) { return tokenizer_->bytes(token); }) {
   for (const TokenId token : tokenizer_->end_tokens()) {
     if (static_cast<std::size_t>(token) < vocab_size_) end_tokens_.push_back(token);
   }
+  never_excluded_ = end_tokens_;
+  for (const TokenId token : tokenizer_->encode("\n", text::SpecialText::kAsText))
+    never_excluded_.push_back(token);
   if (disk) {
     kv::DiskTierOptions tier;
     tier.queue_bytes = options_.disk_queue_bytes;
@@ -69,19 +79,31 @@ Result<RequestId> Engine::Loop::submit(Request request, EventSink sink) {
   RequestId id{};
   {
     const std::lock_guard lock(mutex_);
-    if (queued_.size() >= options_.queue_limit) {
-      return make_error(ErrorCode::kResourceExhausted,
-                        "the queue is full: " + std::to_string(queued_.size()) +
-                            " requests are waiting, and queue_limit is " +
-                            std::to_string(options_.queue_limit) + "; try again later");
-    }
+    KVASIR_RETURN_IF_ERROR(check_queue(request.client));
     id = RequestId{++last_id_};
-    queued_.insert(last_id_);
+    queued_.emplace(last_id_, request.client);
     if (!request.background) interrupt_ = true;
     inbox_.push_back(std::make_unique<Sequence>(id, std::move(request), std::move(sink), tree_, *tokenizer_));
   }
   wake_.notify_one();
   return id;
+}
+
+// Under mutex_. One client's full queue leaves others their share, at most as much again.
+Status Engine::Loop::check_queue(const std::string& client) const {
+  const std::size_t limit = options_.queue_limit;
+  if (queued_.size() < limit) return {};
+  std::size_t own = 0;
+  std::unordered_set<std::string_view> clients{client};
+  for (const auto& [id, whose] : queued_) {
+    clients.insert(whose);
+    if (whose == client) ++own;
+  }
+  if (own < limit / clients.size() && queued_.size() < 2 * limit) return {};
+  return make_error(ErrorCode::kResourceExhausted, "the queue is full: " + std::to_string(queued_.size()) +
+                                                       " requests are waiting, " + std::to_string(own) +
+                                                       " of them this client's, and queue_limit is " +
+                                                       std::to_string(limit) + "; try again later");
 }
 
 void Engine::Loop::cancel(RequestId id) {
@@ -239,7 +261,7 @@ void Engine::Loop::take_arrived(std::vector<std::unique_ptr<Sequence>> arrived) 
       give_up(std::move(sequence));
     } else {
       // At least one token is left to the model.
-      if (may_force(*sequence)) {
+      if (may_force(*sequence) && sequence->request.max_tokens > 0) {
         const auto forced = sequence->request.constraint->take_forced(
             std::min(sequence->request.max_tokens - 1, kForcedMost));
         sequence->tokens.insert(sequence->tokens.end(), forced.begin(), forced.end());
@@ -274,7 +296,8 @@ void Engine::Loop::announce(Sequence& sequence) {
 }
 
 bool Engine::Loop::step() {
-  const std::vector<Slice> plan = scheduler_.plan();
+  std::vector<Slice> plan = scheduler_.plan();
+  guess_ahead(plan);
   for (const auto& sequence : scheduler_.running()) report_progress(*sequence);  // what was taken over
   if (plan.empty()) return false;
   ++counted_.steps;
@@ -285,6 +308,7 @@ bool Engine::Loop::step() {
 
   const std::size_t row_size = executor_->describe().vocab_size;
   std::size_t row = 0;
+  std::size_t sampled = 0;
   for (const Slice& slice : plan) {
     Sequence& sequence = *slice.sequence;
     if (sequence.request.background) {
@@ -295,16 +319,82 @@ bool Engine::Loop::step() {
     sequence.computed += slice.tokens;
     sequence.table.commit(sequence.tokens, sequence.computed);
     report_progress(sequence);
-    if (sequence.request.background && sequence.remaining() == 0) {
+    const auto rows = std::span<const float>(logits_).subspan(row * row_size, slice.logits_rows() * row_size);
+    row += slice.logits_rows();
+    if (slice.scores) score(sequence, sequence.computed - slice.tokens, rows);
+    const bool reads_only = sequence.request.background || sequence.request.max_tokens == 0;
+    // Either may end the sequence; no other slice refers to it.
+    if (reads_only && sequence.remaining() == 0) {
       finish(sequence, FinishReason::kLength);
-      continue;
+    } else if (slice.samples) {
+      sample_along(slice, rows.last((1 + slice.guess.size()) * row_size), masks_[sampled++]);
     }
-    if (!slice.wants_logits) continue;
-    // May end the sequence; no other slice refers to it.
-    const std::size_t at = row++;
-    sample(sequence, std::span<const float>(logits_).subspan(at * row_size, vocab_size_), masks_[at]);
   }
   return true;
+}
+
+// Guesses are free as long as a step waits for memory: not beside a prompt, nor in a large batch.
+void Engine::Loop::guess_ahead(std::vector<Slice>& plan) {
+  if (options_.prompt_lookup == 0 || plan.size() > kGuessedAtOnce || !executor_->describe().exact) return;
+  if (std::ranges::any_of(plan, [](const Slice& slice) { return !slice.sequence->decoding(); })) return;
+  const std::uint32_t share = options_.prompt_lookup / static_cast<std::uint32_t>(plan.size());
+  for (Slice& slice : plan) {
+    if (!slice.samples) continue;
+    Sequence& sequence = *slice.sequence;
+    // The answer's last token need not be read.
+    const std::uint32_t left = sequence.request.max_tokens - sequence.generated();
+    std::vector<TokenId> guess = sequence.lookup.guess(sequence.tokens, std::min(share, left - 1));
+    const auto end = std::ranges::find_first_of(guess, end_tokens_);  // nothing comes behind it
+    guess.erase(end, guess.end());
+    const auto until = sequence.length() + static_cast<std::uint32_t>(guess.size());
+    if (guess.empty() || !sequence.table.reserve(until)) continue;
+    slice.guess = std::move(guess);
+    ++counted_.guesses;
+    counted_.guessed_tokens += slice.guess.size();
+  }
+}
+
+// Samples behind the slice's last token, and, as long as the answer is what was guessed, behind the guess's.
+// `rows`: the logits of that token and of the guess.
+void Engine::Loop::sample_along(const Slice& slice, std::span<const float> rows,
+                                const MaskWorker::Mask& mask) {
+  Sequence& sequence = *slice.sequence;
+  const std::size_t row_size = executor_->describe().vocab_size;
+  const auto row_of = [&](std::size_t i) { return rows.subspan(i * row_size, vocab_size_); };
+  if (!sample(sequence, row_of(0), mask)) return;
+  std::uint32_t kept = 0;
+  for (std::size_t i = 0; i < slice.guess.size(); ++i) {
+    if (sequence.tokens[sequence.computed] != slice.guess[i]) break;
+    ++kept;
+    ++counted_.kept_guesses;
+    ++sequence.computed;
+    sequence.table.commit(sequence.tokens, sequence.computed);
+    if (sequence.remaining() > 0) continue;  // a grammar forced what comes next
+    Constraint* constraint = sequence.request.constraint.get();
+    const MaskWorker::Mask next = constraint != nullptr ? constraint->mask() : MaskWorker::Mask(std::nullopt);
+    if (!sample(sequence, row_of(i + 1), next)) return;
+  }
+  sequence.lookup.judge(static_cast<std::uint32_t>(slice.guess.size()), kept);
+}
+
+// `rows`: the logits of the tokens from position `begin` on; each scores the token behind it.
+void Engine::Loop::score(Sequence& sequence, std::uint32_t begin, std::span<const float> rows) {
+  const std::size_t row_size = executor_->describe().vocab_size;
+  const auto count = static_cast<std::uint32_t>(rows.size() / row_size);
+  Scored event;
+  if (sequence.scored == 0) {
+    event.tokens.push_back({sequence.tokens[0], std::numeric_limits<float>::quiet_NaN(), {}});
+    sequence.scored = 1;
+  }
+  // What was scored before a preemption is read again and not told again.
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t position = begin + i + 1;
+    if (position < sequence.scored || position >= sequence.prompt_tokens) continue;
+    event.tokens.push_back(sampler_.score(rows.subspan(i * row_size, vocab_size_), sequence.tokens[position],
+                                          *sequence.request.prompt_logprobs));
+    sequence.scored = position + 1;
+  }
+  if (!event.tokens.empty()) sequence.sink(std::move(event));
 }
 
 // Tokens of the prompt in a slice; all of them where an answer is read again.
@@ -322,15 +412,22 @@ void Engine::Loop::observe_prefill(std::span<const Slice> plan, double step_seco
 
 bool Engine::Loop::forward(std::span<const Slice> plan) {
   std::vector<executor::SequenceSpan> batch;
-  std::vector<Constraint*> constraints;  // one a row of logits
+  std::list<std::vector<TokenId>> with_guess;  // the batch looks at them
+  std::vector<Constraint*> constraints;        // one a token to be sampled
+  std::size_t rows = 0;
   for (const Slice& slice : plan) {
     const Sequence& sequence = *slice.sequence;
-    const std::uint32_t wanted = slice.wants_logits ? 1 : 0;
-    batch.push_back({std::span(sequence.tokens).subspan(sequence.computed, slice.tokens), sequence.computed,
-                     sequence.table.blocks(), wanted});
-    if (slice.wants_logits) constraints.push_back(sequence.request.constraint.get());
+    auto tokens = std::span<const TokenId>(sequence.tokens).subspan(sequence.computed, slice.tokens);
+    if (!slice.guess.empty()) {
+      std::vector<TokenId>& whole = with_guess.emplace_back(tokens.begin(), tokens.end());
+      whole.insert(whole.end(), slice.guess.begin(), slice.guess.end());
+      tokens = whole;
+    }
+    batch.push_back({tokens, sequence.computed, sequence.table.blocks(), slice.logits_rows()});
+    rows += slice.logits_rows();
+    if (slice.samples) constraints.push_back(sequence.request.constraint.get());
   }
-  const std::size_t floats = constraints.size() * executor_->describe().vocab_size;
+  const std::size_t floats = rows * executor_->describe().vocab_size;
   if (logits_.size() < floats) logits_.resize(floats);
   const bool for_later =
       std::ranges::all_of(plan, [](const Slice& slice) { return slice.sequence->request.background; });
@@ -349,6 +446,14 @@ bool Engine::Loop::forward(std::span<const Slice> plan) {
   return false;
 }
 
+void Engine::Loop::ban_ends(const Sequence& sequence, std::vector<TokenId>& banned) const {
+  banned.clear();
+  const bool too_early = sequence.generated() < sequence.request.min_tokens;
+  if (too_early || sequence.request.ignore_eos) banned = end_tokens_;
+  const std::vector<TokenId>& stops = sequence.request.stop_tokens;
+  if (too_early) banned.insert(banned.end(), stops.begin(), stops.end());
+}
+
 Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const float> row,
                                           const MaskWorker::Mask& mask) {
   SampleInput input;
@@ -358,8 +463,9 @@ Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const fl
   input.position = sequence.tokens.size();
   input.top_logprobs = sequence.request.logprobs;
   KVASIR_ASSIGN_OR_RETURN(input.mask, mask);
-  // A grammar that admits nothing but the end must be allowed to end.
-  if (sequence.request.ignore_eos && !input.mask) input.banned = end_tokens_;
+  ban_ends(sequence, banned_);
+  input.banned = banned_;
+  input.never_excluded = never_excluded_;
   KVASIR_ASSIGN_OR_RETURN(SampledToken token, sampler_.sample(sequence.request.sampling, input));
   if (Constraint* constraint = sequence.request.constraint.get()) {
     KVASIR_RETURN_IF_ERROR(constraint->accept(token.token));
@@ -367,7 +473,7 @@ Result<SampledToken> Engine::Loop::choose(Sequence& sequence, std::span<const fl
   return token;
 }
 
-void Engine::Loop::sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask) {
+bool Engine::Loop::sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask) {
   if (!sequence.sampled) {
     sequence.sampled = true;
     sequence.first_token = Clock::now();
@@ -377,19 +483,24 @@ void Engine::Loop::sample(Sequence& sequence, std::span<const float> row, const 
   auto token = choose(sequence, row, mask);
   if (!token.ok()) {
     fail(scheduler_.remove(sequence.id), token.error());
-    return;
+    return false;
   }
-  if (std::ranges::find(end_tokens_, token->token) != end_tokens_.end()) {
+  const std::vector<TokenId>& stops = sequence.request.stop_tokens;
+  if (std::ranges::find(end_tokens_, token->token) != end_tokens_.end() ||
+      std::ranges::find(stops, token->token) != stops.end()) {
     finish(sequence, FinishReason::kStop);
-    return;
+    return false;
   }
-  accept(sequence, std::move(*token));
+  return accept(sequence, std::move(*token));
 }
 
-void Engine::Loop::accept(Sequence& sequence, SampledToken token) {
+bool Engine::Loop::accept(Sequence& sequence, SampledToken token) {
   sequence.tokens.push_back(token.token);
   write(sequence, std::move(token));
-  if (sequence.answer.stop_string()) return finish(sequence, FinishReason::kStopString);
+  if (sequence.answer.stop_string()) {
+    finish(sequence, FinishReason::kStopString);
+    return false;
+  }
   // The last token is the model's, so that a run's KV is there when the answer ends by its length.
   const std::uint32_t left = sequence.request.max_tokens - sequence.generated();
   if (left > 1 && may_force(sequence)) {
@@ -399,7 +510,9 @@ void Engine::Loop::accept(Sequence& sequence, SampledToken token) {
       write(sequence, {forced, 0.0F, {}});
     }
   }
-  if (sequence.generated() >= sequence.request.max_tokens) finish(sequence, FinishReason::kLength);
+  if (sequence.generated() < sequence.request.max_tokens) return true;
+  finish(sequence, FinishReason::kLength);
+  return false;
 }
 
 void Engine::Loop::write(Sequence& sequence, SampledToken token) {
@@ -429,8 +542,9 @@ void Engine::Loop::finish(Sequence& sequence, FinishReason reason) {
   event.stop_string = ended->answer.stop_string().value_or("");
   event.usage = {ended->prompt_tokens, ended->cached_tokens, ended->generated(), ended->loaded_tokens};
   event.queue_seconds = seconds(ended->admitted - ended->submitted);
-  event.prefill_seconds = seconds(ended->first_token - ended->admitted);
-  event.decode_seconds = seconds(now - ended->first_token);
+  const auto first_token = ended->sampled ? ended->first_token : now;
+  event.prefill_seconds = seconds(first_token - ended->admitted);
+  event.decode_seconds = seconds(now - first_token);
   if (!ended->request.background) ++counted_.requests_finished;
   retire(*ended);
   ended->sink(std::move(event));

@@ -12,8 +12,9 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/disk_link.h"
@@ -56,6 +57,7 @@ class Engine::Loop {
   void do_on_thread(std::function<bool()> slice);
   void run_errand();
   void run();
+  Status check_queue(const std::string& client) const;
   // Sleeps while there is nothing to do, or, `stalled`, nothing until the disk moves; false when the engine
   // stops.
   bool take_inbox(bool stalled);
@@ -64,11 +66,16 @@ class Engine::Loop {
   void announce(Sequence& sequence);
   bool step();  // false when nothing could be done: all that runs waits for the disk
   bool forward(std::span<const Slice> plan);
-  void sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask);
+  void guess_ahead(std::vector<Slice>& plan);
+  // False when that has ended the sequence, which is gone then.
+  bool sample(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask);
+  void sample_along(const Slice& slice, std::span<const float> rows, const MaskWorker::Mask& mask);
+  void ban_ends(const Sequence& sequence, std::vector<TokenId>& banned) const;
   Result<SampledToken> choose(Sequence& sequence, std::span<const float> row, const MaskWorker::Mask& mask);
-  void accept(Sequence& sequence, SampledToken token);
+  bool accept(Sequence& sequence, SampledToken token);
   void write(Sequence& sequence, SampledToken token);
   static bool may_force(const Sequence& sequence);
+  void score(Sequence& sequence, std::uint32_t begin, std::span<const float> rows);
   static std::uint32_t prompt_tokens_in(const Slice& slice);
   void report_progress(Sequence& sequence);
   void observe_prefill(std::span<const Slice> plan, double step_seconds);
@@ -83,11 +90,13 @@ class Engine::Loop {
   const EngineOptions options_;
   std::size_t vocab_size_;  // tokens that both the model and the tokenizer know
   std::vector<TokenId> end_tokens_;
+  std::vector<TokenId> never_excluded_;  // SampleInput's
   std::unique_ptr<kv::BlockPool> pool_;
   kv::PrefixTree tree_;
   Families families_;
   Scheduler scheduler_;
   Sampler sampler_;
+  std::vector<TokenId> banned_;     // of the row that is sampled
   std::unique_ptr<DiskLink> disk_;  // null without a disk tier
   std::vector<float> logits_;
   MaskWorker mask_worker_;
@@ -99,7 +108,7 @@ class Engine::Loop {
   std::vector<std::unique_ptr<Sequence>> inbox_;
   std::vector<RequestId> cancellations_;
   std::deque<Errand*> errands_;
-  std::unordered_set<std::uint64_t> queued_;  // submitted, neither admitted nor cancelled
+  std::unordered_map<std::uint64_t, std::string> queued_;  // submitted, neither admitted nor cancelled: whose
   EngineStats published_;
   std::uint64_t last_id_ = 0;
   // Somebody's request has come, or the engine ends: what a step reads for later can wait. Set and reset

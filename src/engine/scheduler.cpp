@@ -24,14 +24,37 @@ std::uint32_t shared_until(const Sequence& sequence, const Sequence& other) {
   return std::max(sequence.computed, static_cast<std::uint32_t>(begin) + same);
 }
 
+bool before_in_rank(const Sequence* a, const Sequence* b) {
+  return a->tier != b->tier ? a->tier < b->tier : a->id < b->id;
+}
+
+std::uint64_t still_needed(const Sequence& running) {
+  const auto have = static_cast<std::uint32_t>(running.table.blocks().size());
+  // And one to grow into: a new guest should not cause a preemption at once.
+  return running.blocks_wanted() - std::min(have, running.blocks_wanted()) + 1;
+}
+
+// A step's decoding sequences of one client, in rank: the first, and those that have waited longest.
+void keep_longest_waiting(std::vector<Sequence*>& sequences, std::size_t most) {
+  if (sequences.size() <= most) return;
+  std::sort(sequences.begin() + 1, sequences.end(), [](const Sequence* a, const Sequence* b) {
+    return a->last_turn != b->last_turn ? a->last_turn < b->last_turn : before_in_rank(a, b);
+  });
+  sequences.resize(most);
+}
+
 }  // namespace
 
 std::vector<Sequence*> Scheduler::admit() {
   std::vector<Sequence*> admitted;
-  while (!waiting_.empty() && running_.size() < options_.max_batch && fits(*waiting_.front())) {
-    Sequence& next = *waiting_.front();
-    std::unique_ptr<Sequence> sequence = std::move(waiting_.front());
-    waiting_.pop_front();
+  while (!waiting_.empty()) {
+    const std::size_t at = next_waiting();
+    Sequence& next = *waiting_[at];
+    if (!make_way(next)) break;
+    // What made way waits behind it or before it: by age.
+    const auto place = std::ranges::find(waiting_, &next, [](const auto& s) { return s.get(); });
+    std::unique_ptr<Sequence> sequence = std::move(*place);
+    waiting_.erase(place);
     start(std::move(sequence));
     if (next.started) {
       --preempted_waiting_;
@@ -46,81 +69,188 @@ std::vector<Sequence*> Scheduler::admit() {
   return admitted;
 }
 
+std::uint32_t Scheduler::running_of(std::string_view client) const {
+  const auto turn = std::ranges::find(turns_, client, &Turn::client);
+  return turn == turns_.end() ? 0 : turn->running;
+}
+
+std::size_t Scheduler::next_waiting() const {
+  std::size_t best = 0;
+  std::uint32_t fewest = running_of(waiting_.front()->request.client);
+  for (std::size_t i = 1; i < waiting_.size() && fewest > 0; ++i) {
+    const std::uint32_t running = running_of(waiting_[i]->request.client);
+    if (running >= fewest) continue;
+    fewest = running;
+    best = i;
+  }
+  return best;
+}
+
+// Room for `next`, at the cost of those that would be behind it in rank if it ran.
+bool Scheduler::make_way(const Sequence& next) {
+  const std::uint32_t tier = running_of(next.request.client);
+  const auto has_room = [&] { return running_.size() < options_.max_batch && fits(next); };
+  if (has_room()) return true;
+  std::uint64_t theirs = 0;
+  std::size_t behind = 0;
+  for (const auto& sequence : running_) {
+    if (sequence->tier <= tier) continue;
+    ++behind;
+    theirs += sequence->table.blocks().size();
+  }
+  // Shared blocks are not given back with one of their users: this may hope for too much, and then `next` has
+  // the room when the others have ended.
+  if (behind == 0 || needed_with(next, tier) > tree_.available() + theirs) return false;
+  while (!has_room()) {
+    Sequence& victim = last_in_rank();
+    if (victim.tier <= tier) return false;
+    preempt(victim);
+  }
+  return true;
+}
+
 bool Scheduler::fits(const Sequence& next) const {
   if (running_.empty()) return true;  // submit() refused what cannot fit by itself
+  return needed_with(next, running_.size()) <= tree_.available();
+}
+
+// Blocks that `next` takes, on top of what the running ones up to a tier still need.
+std::uint64_t Scheduler::needed_with(const Sequence& next, std::size_t tiers) const {
   std::uint64_t needed = next.table.demand(next.tokens, next.length() + 1);
   for (const auto& sequence : running_) {
-    const auto have = static_cast<std::uint32_t>(sequence->table.blocks().size());
-    needed += sequence->blocks_wanted() - std::min(have, sequence->blocks_wanted());
-    needed += 1;  // and one to grow into: a new guest should not cause a preemption at once
+    if (sequence->tier <= tiers) needed += still_needed(*sequence);
   }
-  return needed <= tree_.available();
+  return needed;
 }
 
 void Scheduler::start(std::unique_ptr<Sequence> sequence) {
   sequence->computed = sequence->table.open(sequence->tokens);
   sequence->running = true;
-  if (sequence->request.use_cache && sequence->remaining() > kBlockTokens) {
+  sequence->last_turn = just_before_last_turn();
+  if (sequence->reads_cache() && sequence->remaining() > kBlockTokens) {
     sequence->keys = tree_.chain(sequence->request.cache_namespace, sequence->tokens);
   }
   const auto place =
       std::ranges::upper_bound(running_, sequence->id, {}, [](const auto& s) { return s->id; });
   running_.insert(place, std::move(sequence));
+  update_tiers();
 }
 
-void Scheduler::preempt_youngest(std::vector<Slice>& plan) {
-  std::unique_ptr<Sequence> victim = std::move(running_.back());
-  running_.pop_back();
-  std::erase_if(plan, [&](const Slice& slice) { return slice.sequence == victim.get(); });
-  victim->drop_load();
-  victim->table.close(victim->tokens, victim->computed);
-  victim->computed = 0;
-  victim->running = false;
-  const auto place = std::ranges::upper_bound(waiting_, victim->id, {}, [](const auto& s) { return s->id; });
-  waiting_.insert(place, std::move(victim));
+void Scheduler::update_tiers() {
+  for (Turn& turn : turns_) turn.running = 0;
+  for (const auto& sequence : running_) {
+    const std::string& client = sequence->request.client;
+    auto turn = std::ranges::find(turns_, client, &Turn::client);
+    if (turn == turns_.end()) turn = turns_.insert(turn, {client, just_before_last_turn(), 0});
+    sequence->tier = turn->running++;
+  }
+  std::erase_if(turns_, [](const Turn& turn) { return turn.running == 0; });
+}
+
+Sequence& Scheduler::last_in_rank() const {
+  return **std::ranges::max_element(
+      running_, [](const auto& a, const auto& b) { return before_in_rank(a.get(), b.get()); });
+}
+
+void Scheduler::preempt(Sequence& victim) {
+  const auto at = std::ranges::find(running_, &victim, [](const auto& s) { return s.get(); });
+  std::unique_ptr<Sequence> sequence = std::move(*at);
+  running_.erase(at);
+  victim.drop_load();
+  victim.table.close(victim.tokens, victim.computed);
+  victim.computed = 0;
+  victim.running = false;
+  const auto place = std::ranges::upper_bound(waiting_, victim.id, {}, [](const auto& s) { return s->id; });
+  waiting_.insert(place, std::move(sequence));
   ++preempted_waiting_;
   ++preemptions_;
+  update_tiers();
 }
 
 bool Scheduler::make_room(Sequence& sequence, std::uint32_t tokens, std::vector<Slice>& plan) {
   while (!sequence.table.reserve(sequence.computed + tokens)) {
-    if (running_.back().get() == &sequence) return false;  // the youngest waits, keeping what it has
-    preempt_youngest(plan);
+    Sequence& victim = last_in_rank();
+    if (&victim == &sequence) return false;  // the last waits, keeping what it has
+    std::erase_if(plan, [&](const Slice& slice) { return slice.sequence == &victim; });
+    preempt(victim);
   }
   return true;
 }
 
 void Scheduler::add(Sequence& sequence, std::uint32_t tokens, std::vector<Slice>& plan) {
-  plan.push_back({&sequence, tokens, tokens == sequence.remaining() && !sequence.request.background});
+  const bool samples = tokens == sequence.remaining() && !sequence.request.background;
+  plan.push_back({&sequence, tokens, samples && sequence.request.max_tokens > 0, sequence.scoring(), {}});
 }
 
 std::vector<Slice> Scheduler::plan() {
   adopt_what_others_read();
   std::vector<Slice> plan;
-  // Only sequences behind the current one are ever preempted, so the index stays good.
-  for (std::size_t i = 0; i < running_.size(); ++i) {
-    Sequence& sequence = *running_[i];
-    if (!sequence.decoding() || sequence.computable() != sequence.remaining()) continue;
-    const std::uint32_t tokens = sequence.remaining();
-    if (make_room(sequence, tokens, plan)) add(sequence, tokens, plan);
+  plan_decoding(plan);
+  plan_prefill(plan);
+  KVASIR_CHECK(!plan.empty() || running_.empty() ||
+                   std::ranges::any_of(running_, [](const auto& s) { return s->load != nullptr; }),
+               "the oldest sequence can always go on");
+  return plan;
+}
+
+void Scheduler::plan_decoding(std::vector<Slice>& plan) {
+  // In rank, so that only what comes behind is ever preempted.
+  for (Sequence* sequence : decoding_in_rank()) {
+    if (!sequence->running) continue;
+    const std::uint32_t tokens = sequence->remaining();
+    if (!make_room(*sequence, tokens, plan)) continue;
+    add(*sequence, tokens, plan);
+    sequence->last_turn = turn_ += 2;
   }
+}
+
+void Scheduler::plan_prefill(std::vector<Slice>& plan) {
+  std::uint32_t to_score = kScoredAtOnce;
   std::uint32_t budget = plan.empty() ? options_.prefill_chunk : options_.prefill_chunk_busy;
   for (Sequence* sequence : prefilling_in_turn()) {
     if (budget == 0) break;
     if (!sequence->running || is_being_read(*sequence)) continue;
     // Whoever comes meanwhile waits for no more than a short step.
-    const std::uint32_t most =
+    std::uint32_t most =
         sequence->request.background ? std::min(budget, options_.prefill_chunk_busy) : budget;
+    if (sequence->scoring()) most = std::min(most, to_score);
     const std::uint32_t tokens = std::min(most, sequence->computable());
+    if (tokens == 0) continue;
     if (!make_room(*sequence, tokens, plan)) continue;
     add(*sequence, tokens, plan);
     budget -= tokens;
-    last_prefilled_ = sequence->id;
+    if (sequence->scoring()) to_score -= tokens;
+    take_turn(*sequence);
   }
-  KVASIR_CHECK(!plan.empty() || running_.empty() ||
-                   std::ranges::any_of(running_, [](const auto& s) { return s->load != nullptr; }),
-               "the oldest sequence can always go on");
-  return plan;
+}
+
+void Scheduler::take_turn(Sequence& sequence) {
+  sequence.last_turn = turn_ += 2;
+  const auto turn = std::ranges::find(turns_, sequence.request.client, &Turn::client);
+  KVASIR_CHECK(turn != turns_.end(), "the client of a running sequence is known");
+  turn->last = turn_;
+}
+
+// Those that decode in this step. Where several clients do, the step of one with few is not stretched by
+// another's many: those take turns, all but the first in rank, which always goes on.
+std::vector<Sequence*> Scheduler::decoding_in_rank() const {
+  constexpr std::size_t kTimesTheFewest = 4;  // batch mates are cheap, up to a point
+  std::vector<std::vector<Sequence*>> of_client(turns_.size());
+  for (const auto& sequence : running_) {
+    if (!sequence->decoding() || sequence->computable() != sequence->remaining()) continue;
+    const auto turn = std::ranges::find(turns_, sequence->request.client, &Turn::client);
+    of_client[static_cast<std::size_t>(turn - turns_.begin())].push_back(sequence.get());
+  }
+  std::erase_if(of_client, [](const auto& sequences) { return sequences.empty(); });
+  std::size_t fewest = running_.size();
+  for (const auto& sequences : of_client) fewest = std::min(fewest, sequences.size());
+  std::vector<Sequence*> order;
+  for (auto& sequences : of_client) {
+    if (of_client.size() > 1) keep_longest_waiting(sequences, kTimesTheFewest * fewest);
+    order.insert(order.end(), sequences.begin(), sequences.end());
+  }
+  std::ranges::sort(order, before_in_rank);
+  return order;
 }
 
 void Scheduler::adopt_what_others_read() {
@@ -138,40 +268,61 @@ void Scheduler::adopt_what_others_read() {
 }
 
 void Scheduler::copy_what_others_read(Sequence& sequence) {
-  for (const auto& older : running_) {
-    if (older.get() == &sequence) return;
-    const std::uint32_t until = std::min(shared_until(sequence, *older), older->computed);
+  for (const auto& other : running_) {
+    if (other.get() == &sequence) continue;
+    const std::uint32_t until = std::min(shared_until(sequence, *other), other->computed);
     if (until > sequence.computed &&
-        sequence.table.copy_from(older->table, sequence.computed / kBlockTokens)) {
+        sequence.table.copy_from(other->table, sequence.computed / kBlockTokens)) {
       sequence.computed = until;
     }
   }
 }
 
+// The client that has waited longest first, and of each client the prompt that has.
 std::vector<Sequence*> Scheduler::prefilling_in_turn() const {
-  std::vector<Sequence*> order;
+  struct Place {
+    std::size_t round = 0;  // how many of the same client come before it
+    std::uint64_t client_turn = 0;
+    Sequence* sequence = nullptr;
+  };
+  std::vector<Place> places;
   for (const auto& sequence : running_) {
-    if (sequence->computable() > 0 && !sequence->decoding()) order.push_back(sequence.get());
+    if (sequence->computable() == 0 || sequence->decoding()) continue;
+    const auto turn = std::ranges::find(turns_, sequence->request.client, &Turn::client);
+    places.push_back({0, turn->last, sequence.get()});
   }
-  const auto next =
-      std::ranges::upper_bound(order, last_prefilled_, {}, [](const Sequence* s) { return s->id; });
-  std::ranges::rotate(order, next);
+  const auto waited_longer = [](const Place& a, const Place& b) {
+    return a.sequence->last_turn != b.sequence->last_turn ? a.sequence->last_turn < b.sequence->last_turn
+                                                          : a.sequence->id < b.sequence->id;
+  };
+  std::ranges::sort(places, waited_longer);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (places[j].sequence->request.client == places[i].sequence->request.client) ++places[i].round;
+    }
+  }
+  std::ranges::sort(places, [&](const Place& a, const Place& b) {
+    if (a.round != b.round) return a.round < b.round;
+    return a.client_turn != b.client_turn ? a.client_turn < b.client_turn : waited_longer(a, b);
+  });
+  std::vector<Sequence*> order;
+  order.reserve(places.size());
+  for (const Place& place : places) order.push_back(place.sequence);
   return order;
 }
 
-// An older sequence is on its way through the very block that this one needs next, or the start of it.
+// One before it in rank is on its way through the very block that this one needs next, or the start of it.
 bool Scheduler::is_being_read(const Sequence& sequence) const {
   const std::uint32_t index = sequence.computed / kBlockTokens;
   const bool whole = index < sequence.keys.size() && (index + 1) * kBlockTokens < sequence.length();
-  for (const auto& older : running_) {
-    if (older.get() == &sequence) return false;
-    if (older->decoding()) continue;
-    if (whole && index < older->keys.size() && older->keys[index] == sequence.keys[index] &&
-        older->computed < (index + 1) * kBlockTokens) {
+  for (const auto& other : running_) {
+    if (!before_in_rank(other.get(), &sequence) || other->decoding()) continue;
+    if (whole && index < other->keys.size() && other->keys[index] == sequence.keys[index] &&
+        other->computed < (index + 1) * kBlockTokens) {
       return true;
     }
-    const std::uint32_t until = shared_until(sequence, *older);
-    if (until > sequence.computed && older->computed < until) return true;
+    const std::uint32_t until = shared_until(sequence, *other);
+    if (until > sequence.computed && other->computed < until) return true;
   }
   return false;
 }
@@ -181,6 +332,7 @@ std::unique_ptr<Sequence> Scheduler::remove(RequestId id) {
   if (const auto at = std::ranges::find_if(running_, has_id); at != running_.end()) {
     std::unique_ptr<Sequence> sequence = std::move(*at);
     running_.erase(at);
+    update_tiers();
     return sequence;
   }
   if (const auto at = std::ranges::find_if(waiting_, has_id); at != waiting_.end()) {

@@ -18,6 +18,7 @@
 
 #include "engine/answer_text.h"
 #include "engine/engine.h"
+#include "engine/prompt_lookup.h"
 #include "kv/block_table.h"
 #include "kv/disk_tier.h"
 
@@ -28,6 +29,9 @@ using Clock = std::chrono::steady_clock;
 // Most tokens that are written at once without asking the model, and the fewest within an answer.
 inline constexpr std::uint32_t kForcedMost = 32;
 inline constexpr std::uint32_t kForcedLeast = 4;
+// Tokens of prompts that are scored in a step: each has a row of logits, half a megabyte where the vocabulary
+// is large.
+inline constexpr std::uint32_t kScoredAtOnce = 32;
 
 struct Sequence {
   Sequence(RequestId request_id, Request what, EventSink where, kv::PrefixTree& tree,
@@ -37,8 +41,8 @@ struct Sequence {
         sink(std::move(where)),
         tokens(std::move(request.prompt)),
         prompt_tokens(static_cast<std::uint32_t>(tokens.size())),
-        table(tree, request.cache_namespace, request.use_cache),
-        answer(tokenizer, request.stop, request.shown_tokens) {}
+        table(tree, request.cache_namespace, reads_cache()),
+        answer(tokenizer, request.stop, request.shown_tokens, request.min_tokens) {}
 
   std::uint32_t length() const { return static_cast<std::uint32_t>(tokens.size()); }
   std::uint32_t generated() const { return length() - prompt_tokens; }
@@ -51,6 +55,11 @@ struct Sequence {
   bool from_disk() const { return load != nullptr || load_end > 0; }
   // Blocks it takes to hold every token so far and the next one.
   std::uint32_t blocks_wanted() const { return kv::blocks_for(std::uint64_t{length()} + 1); }
+
+  // What is taken over was not computed, and has no logits.
+  bool reads_cache() const { return request.use_cache && !request.prompt_logprobs; }
+  // The prompt is to be scored, and what the next steps read of it has not been.
+  bool scoring() const { return request.prompt_logprobs && scored < prompt_tokens; }
 
   // Tokens [before, computed) were found, not computed.
   std::uint32_t count_found(std::uint32_t before) {
@@ -74,7 +83,10 @@ struct Sequence {
   std::uint32_t computed = 0;
   std::uint32_t cached_tokens = 0;
   std::uint32_t reported = 0;          // of the prompt, in Started or Progress
+  std::uint32_t scored = 0;            // of the prompt, in Scored
   bool running = false;                // admitted and not preempted
+  std::uint32_t tier = 0;              // while it runs: how many older ones of its client do
+  std::uint64_t last_turn = 0;         // when the scheduler last gave it one; 0: never
   bool started = false;                // has been admitted once
   bool sampled = false;                // the model has been asked; before, an answer has only forced tokens
   bool announced = false;              // Started has been sent
@@ -84,6 +96,7 @@ struct Sequence {
   std::uint32_t load_end = 0;          // 0 until the load is done
   kv::BlockTable table;
   std::vector<kv::BlockKey> keys;  // of the full blocks of `tokens`, as they were at admission
+  PromptLookup lookup;
   AnswerText answer;
   Clock::time_point submitted = Clock::now();
   Clock::time_point admitted{};

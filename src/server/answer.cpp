@@ -177,6 +177,8 @@ void Answer::on_event(std::size_t choice, engine::Event event) {
     on_started(choice, *started);
   else if (const auto* text = std::get_if<engine::Text>(&event))
     on_text(choice, *text);
+  else if (const auto* scored = std::get_if<engine::Scored>(&event))
+    send(options_.builder->scored(choice, *scored));
   else if (const auto* finished = std::get_if<engine::Finished>(&event))
     on_finished(choice, *finished);
   else if (const auto* failed = std::get_if<engine::Failed>(&event))

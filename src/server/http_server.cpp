@@ -94,6 +94,7 @@ class ExchangeState : public std::enable_shared_from_this<ExchangeState> {
   bool ended_ = false;
   bool gone_ = false;
   HttpResponse head_;
+  Headers common_;  // the head's, beside its own
   std::deque<std::string> queue_;
   std::function<void()> on_gone_;
 
@@ -185,6 +186,7 @@ class HttpServer::Impl {
  public:
   Impl(HttpOptions options, Handler handler) : options_(std::move(options)), handler_(std::move(handler)) {
     if (!options_.shape_error) options_.shape_error = plain_error;
+    if (!options_.common_headers) options_.common_headers = [](const HttpRequest&) { return Headers(); };
   }
 
   ~Impl() {
@@ -306,8 +308,10 @@ class HttpServer::Impl {
       co_return false;
     }
     const Busy busy(*this);
+    const Headers common = options_.common_headers(request);
     if (options_.guard) {
-      if (const auto refusal = options_.guard(request)) {
+      if (auto refusal = options_.guard(request)) {
+        add(*refusal, common);
         co_await send_whole(stream, *refusal, parser.get().version(), false);
         co_await discard(stream, buffer);
         co_return false;
@@ -343,6 +347,7 @@ class HttpServer::Impl {
     request.body = std::move(parser.get().body());
     stream.expires_never();
     auto state = std::make_shared<ExchangeState>();
+    state->common_ = common;
     ExchangeState::Live live(stream.get_executor(), state);
     const bool head = request.method == "HEAD";
     handler_(std::move(request), std::make_shared<ExchangeHandle>(state));
@@ -378,13 +383,24 @@ class HttpServer::Impl {
                error == asio::error::connection_reset) {
       co_return;  // the client hung up
     }
-    co_await send_whole(stream, options_.shape_error(status, sentence, request), 11, false);
+    co_await send_error(stream, status, sentence, request);
   }
 
   asio::awaitable<void> refuse_size(beast::tcp_stream& stream, const HttpRequest& request) {
     const std::string sentence =
         "the request body is larger than " + std::to_string(options_.body_limit) + " bytes";
-    co_await send_whole(stream, options_.shape_error(413, sentence, request), 11, false);
+    co_await send_error(stream, 413, sentence, request);
+  }
+
+  asio::awaitable<void> send_error(beast::tcp_stream& stream, int status, const std::string& sentence,
+                                   const HttpRequest& request) {
+    HttpResponse response = options_.shape_error(status, sentence, request);
+    add(response, options_.common_headers(request));
+    co_await send_whole(stream, response, 11, false);
+  }
+
+  static void add(HttpResponse& response, const Headers& common) {
+    response.headers.insert(response.headers.end(), common.begin(), common.end());
   }
 
   // Reads what a refused client still sends, for a moment: closing at once would reset the connection before
@@ -407,7 +423,7 @@ class HttpServer::Impl {
     for (const auto& [key, value] : r.headers) message.insert(key, value);
     message.keep_alive(keep);
     message.body() = head ? std::string() : r.body;
-    message.content_length(r.body.size());
+    if (r.status != 204) message.content_length(r.body.size());  // RFC 9110, 8.6: a 204 has none
     stream.expires_after(std::chrono::seconds(options_.body_seconds));
     http::response_serializer<http::string_body> serializer(message);
     auto [error, n] = co_await http::async_write(stream, serializer, kNoThrow);
@@ -421,6 +437,7 @@ class HttpServer::Impl {
                                unsigned version, bool keep, bool head) {
     while (!state.started_ && !state.gone_) co_await live.changed();
     if (state.gone_) co_return;
+    add(state.head_, state.common_);
     if (!state.stream_) {
       if (!co_await send_whole(stream, state.head_, version, keep, head)) state.client_gone();
       co_return;

@@ -66,6 +66,8 @@ struct HttpOptions {
   std::size_t connection_limit = 4096;
   // Called with the headers alone, before a body is read: a response refuses the request.
   std::function<std::unique_ptr<HttpResponse>(const HttpRequest&)> guard;
+  // Headers that every answer to a request has beside its own; may be empty.
+  std::function<Headers(const HttpRequest&)> common_headers;
   // Shapes an error that the server itself finds (400, 408, 413, 431): status, sentence, the request as far
   // as known.
   std::function<HttpResponse(int, const std::string&, const HttpRequest&)> shape_error;

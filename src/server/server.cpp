@@ -24,10 +24,13 @@
 #include "server/cache_admin.h"
 #include "server/cache_affinity.h"
 #include "server/cache_namespace.h"
+#include "server/completion_prompt.h"
+#include "server/cors.h"
 #include "server/random_id.h"
 #include "server/request_log.h"
 #include "server/response_store.h"
 #include "server/server_metrics.h"
+#include "server/tokenize_routes.h"
 #include "server/turn_recording.h"
 #include "server/url.h"
 
@@ -96,6 +99,8 @@ class Server::Impl {
 
   Status start() {
     HttpOptions http = options_.http;
+    KVASIR_ASSIGN_OR_RETURN(cors_, Cors::create(options_.cors_origins, http.host));
+    http.common_headers = [this](const HttpRequest& request) { return cors_.headers_for(request); };
     http.guard = [this](const HttpRequest& request) { return guard(request); };
     http.shape_error = shaped_error;
     auto server =
@@ -127,6 +132,12 @@ class Server::Impl {
 
  private:
   std::unique_ptr<HttpResponse> guard(const HttpRequest& request) const {
+    // A preflight carries no key, and is answered by the handler.
+    if (Cors::is_preflight(request)) return nullptr;
+    const bool reads = request.method == "GET" || request.method == "HEAD";
+    if (!reads && !cors_.allows(request)) {
+      return refused(request, make_error(ErrorCode::kForbidden, Cors::refusal(request), "origin"));
+    }
     const bool open = request.path == "/health" || request.path == "/";
     if (options_.api_keys.empty() || open || key_of(request) != nullptr) return nullptr;
     const bool none =
@@ -134,8 +145,11 @@ class Server::Impl {
     const std::string sentence =
         none ? "no API key was given; send 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
              : "the API key is not one that this server was started with";
-    auto refusal = std::make_unique<HttpResponse>(
-        error_response(dialect_of(request), make_error(ErrorCode::kUnauthenticated, sentence)));
+    return refused(request, make_error(ErrorCode::kUnauthenticated, sentence));
+  }
+
+  std::unique_ptr<HttpResponse> refused(const HttpRequest& request, const Error& error) const {
+    auto refusal = std::make_unique<HttpResponse>(error_response(dialect_of(request), error));
     RequestRecord record(request, new_request_id(), options_.request_log);
     record.status(refusal->status);
     record.finish();
@@ -162,6 +176,8 @@ class Server::Impl {
 
   void place_in_cache(const HttpRequest& request, api::GenerationOptions& options) const {
     options.cache_namespace = cache_namespace_for(request, options.cache_salt);
+    const std::string* key = key_of(request);
+    options.client = key != nullptr ? *key : options.cache_namespace;
     CacheAffinity affinity = cache_affinity(request, options.cache_family, options.user_id);
     options.cache_family = std::move(affinity.family);
     options.cache_ancestors = std::move(affinity.ancestors);
@@ -190,6 +206,9 @@ class Server::Impl {
         {"POST", "/v1/responses", &Impl::responses},
         {"POST", "/v1/messages", &Impl::messages},
         {"POST", "/v1/messages/count_tokens", &Impl::count_tokens},
+        {"POST", "/tokenize", &Impl::tokenize},
+        {"POST", "/detokenize", &Impl::detokenize},
+        {"POST", "/apply-template", &Impl::apply_template},
         {"GET", "/v1/models", &Impl::models},
         {"GET", "/health", &Impl::health},
         {"GET", "/metrics", &Impl::metrics},
@@ -202,6 +221,7 @@ class Server::Impl {
         {"POST", "/admin/cache/export", &Impl::admin_cache},
         {"POST", "/admin/cache/import", &Impl::admin_cache},
     };
+    if (Cors::is_preflight(request)) return exchange->respond(cors_.answer_preflight(request));
     const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
     std::string_view allowed;
     for (const Route& r : kRoutes) {
@@ -385,6 +405,33 @@ class Server::Impl {
     exchange->respond(api_response(kDialect, api::anthropic_count_body(*tokens, original)));
   }
 
+  void tokenize(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    answer_at_once(api::parse_tokenize(request.body), tokenize_response, exchange);
+  }
+  void detokenize(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    answer_at_once(api::parse_detokenize(request.body), detokenize_response, exchange);
+  }
+  void apply_template(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    answer_at_once(api::parse_apply_template(request.body), apply_template_response, exchange);
+  }
+
+  static const std::string& model_of(const api::TemplateRequest& request) {
+    return request.chat.options.model;
+  }
+  template <class Parsed>
+  static const std::string& model_of(const Parsed& request) {
+    return request.model;
+  }
+
+  // What asks nothing of the engine.
+  template <class Parsed, class Respond>
+  void answer_at_once(const Result<Parsed>& parsed, const Respond& respond,
+                      const std::shared_ptr<Exchange>& exchange) {
+    if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
+    const auto model = model_for(model_of(*parsed), Dialect::kOpenAi, exchange);
+    if (model) exchange->respond(respond(*parsed, *model));
+  }
+
   // OpenAI's dialect has two kinds of answers; Anthropic's has one, which is made here.
   using MakeBuilder = std::function<std::unique_ptr<api::ResponseBuilder>(api::ResponseOptions)>;
 
@@ -518,27 +565,21 @@ class Server::Impl {
     const chat::ConstraintContext constraining{model->grammars, model->tokenizer, &kPlain};
     chat::Conversation plain;
     plain.response_format = parsed->format;
-    for (const auto& prompt : parsed->prompts) {
-      std::vector<TokenId> tokens;
-      if (const auto* text = std::get_if<std::string>(&prompt)) {
-        if (model->tokenizer->adds_bos()) tokens.push_back(model->tokenizer->bos());
-        const auto encoded = model->tokenizer->encode(*text, text::SpecialText::kParse);
-        tokens.insert(tokens.end(), encoded.begin(), encoded.end());
-      } else {
-        tokens = std::get<std::vector<TokenId>>(prompt);
-      }
+    for (const auto& given : parsed->prompts) {
+      const auto prompt = completion_prompt(given, parsed->suffix, *model->tokenizer);
+      if (!prompt.ok()) return exchange->respond(error_response(dialect, prompt.error()));
       for (std::uint32_t i = 0; i < parsed->options.n; ++i) {
-        auto engine_request = engine_request_for(parsed->options, tokens, i, *model, dialect);
+        auto engine_request = engine_request_for(parsed->options, prompt->tokens, i, *model, dialect);
         if (!engine_request.ok()) return exchange->respond(error_response(dialect, engine_request.error()));
         auto plan = chat::make_constraint(constraining, plain);
         if (!plan.ok()) return exchange->respond(error_response(dialect, plan.error()));
         engine_request->constraint = std::move(plan->constraint);
+        std::vector<TokenId>& stops = engine_request->stop_tokens;
+        stops.insert(stops.end(), prompt->stop_tokens.begin(), prompt->stop_tokens.end());
         options.warning = plan->warning;
+        if (parsed->echo) engine_request->prompt_logprobs = parsed->options.logprobs;
         requests.push_back(std::move(*engine_request));
-        if (parsed->echo) {
-          const auto* text = std::get_if<std::string>(&prompt);
-          echoes.push_back(text != nullptr ? *text : model->tokenizer->decode(tokens, true));
-        }
+        if (parsed->echo) echoes.push_back(prompt->text);
       }
     }
     options.explain_cache = parsed->options.explain_cache;
@@ -567,10 +608,14 @@ class Server::Impl {
     request.sampling.seed = (options.seed_given ? options.sampling.seed : random_seed()) + answer;
     const auto room = static_cast<std::uint32_t>(context - prompt.size());
     request.max_tokens = std::min(options.max_tokens.value_or(room), room);
+    request.min_tokens = options.min_tokens;
     request.stop = options.stop;
+    request.stop.insert(request.stop.end(), options_.stop.begin(), options_.stop.end());
+    request.stop_tokens = options.stop_tokens;
     request.logprobs = options.logprobs;
     request.ignore_eos = options.ignore_eos;
     request.use_cache = options.use_cache;
+    request.client = options.client;
     request.cache_namespace = options.cache_namespace;
     request.cache_family = options.cache_family;
     request.cache_ancestors = options.cache_ancestors;
@@ -656,6 +701,7 @@ class Server::Impl {
   }
 
   ServerOptions options_;
+  Cors cors_;
   ModelSlot& slot_;
   ServerMetrics metrics_;
   CacheAdmin cache_admin_{slot_};

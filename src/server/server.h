@@ -21,12 +21,15 @@ struct ServerOptions {
   bool idle_prefill = true;  // read what the next request will begin with while there is nothing to do
   api::ThoughtField thoughts = api::ThoughtField::kReasoningContent;  // for requests that say nothing else
   LogFormat request_log = LogFormat::kText;
-  bool share_cache = false;  // false: every key has a cache namespace of its own
+  std::vector<std::string> cors_origins;  // as Cors::create takes them
+  std::vector<std::string> stop;          // stop strings that every request has beside its own
+  bool share_cache = false;               // false: every key has a cache namespace of its own
 };
 
 class Server {
  public:
-  // Listens at once, also while the model loads. `slot` must outlive the server. Errors as HttpServer::start.
+  // Listens at once, also while the model loads. `slot` must outlive the server. Errors as HttpServer::start
+  // and Cors::create.
   static Result<std::unique_ptr<Server>> start(ServerOptions options, ModelSlot& slot);
   ~Server();
   Server(const Server&) = delete;

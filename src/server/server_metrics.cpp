@@ -31,6 +31,10 @@ std::string ServerMetrics::text(const engine::Engine* engine) const {
   out.counter("kvasir:prefill_tokens_total", "Prompt tokens computed.", n(s.prefill_tokens));
   out.counter("kvasir:evicted_blocks_total", "KV blocks evicted from the prefix cache.", n(s.evicted_blocks));
   out.counter("kvasir:steps_total", "Steps of the engine.", n(s.steps));
+  out.counter("vllm:spec_decode_num_drafts", "Guesses of what an answer goes on with.", n(s.guesses));
+  out.counter("vllm:spec_decode_num_draft_tokens", "Tokens of these guesses.", n(s.guessed_tokens));
+  out.counter("vllm:spec_decode_num_accepted_tokens", "Of them, those that the model would have written.",
+              n(s.kept_guesses));
   out.gauge("kvasir:largest_batch", "Most sequences in one step so far.", n(s.largest_batch));
   out.gauge("kvasir:kv_blocks", "KV blocks in all.", n(s.blocks_total));
   out.gauge("kvasir:kv_blocks_free", "KV blocks that hold nothing.", n(s.blocks_free));

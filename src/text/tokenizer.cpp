@@ -81,6 +81,10 @@ bool Tokenizer::adds_bos() const {
   return impl_->adds_bos;
 }
 
+const std::optional<FillMiddle>& Tokenizer::fill_middle() const {
+  return impl_->fill_middle;
+}
+
 std::span<const TokenId> Tokenizer::end_tokens() const {
   return impl_->end_tokens;
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "text/fill_middle.h"
 
 namespace kvasir::weights {
 class Checkpoint;
@@ -64,6 +66,8 @@ class Tokenizer {
   // Every token that ends an answer: eos, eot, eom, <|im_end|>, <|endoftext|>, ... as the file's metadata
   // names them.
   std::span<const TokenId> end_tokens() const;
+  // nullopt where the vocabulary has no tokens for it.
+  const std::optional<FillMiddle>& fill_middle() const;
 
   struct Impl;
   const Impl& impl() const { return *impl_; }

@@ -15,6 +15,7 @@ struct Tokenizer::Impl {
   TokenId bos = kNoToken;
   TokenId eos = kNoToken;
   bool adds_bos = false;
+  std::optional<FillMiddle> fill_middle;
   std::vector<TokenId> end_tokens;  // no duplicates, eos first
 };
 

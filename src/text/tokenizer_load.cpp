@@ -34,6 +34,24 @@ constexpr std::array<std::string_view, 14> kEndNames = {"<|im_end|>",
 constexpr std::array<std::string_view, 3> kEndKeys = {
     "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
 
+// The marks of a gap, by family: Qwen2.5-Coder, CodeGemma and Granite 4; StarCoder and Granite; SantaCoder;
+// DeepSeek-Coder; CodeLlama; GLM; Codestral, which has no third.
+struct GapNames {
+  std::string_view prefix, suffix, middle;
+};
+constexpr std::array<GapNames, 8> kGapNames = {{{"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"},
+                                                {"<fim_prefix>", "<fim_suffix>", "<fim_middle>"},
+                                                {"<fim-prefix>", "<fim-suffix>", "<fim-middle>"},
+                                                {"<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"},
+                                                {"▁<PRE>", "▁<SUF>", "▁<MID>"},
+                                                {"<PRE>", "<SUF>", "<MID>"},
+                                                {"<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"},
+                                                {"[PREFIX]", "[SUFFIX]", ""}}};
+
+constexpr std::array<std::string_view, 12> kGapEndNames = {
+    "<|fim_pad|>",   "<fim_pad>",   "<fim-pad>",    "<|file_sep|>", "<file_sep>", "<|file_separator|>",
+    "<|repo_name|>", "<repo_name>", "<|reponame|>", "<reponame>",   "▁<EOT>",     "<EOT>"};
+
 std::vector<kvt_text> texts_of(const std::vector<std::string_view>* strings) {
   std::vector<kvt_text> texts;
   if (strings == nullptr) return texts;
@@ -75,6 +93,28 @@ void add_end_names(const Tokenizer::Impl& impl, std::vector<TokenId>& tokens) {
     if (channels && name == "<|end|>") continue;
     add_end_token(tokens, find_special(impl, name));
   }
+}
+
+TokenId find_added(const Tokenizer::Impl& impl, std::string_view name) {
+  std::int32_t id = kNoToken;
+  if (name.empty()) return kNoToken;
+  return kvt_tokenizer_find(impl.handle.get(), ffi::text_of(name), &id, nullptr) == KVT_OK ? id : kNoToken;
+}
+
+// `named`: as the file's metadata names the marks, kNoToken where it does not.
+void add_fill_middle(Tokenizer::Impl& impl, const FillMiddle& named = {}) {
+  FillMiddle found = named;
+  for (const GapNames& names : kGapNames) {
+    if (found.prefix != kNoToken && found.suffix != kNoToken) break;
+    found.prefix = find_added(impl, names.prefix);
+    found.suffix = find_added(impl, names.suffix);
+    found.middle = find_added(impl, names.middle);
+    if (found.middle == kNoToken && !names.middle.empty()) found = {};
+  }
+  if (found.prefix == kNoToken || found.suffix == kNoToken) return;
+  for (const std::string_view name : kGapEndNames) add_end_token(found.ends, find_added(impl, name));
+  for (const TokenId mark : {found.prefix, found.suffix, found.middle}) add_end_token(found.ends, mark);
+  impl.fill_middle = std::move(found);
 }
 
 // Families whose GGUF files may lack add_bos_token although their texts begin with it.
@@ -186,6 +226,12 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_checkpoint(const weight
     add_end_token(impl->end_tokens, id);
   }
   add_end_names(*impl, impl->end_tokens);
+  FillMiddle gap;
+  const std::size_t count = impl->table.count;
+  KVASIR_ASSIGN_OR_RETURN(gap.prefix, token_id(file, "tokenizer.ggml.fim_pre_token_id", count));
+  KVASIR_ASSIGN_OR_RETURN(gap.suffix, token_id(file, "tokenizer.ggml.fim_suf_token_id", count));
+  KVASIR_ASSIGN_OR_RETURN(gap.middle, token_id(file, "tokenizer.ggml.fim_mid_token_id", count));
+  add_fill_middle(*impl, gap);
   impl->adds_bos = impl->bos != kNoToken &&
                    file.boolean("tokenizer.ggml.add_bos_token").value_or(adds_bos_by_default(*model, pre));
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
@@ -197,6 +243,7 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_tokenizer_json(std::str
   impl->bos = impl->table.first_added;
   impl->adds_bos = impl->bos != kNoToken;
   add_end_names(*impl, impl->end_tokens);
+  add_fill_middle(*impl);
   if (!impl->end_tokens.empty()) impl->eos = impl->end_tokens.front();
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }

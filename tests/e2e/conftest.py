@@ -21,6 +21,8 @@ QWEN = MODELS / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 KEY = "secret-key"
 # What servers leave for other commands is the tests' own.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="kvasir-state-")
+# And what their user has configured is none of theirs.
+os.environ["KVASIR_CONFIG"] = ""
 
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
 CALLS = "Two.\n" + CALL + '\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>'

@@ -39,6 +39,7 @@ class HookedExecutor final : public executor::Executor {
 struct Outcome {
   Started started;
   std::vector<Progress> progress;
+  std::vector<SampledToken> scored;
   std::string text;
   std::vector<std::string> pieces;
   std::vector<SampledToken> tokens;
@@ -72,6 +73,10 @@ class Client {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return ended() || condition(outcome_); });
   }
+  bool has_ended() {
+    const std::lock_guard lock(mutex_);
+    return ended();
+  }
   void set_id(RequestId id) {
     const std::lock_guard lock(mutex_);
     id_ = id;
@@ -91,6 +96,7 @@ class Client {
     outcome_.is_started = true;
   }
   void take(Progress& e) { outcome_.progress.push_back(e); }
+  void take(Scored& e) { outcome_.scored.insert(outcome_.scored.end(), e.tokens.begin(), e.tokens.end()); }
   void take(Text& e) {
     outcome_.text += e.text;
     outcome_.pieces.push_back(e.text);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/engine_fixture.h"
+#include "engine/fixed_constraint.h"
 
 namespace kvasir::engine {
 namespace {
@@ -68,6 +69,47 @@ TEST(Engine, IgnoringTheEndGoesOnToMaxTokens) {
   EXPECT_EQ(outcome.finished->usage.completion_tokens, 60U);
 }
 
+TEST(Engine, MinTokensPutTheEndOff) {
+  auto engine = make_engine();
+  const std::size_t plain = run(*engine, request_of(chat("hello"), 60)).tokens.size();
+  for (const std::uint32_t least : {5U, static_cast<std::uint32_t>(plain) + 9}) {
+    Request request = request_of(chat("hello"), 60);
+    request.min_tokens = least;
+    const Outcome outcome = run(*engine, std::move(request));
+    EXPECT_EQ(outcome.finished->usage.completion_tokens, std::max<std::size_t>(plain, least));
+    EXPECT_EQ(outcome.finished->reason, FinishReason::kStop);
+  }
+}
+
+TEST(Engine, StopStringsMeanNothingInTheFirstMinTokens) {
+  auto engine = make_engine();
+  Request request = request_of(chat("long"));
+  request.stop = {"o"};
+  request.min_tokens = static_cast<std::uint32_t>(tokens_of("one two three").size());
+  const Outcome outcome = run(*engine, std::move(request));
+  EXPECT_EQ(outcome.text, "one two three f");
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kStopString);
+}
+
+TEST(Engine, AStopTokenEndsTheAnswerAndIsNoPartOfIt) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"));
+  request.stop_tokens = {tokens_of("w").front(), tokens_of("w").front(), tokens_of("s").front()};
+  const Outcome outcome = run(*engine, std::move(request));
+  EXPECT_EQ(outcome.text, "the an");
+  EXPECT_EQ(outcome.finished->reason, FinishReason::kStop);
+}
+
+TEST(Engine, MoreMinThanMaxTokensAreRefused) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"), 5);
+  request.min_tokens = 6;
+  const auto id = engine->submit(std::move(request), [](const Event&) {});
+  ASSERT_FALSE(id.ok());
+  EXPECT_EQ(id.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(id.error().subject, "min_tokens");
+}
+
 TEST(Engine, LogprobsComeWithTheirTokens) {
   auto engine = make_engine();
   Request request = request_of(chat("hello"));
@@ -82,6 +124,32 @@ TEST(Engine, LogprobsComeWithTheirTokens) {
   }
 }
 
+TEST(Engine, EveryTokenOfAPromptIsScoredOnceHoweverItIsCut) {
+  EngineOptions options = small_options();
+  options.prefill_chunk = 7;
+  auto engine = make_engine(options);
+  const std::vector<TokenId> prompt = chat(std::string(300, 'x'));
+  Request request = request_of(prompt);
+  request.prompt_logprobs = 1;
+  const Outcome outcome = run(*engine, std::move(request));
+  ASSERT_EQ(outcome.scored.size(), prompt.size());
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    EXPECT_EQ(outcome.scored[i].token, prompt[i]);
+    EXPECT_EQ(outcome.scored[i].top.size(), i == 0 ? 0U : 1U);
+  }
+  EXPECT_FALSE(outcome.text.empty());
+}
+
+TEST(Engine, WithoutATokenToAnswerAPromptIsRead) {
+  auto engine = make_engine();
+  Request request = request_of(chat("hello"));
+  request.max_tokens = 0;
+  const Outcome outcome = run(*engine, std::move(request));
+  EXPECT_EQ(outcome.finished.value().reason, FinishReason::kLength);
+  EXPECT_EQ(outcome.finished->usage.completion_tokens, 0U);
+  EXPECT_EQ(run(*engine, request_of(chat("hello"))).started.cached_tokens, chat("hello").size() - 1);
+}
+
 TEST(Engine, SeededSamplingIsReproducible) {
   auto engine = make_engine();
   const auto sampled = [&](std::uint64_t seed) {
@@ -94,45 +162,6 @@ TEST(Engine, SeededSamplingIsReproducible) {
   EXPECT_EQ(sampled(1), sampled(1));
   EXPECT_NE(sampled(1), sampled(2));
 }
-
-// Allows one token after the other, then the end; fails where it is told to.
-class FixedConstraint final : public Constraint {
- public:
-  FixedConstraint(std::vector<TokenId> allowed, std::size_t fail_at)
-      : allowed_(std::move(allowed)), fail_at_(fail_at) {}
-  Result<std::optional<std::span<const std::uint32_t>>> mask() override {
-    if (next_ == fail_at_) return make_error(ErrorCode::kInternal, "the grammar broke");
-    bits_.assign(tokenizer()->vocab_size() / 32 + 1, 0);
-    const auto token = next_ < allowed_.size() ? allowed_[next_] : tokenizer()->find("<|im_end|>");
-    bits_[static_cast<std::size_t>(token) / 32] |= 1U << (static_cast<std::size_t>(token) % 32);
-    return std::optional(std::span<const std::uint32_t>(bits_));
-  }
-  Status accept(TokenId) override {
-    ++next_;
-    return {};
-  }
-  // Everything but each `choice`-th token is forced, where that is not 0.
-  std::vector<TokenId> take_forced(std::size_t most) override {
-    std::vector<TokenId> forced;
-    while (choice_ != 0 && forced.size() < most && next_ < allowed_.size() && next_ % choice_ != choice_ - 1)
-      forced.push_back(allowed_[next_++]);
-    return forced;
-  }
-  std::vector<TokenId> take_forced_within(std::size_t most, std::size_t least) override {
-    const std::size_t before = next_;
-    std::vector<TokenId> forced = take_forced(most);
-    if (forced.size() >= least) return forced;
-    next_ = before;
-    return {};
-  }
-  std::size_t choice_ = 0;
-
- private:
-  std::vector<TokenId> allowed_;
-  std::size_t fail_at_;
-  std::size_t next_ = 0;
-  std::vector<std::uint32_t> bits_;
-};
 
 TEST(Engine, AConstraintDecidesWhatMayCome) {
   auto engine = make_engine();
@@ -223,7 +252,6 @@ TEST(Engine, RefusesWhatCanNeverRun) {
   EXPECT_EQ(code(request_of({})), name(ErrorCode::kInvalidArgument));
   EXPECT_EQ(code(request_of({100000})), name(ErrorCode::kInvalidArgument));
   EXPECT_EQ(code(request_of({-1})), name(ErrorCode::kInvalidArgument));
-  EXPECT_EQ(code(request_of({1}, 0)), name(ErrorCode::kInvalidArgument));
   EXPECT_EQ(code(request_of({1}, 256)), name(ErrorCode::kContextOverflow));
   Request hot = request_of({1}, 10);
   hot.sampling.temperature = std::numeric_limits<float>::quiet_NaN();

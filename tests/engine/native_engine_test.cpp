@@ -1,6 +1,7 @@
 // Promise 1 through the whole engine, on the two real models: text, tokens and log-probabilities of an answer
 // are the same bits whatever else the engine does.
 
+#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -51,8 +52,8 @@ std::shared_ptr<executor::Executor> native_executor(const NativeModel& model, st
 }
 
 std::unique_ptr<Engine> engine_on(const std::shared_ptr<executor::Executor>& executor,
-                                  const NativeModel& model, EngineOptions options) {
-  options.kv_bytes = 80 * executor->describe().kv_bytes_per_block;
+                                  const NativeModel& model, EngineOptions options, std::size_t blocks = 80) {
+  options.kv_bytes = blocks * executor->describe().kv_bytes_per_block;
   return *Engine::create(std::make_unique<BorrowedExecutor>(executor), model.tokenizer, options);
 }
 
@@ -108,6 +109,49 @@ class NativeEngine : public testing::TestWithParam<std::string> {
   std::vector<TokenId> prompt_;
 };
 
+TEST_P(NativeEngine, APromptsTokensScoreAsTheAnswersThatWouldBeGivenBeforeThem) {
+  const auto engine = engine_on(native_executor(model_, 2), model_, {});
+  run(*engine, answer_to(prompt_));  // cached KV must not be in the way
+  Request scoring = request_of(prompt_, 1);
+  scoring.max_tokens = 0;
+  scoring.prompt_logprobs = 5;
+  const Outcome outcome = run(*engine, std::move(scoring));
+  ASSERT_EQ(outcome.scored.size(), prompt_.size());
+  EXPECT_TRUE(std::isnan(outcome.scored[0].logprob));
+  EXPECT_TRUE(outcome.tokens.empty());
+  for (const std::size_t at : {std::size_t{1}, std::size_t{33}, std::size_t{100}, prompt_.size() - 1}) {
+    const SampledToken& scored = outcome.scored[at];
+    EXPECT_EQ(scored.token, prompt_[at]);
+    const Outcome before = run(*engine, answer_to({prompt_.begin(), prompt_.begin() + long(at)}, 9, 1));
+    const SampledToken& sampled = before.tokens.at(0);
+    ASSERT_EQ(scored.top.size(), sampled.top.size());
+    for (std::size_t i = 0; i < scored.top.size(); ++i) {
+      EXPECT_EQ(scored.top[i].token, sampled.top[i].token) << "at " << at;
+      EXPECT_EQ(scored.top[i].logprob, sampled.top[i].logprob) << "at " << at;
+    }
+  }
+}
+
+TEST_P(NativeEngine, AGuessedAnswerIsTheSameBits) {
+  const auto executor = native_executor(model_, 2);
+  std::vector<TokenId> repeating = prompt_;  // as an agent that quotes
+  repeating.insert(repeating.end(), prompt_.begin(), prompt_.begin() + 60);
+  EngineOptions guessing;
+  guessing.prompt_lookup = 16;
+  const auto plain = engine_on(executor, model_, {});
+  const auto engine = engine_on(executor, model_, guessing);
+  for (const float temperature : {0.0F, 0.3F, 0.8F}) {
+    const auto request = [&] {
+      Request r = answer_to(repeating, 3, 48);
+      r.sampling.temperature = temperature;
+      r.sampling.repetition_penalty = temperature == 0.0F ? 1.0F : 1.1F;
+      return r;
+    };
+    EXPECT_EQ(bits(run(*engine, request())), bits(run(*plain, request()))) << temperature;
+  }
+  EXPECT_GT(engine->stats().kept_guesses, 0U);
+}
+
 TEST_P(NativeEngine, AnAnswerIsTheSameBitsAloneInCompanyChunkedCachedAndOnAnyThreads) {
   const Outcome alone = run(*engine_on(native_executor(model_, 1), model_, {}), answer_to(prompt_));
   ASSERT_EQ(alone.tokens.size(), kAnswerTokens);
@@ -148,6 +192,28 @@ TEST_P(NativeEngine, AnAnswerIsTheSameBitsAloneInCompanyChunkedCachedAndOnAnyThr
   const Outcome partial = run(*fresh, answer_to(prompt_));
   EXPECT_EQ(partial.started.cached_tokens, 2 * kBlockTokens + 17);
   EXPECT_EQ(bits(partial), expected) << "after a partial hit";
+}
+
+// The first answer grows into the blocks of the second, which goes on behind it with the same bits.
+TEST_P(NativeEngine, APreemptedAnswerIsTheSameBits) {
+  constexpr std::uint32_t kLong = 80;
+  constexpr std::uint32_t kShort = 24;
+  const auto executor = native_executor(model_, 2);
+  const auto request = [&](std::size_t i) {
+    std::vector<TokenId> prompt(prompt_.begin() + static_cast<std::ptrdiff_t>(i), prompt_.end());
+    prompt.resize(3 * kBlockTokens - 10);
+    return answer_to(std::move(prompt), i, i == 0 ? kLong : kShort);
+  };
+  std::vector<std::string> expected;
+  for (std::size_t i = 0; i < 3; ++i)
+    expected.push_back(bits(run(*engine_on(executor, model_, {}), request(i))));
+  auto tight = engine_on(executor, model_, {}, 7);
+  Client clients[3];
+  for (std::size_t i = 0; i < 3; ++i) submit(*tight, clients[i], request(i));
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(bits(clients[i].wait()), expected[i]) << "answer " << i;
+  EXPECT_GT(tight->stats().preemptions, 0U);
+  EXPECT_EQ(tight->stats().requests_failed, 0U);
+  expect_conserved(*tight);
 }
 
 INSTANTIATE_TEST_SUITE_P(RealModels, NativeEngine,

@@ -16,10 +16,43 @@ bool allowed(const SampleInput& input, std::size_t id) {
   return !input.mask || (((*input.mask)[id / 32] >> (id % 32)) & 1U) != 0;
 }
 
+using Weighted = std::vector<std::pair<double, TokenId>>;
+
+double mass_of(const Weighted& order) {
+  double total = 0;
+  for (const auto& entry : order) total += entry.first;
+  return total;
+}
+
+// arXiv 2202.00666, section 4: the least set of tokens, nearest to the entropy first, that holds the mass.
+void keep_typical(Weighted& order, double typical_p) {
+  if (typical_p >= 1) return;
+  const double total = mass_of(order);
+  double entropy = 0;
+  for (const auto& [weight, token] : order) entropy -= weight / total * std::log(weight / total);
+  std::ranges::sort(order, {}, [&](const auto& entry) {
+    return std::pair(std::abs(-std::log(entry.first / total) - entropy), entry.second);
+  });
+  double mass = 0;
+  std::size_t keep = 0;
+  while (keep < order.size() && (keep == 0 || mass < typical_p * total)) mass += order[keep++].first;
+  order.resize(keep);
+}
+
+void exclude_top_choices(Weighted& order, double threshold, std::span<const TokenId> never) {
+  const double total = mass_of(order);
+  double least = 2 * total;
+  for (const auto& [weight, token] : order)
+    if (weight >= threshold * total) least = std::min(least, weight);
+  std::erase_if(order, [&](const auto& entry) {
+    return entry.first > least && std::ranges::find(never, entry.second) == never.end();
+  });
+}
+
 // The definition in the header, read aloud: sort everything, no shortcuts. Returns (id, probability), by id.
 std::map<TokenId, double> reference(const SamplingParams& p, const SampleInput& input) {
   const std::size_t vocab = input.logits.size();
-  std::vector<std::pair<double, TokenId>> order;
+  Weighted order;
   for (std::size_t id = 0; id < vocab; ++id) {
     const auto token = static_cast<TokenId>(id);
     float x = input.logits[id];
@@ -47,8 +80,9 @@ std::map<TokenId, double> reference(const SamplingParams& p, const SampleInput& 
     order.resize(keep);
   }
   std::erase_if(order, [&](const auto& entry) { return entry.first < p.min_p; });
-  total = 0;
-  for (const auto& entry : order) total += entry.first;
+  keep_typical(order, p.typical_p);
+  if (p.xtc_probability == 1) exclude_top_choices(order, p.xtc_threshold, input.never_excluded);
+  total = mass_of(order);
   std::map<TokenId, double> result;
   for (const auto& [weight, token] : order) result[token] = weight / total;
   return result;
@@ -69,6 +103,9 @@ class RandomCase {
     if (pick(2) == 0) params.top_p = static_cast<float>(1 + pick(99)) / 100.0F;
     if (pick(2) == 0) params.top_k = static_cast<std::int32_t>(1 + pick(vocab));
     if (pick(3) == 0) params.min_p = static_cast<float>(pick(50)) / 100.0F;
+    if (pick(3) == 0) params.typical_p = static_cast<float>(1 + pick(99)) / 100.0F;
+    if (pick(3) == 0) params.xtc_probability = 1.0F;
+    params.xtc_threshold = static_cast<float>(1 + pick(20)) / 100.0F;
     if (pick(3) == 0) params.repetition_penalty = 1.3F;
     if (pick(3) == 0) params.presence_penalty = 0.7F;
     if (pick(3) == 0) params.frequency_penalty = 0.3F;
@@ -81,6 +118,9 @@ class RandomCase {
       input.mask = mask_;
     }
     if (pick(3) == 0) banned_ = {0, 2};
+    if (pick(3) == 0)
+      never_excluded_ = {static_cast<TokenId>(pick(vocab)), static_cast<TokenId>(pick(vocab))};
+    input.never_excluded = never_excluded_;
     input.logits = logits_;
     input.history = history_;
     input.banned = banned_;
@@ -96,6 +136,7 @@ class RandomCase {
   std::vector<TokenId> history_;
   std::vector<std::uint32_t> mask_;
   std::vector<TokenId> banned_;
+  std::vector<TokenId> never_excluded_;
 };
 
 TEST(SamplerProperty, DrawsWhatThePlainDefinitionDraws) {
@@ -152,6 +193,82 @@ TEST(Sampler, DrawsFollowTheDistribution) {
     const double sigma = std::sqrt(kDraws * expected[i] * (1 - expected[i]));
     EXPECT_NEAR(counts[i], kDraws * expected[i], 6 * sigma);
   }
+}
+
+// Token 0 has 0.5, 1 has 0.3, 2 has 0.15, 3 has 0.05.
+std::array<int, 4> draws(const SamplingParams& params, int count, std::span<const TokenId> never = {}) {
+  static const std::vector<float> kLogits = {std::log(0.5F), std::log(0.3F), std::log(0.15F),
+                                             std::log(0.05F)};
+  Sampler sampler;
+  SampleInput input;
+  input.logits = kLogits;
+  input.never_excluded = never;
+  std::array<int, 4> counts{};
+  for (int i = 0; i < count; ++i) {
+    input.position = static_cast<std::uint64_t>(i);
+    ++counts[static_cast<std::size_t>(sampler.sample(params, input).value().token)];
+  }
+  return counts;
+}
+
+TEST(Xtc, ActsAsOftenAsAskedAndWithoutRegardToTheDraw) {
+  SamplingParams params;
+  params.seed = 7;
+  params.xtc_probability = 0.4F;
+  params.xtc_threshold = 0.2F;  // tokens 0 and 1 reach it: 0 goes, 1 stays
+  constexpr int kDraws = 100'000;
+  const auto counts = draws(params, kDraws);
+  // 0.6 of the plain distribution and 0.4 of {0.3, 0.15, 0.05} / 0.5.
+  const std::array<double, 4> expected = {0.3, 0.42, 0.21, 0.07};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const double sigma = std::sqrt(kDraws * expected[i] * (1 - expected[i]));
+    EXPECT_NEAR(counts[i], kDraws * expected[i], 6 * sigma);
+  }
+}
+
+TEST(Xtc, LeavesASingleTopChoiceAndWhatMustStayPossible) {
+  SamplingParams params;
+  params.xtc_probability = 1.0F;
+  params.xtc_threshold = 0.4F;
+  EXPECT_GT(draws(params, 1000)[0], 0) << "nothing else is likely enough to take its place";
+  params.xtc_threshold = 0.1F;
+  EXPECT_EQ(draws(params, 1000)[0], 0);
+  const std::array<TokenId, 1> never = {0};
+  EXPECT_GT(draws(params, 1000, never)[0], 0);
+  EXPECT_EQ(draws(params, 1000, never)[1], 0);
+}
+
+TEST(Typical, DropsTheLikeliestTokenWhereItSaysLessThanUsual) {
+  // 0.94 of the mass is spread evenly; the entropy is near theirs, far from the likeliest's.
+  std::vector<float> logits(95, std::log(0.01F));
+  logits[0] = std::log(0.06F);
+  Sampler sampler;
+  SamplingParams params;
+  params.typical_p = 0.5F;
+  SampleInput input;
+  input.logits = logits;
+  std::vector<int> counts(95);
+  for (input.position = 0; input.position < 5000; ++input.position)
+    ++counts[static_cast<std::size_t>(sampler.sample(params, input).value().token)];
+  EXPECT_EQ(counts[0], 0);
+  EXPECT_GT(counts[1], 0);
+  EXPECT_GT(counts[50], 0) << "fifty of equal typicality make half of the mass";
+  EXPECT_EQ(counts[52], 0) << "ties go to the lower id";
+}
+
+TEST(Sampler, UnderAMaskBansAreWishes) {
+  Sampler sampler;
+  const std::vector<float> logits = {1.0F, 2.0F, 3.0F};
+  const std::vector<TokenId> banned = {2};
+  SampleInput input;
+  input.logits = logits;
+  input.banned = banned;
+  const std::vector<std::uint32_t> end_or_more = {0b101};
+  const std::vector<std::uint32_t> end_only = {0b100};
+  input.mask = end_or_more;
+  EXPECT_EQ(sampler.sample(SamplingParams{}, input).value().token, 0);
+  input.mask = end_only;
+  EXPECT_EQ(sampler.sample(SamplingParams{}, input).value().token, 2);
 }
 
 TEST(Sampler, NeighbouringSeedsAndPositionsAreIndependent) {

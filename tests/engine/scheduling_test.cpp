@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <condition_variable>
 #include <random>
@@ -153,6 +154,153 @@ TEST(Scheduling, AgentsAtOnceReadWhatTheyShareOnce) {
   }
 }
 
+Request hot(std::vector<TokenId> prompt, std::uint64_t seed, std::uint32_t max_tokens) {
+  Request request = request_of(std::move(prompt), max_tokens);
+  request.sampling.temperature = 60.0F;
+  request.sampling.seed = seed;
+  request.ignore_eos = true;
+  return request;
+}
+
+Request of_client(const std::string& client, Request request) {
+  request.client = client;
+  return request;
+}
+
+// Whatever of the prompt was in the cache.
+bool reads_end_of(const executor::SequenceSpan& span, const std::vector<TokenId>& prompt) {
+  return span.start + span.tokens.size() == prompt.size() &&
+         std::ranges::equal(span.tokens, std::span(prompt).subspan(span.start));
+}
+
+// 50 long requests of one client have filled the batch; then a short one comes, of that client or another.
+class Crowd {
+ public:
+  explicit Crowd(EngineOptions options)
+      : engine_(make_engine(std::move(options), [this](auto batch) { return step(batch); })) {}
+  void run(const std::string& busy, const std::string& quiet) {
+    quiet_ = quiet;
+    for (std::size_t i = 0; i < clients_.size(); ++i)
+      submit(*engine_, clients_[i], of_client(busy, long_request(i)));
+    gate_.open();
+    EXPECT_TRUE(quick_client_.wait().finished);
+    for (Client& client : clients_) finished_before_ += client.has_ended() ? 1 : 0;
+    for (Client& client : clients_) EXPECT_TRUE(client.wait().finished);
+    expect_conserved(*engine_);
+    preemptions_ = engine_->stats().preemptions;
+    engine_.reset();  // ends the thread: what the steps have noted is ours now
+  }
+  static Request long_request(std::size_t i) { return hot(chat_of(300, static_cast<char>('A' + i)), i, 100); }
+  // Steps from the short request's coming to its having been read.
+  std::size_t steps_to_read() const { return quick_read_in_ - kQuickComesIn; }
+  std::size_t finished_before() const { return finished_before_; }
+  std::uint64_t preemptions() const { return preemptions_; }
+  const Outcome& outcome(std::size_t i) { return clients_[i].wait(); }
+
+ private:
+  static constexpr std::size_t kQuickComesIn = 12;
+
+  Status step(std::span<const executor::SequenceSpan> batch) {
+    KVASIR_RETURN_IF_ERROR(held_(batch));
+    if (++steps_ == kQuickComesIn) submit(*engine_, quick_client_, of_client(quiet_, request_of(quick_)));
+    for (const auto& span : batch) {
+      if (reads_end_of(span, quick_)) quick_read_in_ = steps_;
+    }
+    return {};
+  }
+
+  Gate gate_;
+  const StepHook held_ = gate_.hook();
+  const std::vector<TokenId> quick_ = chat("hello");
+  std::string quiet_;
+  std::size_t steps_ = 0;
+  std::size_t quick_read_in_ = 0;
+  std::size_t finished_before_ = 0;
+  std::uint64_t preemptions_ = 0;
+  std::array<Client, 50> clients_;
+  Client quick_client_;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST(FairClients, OneClientsFiftyRequestsDoNotHoldUpAnothersOne) {
+  for (const std::size_t blocks : {1000U, 60U}) {
+    EngineOptions options = small_options(blocks);
+    options.max_batch = 8;
+    Crowd crowd(options);
+    crowd.run("busy", "quiet");
+    EXPECT_LE(crowd.steps_to_read(), 4U) << blocks << " blocks";
+    EXPECT_LE(crowd.finished_before(), 8U);
+    EXPECT_GT(crowd.preemptions(), 0U) << "somebody made way in a full batch";
+    auto alone = make_engine();
+    for (std::size_t i = 0; i < 50; i += 7) {
+      const auto expected = run(*alone, Crowd::long_request(i));
+      EXPECT_EQ(crowd.outcome(i).ids(), expected.ids()) << "whoever made way answers the same";
+    }
+  }
+}
+
+TEST(FairClients, RequestsOfOneClientAreServedAsTheyCome) {
+  EngineOptions options = small_options();
+  options.max_batch = 8;
+  Crowd crowd(options);
+  crowd.run("same", "same");
+  EXPECT_GT(crowd.finished_before(), 30U);
+  EXPECT_EQ(crowd.preemptions(), 0U);
+}
+
+TEST(FairClients, ManyAnswersOfOneDoNotStretchEveryStepOfAnother) {
+  Engine* engine = nullptr;
+  std::array<Client, 20> many;
+  Client one;
+  const auto prompt = chat("hello");
+  int steps = 0;
+  bool all_there = false;
+  std::size_t largest_before = 0;
+  std::size_t largest = 0;
+  auto owner = make_engine(small_options(), [&](std::span<const executor::SequenceSpan> batch) -> Status {
+    if (++steps == 60) submit(*engine, one, of_client("one", hot(prompt, 1, 800)));
+    std::size_t& most = all_there ? largest : largest_before;
+    most = std::max(most, batch.size());
+    for (const auto& span : batch) {
+      if (reads_end_of(span, prompt)) all_there = true;
+    }
+    return {};
+  });
+  engine = owner.get();
+  for (std::size_t i = 0; i < many.size(); ++i)
+    submit(*engine, many[i], of_client("many", hot(chat_of(80 + i, 'm'), i, 150)));
+  for (Client& client : many) EXPECT_TRUE(client.wait().finished);
+  EXPECT_EQ(one.wait().tokens.size(), 800U);
+  owner.reset();  // ends the thread: what the steps have noted is ours now
+  EXPECT_GE(largest_before, 20U);
+  EXPECT_EQ(largest, 5U) << "one and four of the others";
+  auto alone = make_engine();
+  EXPECT_EQ(many[7].wait().ids(), run(*alone, hot(chat_of(87, 'm'), 7, 150)).ids());
+}
+
+TEST(FairClients, AFullQueueStillTakesAnotherClientsRequest) {
+  Gate gate;
+  EngineOptions options = small_options();
+  options.max_batch = 1;
+  options.queue_limit = 4;
+  auto engine = make_engine(options, gate.hook());
+  std::array<Client, 8> clients;
+  const auto ask = [&](std::size_t i, const char* name) {
+    return engine->submit(of_client(name, request_of(chat("hello"))), clients[i].sink());
+  };
+  ASSERT_TRUE(ask(0, "busy").ok());
+  clients[0].wait_until([](const Outcome& o) { return o.is_started; });
+  for (std::size_t i = 1; i <= 4; ++i) ASSERT_TRUE(ask(i, "busy").ok());
+  EXPECT_FALSE(ask(5, "busy").ok());
+  EXPECT_TRUE(ask(5, "quiet").ok());
+  EXPECT_TRUE(ask(6, "quiet").ok());
+  const auto refused = ask(7, "quiet");
+  ASSERT_FALSE(refused.ok()) << "half of the queue is its share";
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+  gate.open();
+  for (std::size_t i = 0; i < 7; ++i) EXPECT_TRUE(clients[i].wait().finished);
+}
+
 TEST(Scheduling, ProgressLeadsFromStartedToTheWholePrompt) {
   auto engine = make_engine();
   const Outcome outcome = run(*engine, request_of(chat_of(1300)));
@@ -161,14 +309,6 @@ TEST(Scheduling, ProgressLeadsFromStartedToTheWholePrompt) {
   EXPECT_EQ(outcome.progress[0].done, 512U);
   EXPECT_EQ(outcome.progress[2].done, 1300U);
   EXPECT_EQ(outcome.progress[2].total, 1300U);
-}
-
-Request hot(std::vector<TokenId> prompt, std::uint64_t seed, std::uint32_t max_tokens) {
-  Request request = request_of(std::move(prompt), max_tokens);
-  request.sampling.temperature = 60.0F;
-  request.sampling.seed = seed;
-  request.ignore_eos = true;
-  return request;
 }
 
 TEST(Scheduling, PreemptedRequestsGoOnAndAnswerTheSame) {
@@ -244,6 +384,7 @@ TEST(Scheduling, StressKeepsAnswersAndBlocks) {
       Request r = hot(prompt, seed, max_tokens);
       r.use_cache = use_cache;
       r.cache_namespace = name_space;
+      r.client = std::string(1, static_cast<char>('A' + seed % 3));
       r.ignore_eos = seed % 2 == 0;
       if (!stop.empty()) r.stop = {stop};
       return r;

@@ -38,6 +38,31 @@ TEST(Tokenizer, QwenRoles) {
   EXPECT_EQ(t.bytes(151936), "");
 }
 
+// The order is the model's own: github.com/QwenLM/Qwen2.5-Coder, "Fill in the middle".
+TEST(Tokenizer, QwenCoderFillsGaps) {
+  KVASIR_REQUIRE_MODEL(qwen());
+  const auto& gap = qwen().tokenizer->fill_middle();
+  ASSERT_TRUE(gap.has_value());
+  EXPECT_EQ(gap->prompt(std::vector<TokenId>{1, 2}, std::vector<TokenId>{3}),
+            (std::vector<TokenId>{151659, 1, 2, 151661, 3, 151660}));
+  for (const TokenId end : {151662, 151663, 151664}) {  // padding, the next repository, the next file
+    EXPECT_NE(std::find(gap->ends.begin(), gap->ends.end(), end), gap->ends.end());
+  }
+}
+
+TEST(Tokenizer, SmolHasNoTokensForGaps) {
+  KVASIR_REQUIRE_MODEL(smol());
+  EXPECT_FALSE(smol().tokenizer->fill_middle().has_value());
+}
+
+TEST(FillMiddle, WithoutAMiddleTheGapFollowsThePrefix) {
+  FillMiddle gap;
+  gap.prefix = 10;
+  gap.suffix = 11;
+  EXPECT_EQ(gap.prompt(std::vector<TokenId>{1}, std::vector<TokenId>{2, 3}),
+            (std::vector<TokenId>{11, 2, 3, 10, 1}));
+}
+
 // Random text over many scripts, all in NFC (Qwen's tokenizer normalises).
 std::string random_text(unsigned seed) {
   static const std::string kPieces[] = {
