@@ -52,7 +52,7 @@ TEST_F(ConfigFile, EveryKindOfValue) {
   EXPECT_EQ(options_.model.model, "/m.gguf");
   EXPECT_EQ(options_.port, 9);
   EXPECT_EQ(options_.api_keys, (std::vector<std::string>{"a", "b"}));
-  EXPECT_FLOAT_EQ(options_.temperature, 0.25F);
+  EXPECT_FLOAT_EQ(options_.temperature.value_or(-1.0F), 0.25F);
   EXPECT_EQ(options_.model.memory, std::uint64_t{2} << 30U);
   EXPECT_TRUE(options_.share_cache);
   EXPECT_FALSE(options_.log_requests);
