@@ -16,7 +16,7 @@ model_file.smollm2       = $(KVASIR_MODELS)/smollm2-135m-instruct-q4_1.gguf
 # MODEL may also be the path of any GGUF file.
 model_path = $(or $(model_file.$(MODEL)),$(MODEL))
 
-.PHONY: serve build test install models oracle bench bench-cache bench-session bench-fork bench-agents bench-memory bench-loading bench-calls bench-bfcl bench-grammar bench-claude format tidy clean setup setup-test help
+.PHONY: serve build test install models oracle bench bench-cache bench-session bench-fork bench-agents bench-memory bench-loading bench-calls bench-bfcl bench-grammar bench-claude bench-lookup format tidy clean setup setup-test help
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-cache   the cache's bars: bench-session, bench-fork, bench-agents, bench-memory [ARGS=...]"
 	@echo "make bench-calls | bench-bfcl | bench-grammar   the bars of tools: generated calls, BFCL beside llama-server, what a grammar costs"
 	@echo "make bench-claude   Claude Code with a real model, one tool turn, beside llama-server"
+	@echo "make bench-lookup   decode with and without guesses from the conversation"
 	@echo "make format | tidy | clean"
 
 setup:
@@ -70,7 +71,7 @@ bench-session bench-fork bench-agents bench-memory: bench-%: build models
 	@bench/cache.sh $* $(ARGS)
 
 # The bars of tools and structured output (docs/benchmarks/2026-11-tools.md).
-bench-calls bench-bfcl bench-grammar bench-claude: bench-%: build models
+bench-calls bench-bfcl bench-grammar bench-claude bench-lookup: bench-%: build models
 	@bench/tools.sh $* $(ARGS)
 
 # Memory while loading, of the two models or of ARGS (files and folders in any format).

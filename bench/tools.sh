@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The benchmarks of tool calling: bench/tools.sh calls|bfcl|grammar|claude [ARGUMENTS]. Each prints its bars and fails when one is missed.
+# The benchmarks of tool calling: bench/tools.sh calls|bfcl|grammar|claude|lookup [ARGUMENTS]. Each prints its bars and fails when one is missed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-part=${1:?which: calls, bfcl, grammar or claude}
+part=${1:?which: calls, bfcl, grammar, claude or lookup}
 shift
 if [ "$part" = claude ]; then
   KVASIR_CLAUDE=$(tools/claude.sh)

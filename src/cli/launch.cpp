@@ -72,10 +72,11 @@ class Wish {
     std::reverse(words.begin(), words.end());
     app_.parse(std::move(words));
     const bool model_given = given("--model");
+    const bool port_given = given("--port");
     if (const auto config = find_default_config()) KVASIR_RETURN_IF_ERROR(apply_config(app_, *config));
     if (choice) apply(*choice);
     choose_model(choice, model_given);
-    add("--port", std::to_string(wanted_.options.port));
+    if (!port_given) add("--port", std::to_string(wanted_.options.port));
     return wanted_;
   }
 
