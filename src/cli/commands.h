@@ -21,7 +21,7 @@ struct ModelOptions {
   std::uint64_t memory = 0;   // bytes; 0: from the machine
   std::uint32_t threads = 0;  // 0: every CPU this process may use
   std::string precision = "auto";
-  std::uint32_t prompt_lookup = 16;  // engine::EngineOptions'
+  std::uint32_t prompt_lookup = 32;  // engine::EngineOptions'
   CacheOptions cache;
   std::string kv_type = "f16";
   std::string chat_template;         // path of a Jinja file; empty: the model's own
