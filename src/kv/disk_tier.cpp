@@ -29,7 +29,7 @@ DiskTier::DiskTier(std::unique_ptr<DiskStore> store, BlockLayout layout, std::si
       block_bytes_(block_bytes),
       options_(std::move(options)),
       read_bytes_per_second_(kAssumedBytesPerSecond) {
-  KVASIR_CHECK(packed_bytes(layout_, kBlockTokens) == block_bytes_, "the layout covers the block");
+  KVASIR_CHECK(packed_bytes(layout_, kBlockTokens) <= block_bytes_, "the layout lies in the block");
   const DiskStats stats = store_->stats();
   stopped_writing_ = stats.read_only || stats.writes_stopped || stats.capacity_bytes == 0;
   write_scratch_.resize(block_bytes_);
