@@ -79,8 +79,8 @@ void name_mamba2(TensorReader& read, const Description& d, const std::string& p,
   read.table(p + "ssm_conv1d.weight", r.channels, r.taps, w.conv);
   if (read.has(p + "ssm_conv1d.bias")) read.vector(p + "ssm_conv1d.bias", r.channels, w.conv_bias);
   read.vector(p + "ssm_dt.bias", r.heads, w.step_bias);
-  read.table(p + "ssm_a", r.heads, 1, w.decay);
-  read.table(p + "ssm_d", r.heads, 1, w.skip);
+  read.flat(p + "ssm_a", r.heads, w.decay);
+  read.flat(p + "ssm_d", r.heads, w.skip);
   read.table(p + "ssm_norm.weight", r.key_heads, r.inner() / r.key_heads, w.norm);
   read.matrix(p + "ssm_out.weight", width, r.inner(), layer.o);
 }
@@ -145,6 +145,13 @@ void transpose_conv(const Recurrence& r, std::vector<float>& conv) {
 
 void name_feed_forward(TensorReader& read, const Description& d, const std::string& p, DecoderLayer& l) {
   const ModelConfig& c = d.config;
+  // Folders of Granite 4 without experts have the block where the shared expert would be.
+  if (read.has(p + "ffn_gate_up_shexp.weight")) {
+    read.rows(p + "ffn_gate_up_shexp.weight", 2 * c.hidden, 0, c.hidden, c.width, l.gate);
+    read.rows(p + "ffn_gate_up_shexp.weight", 2 * c.hidden, c.hidden, c.hidden, c.width, l.up);
+    read.matrix(p + "ffn_down_shexp.weight", c.width, c.hidden, l.down);
+    return;
+  }
   if (d.fused_gate_up && !read.has(p + "ffn_gate.weight")) {
     read.rows(p + "ffn_up.weight", 2 * c.hidden, 0, c.hidden, c.width, l.gate);
     read.rows(p + "ffn_up.weight", 2 * c.hidden, c.hidden, c.hidden, c.width, l.up);
@@ -180,8 +187,14 @@ void name_experts(TensorReader& read, const Description& d, const std::string& p
     read.table(p + "ffn_down_exps.bias", e.count, width, w.down_bias);
   }
   if (e.shared_hidden != 0) {
-    read.matrix(p + "ffn_gate_shexp.weight", e.shared_hidden, width, w.shared_gate);
-    read.matrix(p + "ffn_up_shexp.weight", e.shared_hidden, width, w.shared_up);
+    if (read.has(p + "ffn_gate_up_shexp.weight")) {
+      const std::size_t n = e.shared_hidden;
+      read.rows(p + "ffn_gate_up_shexp.weight", 2 * n, 0, n, width, w.shared_gate);
+      read.rows(p + "ffn_gate_up_shexp.weight", 2 * n, n, n, width, w.shared_up);
+    } else {
+      read.matrix(p + "ffn_gate_shexp.weight", e.shared_hidden, width, w.shared_gate);
+      read.matrix(p + "ffn_up_shexp.weight", e.shared_hidden, width, w.shared_up);
+    }
     read.matrix(p + "ffn_down_shexp.weight", width, e.shared_hidden, w.shared_down);
     if (e.shared_gate) read.matrix(p + "ffn_gate_inp_shexp.weight", 1, width, w.shared_router);
   }

@@ -62,6 +62,12 @@ void TensorReader::vector(const std::string& name, std::size_t n, std::vector<fl
   table(name, 1, n, out);
 }
 
+void TensorReader::flat(const std::string& name, std::size_t n, std::vector<float>& out) {
+  const weights::TensorInfo* t = file_.tensor(name);
+  const bool column = t != nullptr && t->rows() == n && t->columns() == 1;
+  table(name, column ? n : 1, column ? 1 : n, out);
+}
+
 void TensorReader::table(const std::string& name, std::size_t rows, std::size_t columns,
                          std::vector<float>& out) {
   if (const weights::TensorInfo* t = find(name, rows, columns)) vectors_.push_back({t, &out});

@@ -21,6 +21,8 @@ class TensorReader {
 
   // What to read, and where to. The places must live, unmoved, until load(). The first failure is kept.
   void vector(const std::string& name, std::size_t n, std::vector<float>& out);
+  // A vector, or a table whose other dimension is 1.
+  void flat(const std::string& name, std::size_t n, std::vector<float>& out);
   void table(const std::string& name, std::size_t rows, std::size_t columns, std::vector<float>& out);
   void matrix(const std::string& name, std::size_t rows, std::size_t columns, kernels::PackedMatrix& out);
   // Rows [first, first + rows) of a tensor of `all_rows`.

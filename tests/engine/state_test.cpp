@@ -1,7 +1,11 @@
 // A model that keeps a state beside KV, under the engine. The scripted executor's state names the tokens that
 // it is of, and every step checks it: a state that is not that of the tokens before fails the request.
 
+#include <unistd.h>
+
+#include <filesystem>
 #include <random>
+#include <thread>
 
 #include "engine/engine_fixture.h"
 
@@ -152,6 +156,102 @@ TEST(EngineState, CancelledRequestsLeaveTheirState) {
   submit(*engine, client, request_of(prompt));
   ASSERT_TRUE(client.wait().error);
   EXPECT_GE(expect_answer(*engine, request_of(prompt)).started.cached_tokens, 1000U);
+}
+
+class EngineStateDisk : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = std::filesystem::temp_directory_path() /
+              ("kvasir-state-disk-" + std::to_string(::getpid()) + "-" + std::string(info->name()));
+    std::filesystem::remove_all(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::unique_ptr<Engine> start(std::size_t blocks = 1000, std::uint64_t capacity = std::uint64_t{1} << 30) {
+    auto scripted =
+        executor::ScriptedExecutor::create(tokenizer(), *executor::parse_script(stateful_script()));
+    kv::DiskStoreOptions options;
+    options.folder = folder_.string();
+    options.root_name = cache_root((*scripted)->describe(), *tokenizer());
+    options.block_bytes = (*scripted)->describe().kv_bytes_per_block;
+    options.capacity_bytes = capacity;
+    auto store = kv::DiskStore::open(system_files(), options);
+    EXPECT_TRUE(store.ok()) << store.error().message;
+    EngineOptions engine_options = small_options(blocks);
+    engine_options.disk_loads = DiskLoads::kAlways;
+    auto engine = Engine::create(std::move(*scripted), tokenizer(), engine_options, std::move(*store));
+    EXPECT_TRUE(engine.ok()) << engine.error().message;
+    return std::move(*engine);
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(EngineStateDisk, ARestartReadsNothingAgain) {
+  auto tokens = chat_of(777, 'a');
+  const Outcome first = expect_answer(*start(), request_of(tokens));
+  const auto answer = first.ids();
+  tokens.insert(tokens.end(), answer.begin(), answer.end());
+  const auto known = static_cast<std::uint32_t>(tokens.size());
+  {
+    const auto engine = start();
+    EXPECT_EQ(engine->disk_stats()->leaves, 1U) << "states along the way are no conversations";
+    const Outcome second = expect_answer(*engine, request_of(with_turn(tokens, "go on")));
+    EXPECT_GE(second.started.cached_tokens + 1, known);
+    EXPECT_EQ(second.finished->usage.loaded_tokens, second.started.cached_tokens);
+    expect_conserved(*engine);
+  }
+  const auto engine = start();
+  const auto prompt = chat_of(777, 'a');
+  EXPECT_EQ(expect_answer(*engine, request_of(with_turn(prompt, "other"))).started.loaded_tokens,
+            776U / kBlockTokens * kBlockTokens)
+      << "the end of the prompt";
+}
+
+TEST_F(EngineStateDisk, WhatMemoryLetGoComesBackFromDisk) {
+  const auto engine = start(30);
+  std::vector<std::string> first;
+  for (char c = 'a'; c < 'h'; ++c) first.push_back(expect_answer(*engine, request_of(chat_of(600, c))).text);
+  std::uint32_t loaded = 0;
+  for (char c = 'a'; c < 'h'; ++c) {
+    const Outcome again = expect_answer(*engine, request_of(chat_of(600, c)));
+    EXPECT_EQ(again.text, first[static_cast<std::size_t>(c - 'a')]);
+    loaded += again.finished->usage.loaded_tokens;
+  }
+  EXPECT_GT(loaded, 3 * 512U);
+  expect_conserved(*engine);
+}
+
+TEST_F(EngineStateDisk, RandomRestartsNeverServeAWrongState) {
+  std::mt19937_64 random(11);
+  std::vector<std::vector<TokenId>> seen;
+  std::uint64_t loaded = 0;
+  for (int life = 0; life < 8; ++life) {
+    const auto engine = start(30 + random() % 100, 40'000 + random() % 2'000'000);
+    for (int round = 0; round < 5; ++round) {
+      std::vector<Client> clients(1 + random() % 3);
+      for (Client& client : clients) {
+        std::vector<TokenId> tokens;
+        if (!seen.empty() && random() % 4 != 0) {
+          tokens = seen[random() % seen.size()];
+          tokens.resize(random() % tokens.size());
+        }
+        const auto turn = chat(std::string(1 + random() % 500, static_cast<char>('a' + random() % 3)));
+        tokens.insert(tokens.end(), turn.begin(), turn.end());
+        tokens.resize(std::min<std::size_t>(tokens.size(), engine->context_length() - 60));
+        seen.push_back(tokens);
+        submit(*engine, client, request_of(tokens, 50));
+      }
+      for (Client& client : clients) {
+        const Outcome& outcome = client.wait();
+        ASSERT_TRUE(outcome.finished) << outcome.error->message;
+        loaded += outcome.finished->usage.loaded_tokens;
+      }
+    }
+    expect_conserved(*engine);
+  }
+  EXPECT_GT(loaded, 0U);
 }
 
 TEST(EngineState, NothingIsGuessed) {
