@@ -32,9 +32,12 @@ int run(const std::string& path, const std::string& tokens_path, const std::stri
   const models::ModelConfig& c = (*model)->config();
   std::vector<BlockId> blocks;
   for (std::uint32_t i = 0; i * kBlockTokens < tokens.size(); ++i) blocks.push_back(BlockId{i});
-  std::vector<std::byte> kv(blocks.size() * c.kv_block_bytes());
+  std::vector<BlockId> state;
+  while (state.size() < c.state_blocks())
+    state.push_back(BlockId{static_cast<std::uint32_t>(blocks.size() + state.size())});
+  std::vector<std::byte> kv((blocks.size() + state.size()) * c.kv_block_bytes());
   std::vector<float> logits(tokens.size() * c.vocab);
-  const models::Span span{tokens, 0, blocks, static_cast<std::uint32_t>(tokens.size())};
+  const models::Span span{tokens, 0, blocks, static_cast<std::uint32_t>(tokens.size()), state, state};
   (*model)->forward({{&span, 1}, kv.data(), logits, nullptr});
   std::ofstream out(out_path, std::ios::binary);
   out.write(reinterpret_cast<const char*>(logits.data()),

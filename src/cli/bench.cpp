@@ -48,13 +48,16 @@ class Sequence {
  public:
   Sequence(executor::Executor& executor, std::size_t tokens)
       : executor_(executor),
-        memory_((tokens / kBlockTokens + 1) * executor.describe().kv_bytes_per_block),
+        memory_((tokens / kBlockTokens + 1 + executor.describe().state_blocks) *
+                executor.describe().kv_bytes_per_block),
         logits_(executor.describe().vocab_size) {
-    for (std::uint32_t i = 0; i <= tokens / kBlockTokens; ++i) blocks_.push_back(BlockId{i});
+    std::uint32_t next = 0;
+    while (blocks_.size() <= tokens / kBlockTokens) blocks_.push_back(BlockId{next++});
+    while (state_.size() < executor.describe().state_blocks) state_.push_back(BlockId{next++});
   }
   // Reads tokens at `start`; seconds, or a negative number on failure.
   double read(std::span<const TokenId> tokens, std::uint32_t start) {
-    const executor::SequenceSpan span{tokens, start, blocks_, 1};
+    const executor::SequenceSpan span{tokens, start, blocks_, 1, state_, state_};
     const auto begin = std::chrono::steady_clock::now();
     const Status status =
         executor_.forward({&span, 1}, {memory_.data(), executor_.describe().kv_bytes_per_block}, logits_);
@@ -66,6 +69,7 @@ class Sequence {
   AlignedBuffer memory_;
   std::vector<float> logits_;
   std::vector<BlockId> blocks_;
+  std::vector<BlockId> state_;
 };
 
 // Ordinary tokens in a fixed, mixed order; which ones they are does not change the work.

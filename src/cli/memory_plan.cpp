@@ -52,17 +52,18 @@ Status plan_memory(const executor::Description& model, const Footprint& footprin
   const std::uint64_t blocks = std::min(room / (model.kv_bytes_per_block + kBlockTableBytes), kMostBlocks);
   const std::uint64_t context =
       limits.context != 0 ? std::min(limits.context, model.context_length) : model.context_length;
-  const std::uint64_t needed = blocks_with_spare(limits.context != 0 ? context : kLeastTokens);
+  const std::uint64_t states = engine::states_of_one(model);
+  const std::uint64_t needed = blocks_with_spare(limits.context != 0 ? context : kLeastTokens) + states;
   if (blocks < needed) {
     return make_error(ErrorCode::kResourceExhausted,
                       "--memory " + megabytes(limits.budget) +
                           " is too little: the model and the program take " + megabytes(footprint.resident) +
                           ", requests up to " + megabytes(footprint.growth) + ", and a conversation of " +
-                          std::to_string((needed - 1) * kBlockTokens) + " tokens " +
+                          std::to_string((needed - states - 1) * kBlockTokens) + " tokens " +
                           megabytes(needed * model.kv_bytes_per_block));
   }
   options.context_length =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(context, (blocks - 1) * kBlockTokens));
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(context, (blocks - states - 1) * kBlockTokens));
   options.kv_bytes = static_cast<std::size_t>(blocks) * model.kv_bytes_per_block;
   return {};
 }

@@ -56,12 +56,15 @@ bool DiskLink::start_load(Sequence& sequence) {
   if (!sequence.reads_cache() || sequence.length() < 2) return false;
   const std::uint32_t from = sequence.computed / kBlockTokens * kBlockTokens;
   // The last token's logits are wanted, so it is read in any case.
+  const bool has_state = sequence.table.keeps_states();
+  const std::string& name_space = sequence.request.cache_namespace;
+  const auto tokens = std::span<const TokenId>(sequence.tokens).first(sequence.length() - 1);
   kv::DiskMatch match =
-      tier_->match(sequence.request.cache_namespace,
-                   std::span<const TokenId>(sequence.tokens).first(sequence.length() - 1), from);
+      has_state ? tier_->match_state(name_space, tokens, from) : tier_->match(name_space, tokens, from);
   if (!is_worth_it(sequence, match) || !sequence.table.reserve(match.tokens)) return false;
   sequence.load_begin = sequence.computed;
-  if (policy_ == DiskLoads::kMeasured) {
+  // Behind a state, nothing in front of it is needed but KV.
+  if (policy_ == DiskLoads::kMeasured && !has_state) {
     const std::uint32_t meanwhile =
         compute_while_loading(match.tokens - from, tier_->load_seconds(match.bytes), prefill_rate());
     if (meanwhile > 0) {
@@ -75,13 +78,16 @@ bool DiskLink::start_load(Sequence& sequence) {
   }
   RunningLoad running;
   std::vector<std::byte*> memory;
-  for (const kv::DiskRead& read : match.reads) {
-    const BlockId block = sequence.table.blocks()[read.block_index];
+  const auto pin = [&](BlockId block) {
     tree_.pool().add_user(block);
     running.pins.push_back(block);
-    memory.push_back(tree_.pool().bytes(block));
-  }
-  running.load = tier_->load(std::move(match), std::move(memory));
+    return tree_.pool().bytes(block);
+  };
+  for (std::size_t i = 0; i + (has_state ? 1 : 0) < match.reads.size(); ++i)
+    memory.push_back(pin(sequence.table.blocks()[match.reads[i].block_index]));
+  std::vector<std::byte*> state;
+  for (const BlockId block : sequence.table.state_out()) state.push_back(pin(block));
+  running.load = tier_->load(std::move(match), std::move(memory), std::move(state));
   sequence.load = running.load;
   loads_.push_back(std::move(running));
   return true;
@@ -108,6 +114,7 @@ std::vector<Sequence*> DiskLink::finish_loads(const std::vector<std::unique_ptr<
     const std::uint32_t before = std::exchange(sequence->computed, sequence->load_end);
     sequence->loaded_tokens += sequence->count_found(before);
     sequence->load_begin = sequence->load_end = 0;
+    sequence->table.mark(sequence->computed / kBlockTokens * kBlockTokens);
     sequence->table.commit(sequence->tokens, sequence->computed);
     ready.push_back(sequence.get());
   }
@@ -142,6 +149,18 @@ bool DiskLink::is_worth_saving(const kv::PrefixTree::BlockView& view) const {
   return view.depth * kBlockTokens + view.tokens.size() >= min_tokens_;
 }
 
+// The tokens in front of a block of the tree.
+std::vector<TokenId> DiskLink::tokens_before(const kv::PrefixTree::BlockView& block) const {
+  std::vector<TokenId> before(std::size_t{block.depth} * kBlockTokens);
+  auto end = before.end();
+  for (std::optional<BlockId> at = block.parent; at;) {
+    const auto above = tree_.view(*at);
+    end = std::copy_backward(above->tokens.begin(), above->tokens.end(), end);
+    at = above->parent;
+  }
+  return before;
+}
+
 // False when the queue is full: the block's turn comes again.
 bool DiskLink::save(BlockId block) {
   while (true) {
@@ -154,19 +173,26 @@ bool DiskLink::save(BlockId block) {
       next = at;
       at = view->parent;
     }
-    if (!next) return true;
-    if (!tier_->has_room()) return false;
+    if (!next) return save_state(block);
+    if (!tier_->has_room(tree_.pool().block_bytes())) return false;
     const auto view = tree_.view(*next);
-    std::vector<TokenId> before(std::size_t{view->depth} * kBlockTokens);
-    auto end = before.end();
-    for (std::optional<BlockId> at = view->parent; at;) {
-      const auto above = tree_.view(*at);
-      end = std::copy_backward(above->tokens.begin(), above->tokens.end(), end);
-      at = above->parent;
-    }
-    tier_->save(*view, {tree_.pool().bytes(*next), tree_.pool().block_bytes()}, std::move(before));
+    tier_->save(*view, {tree_.pool().bytes(*next), tree_.pool().block_bytes()}, tokens_before(*view));
     if (!tier_->writes()) return true;
   }
+}
+
+bool DiskLink::save_state(BlockId block) {
+  const auto state = tree_.state_of(block);
+  const auto view = tree_.view(block);
+  if (state.empty() || !tier_->writes() || tier_->knows_state(*view)) return true;
+  if (!tier_->has_room(state.size() * tree_.pool().block_bytes())) return false;
+  std::vector<std::span<const std::byte>> parts;
+  for (const BlockId part : state) parts.emplace_back(tree_.pool().bytes(part), tree_.pool().block_bytes());
+  std::vector<TokenId> before = tokens_before(*view);
+  if (view->tokens.size() == kBlockTokens)
+    before.insert(before.end(), view->tokens.begin(), view->tokens.end());
+  tier_->save_state(*view, parts, std::move(before));
+  return true;
 }
 
 }  // namespace kvasir::engine

@@ -67,6 +67,8 @@ class DiskLink {
   bool is_worth_it(const Sequence& sequence, const kv::DiskMatch& match) const;
   bool is_worth_saving(const kv::PrefixTree::BlockView& view) const;
   bool save(BlockId block);
+  bool save_state(BlockId block);
+  std::vector<TokenId> tokens_before(const kv::PrefixTree::BlockView& block) const;
 
   const std::unique_ptr<kv::DiskTier> tier_;
   kv::PrefixTree& tree_;

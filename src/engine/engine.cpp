@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -106,6 +107,22 @@ std::string cache_root(const executor::Description& model, const text::Tokenizer
   return name;
 }
 
+std::uint32_t states_of_one(const executor::Description& model) {
+  return 2 * model.state_blocks;
+}
+
+kv::StateShape state_shape(const executor::Description& model) {
+  // A state for at least so many tokens, whose recomputing takes a step or so, and for so many that states
+  // take no more memory a token than the KV of an ordinary model of some billion weights.
+  constexpr std::uint32_t kLeastBlocks = 8;
+  constexpr std::uint32_t kMostBlocks = 32;
+  constexpr std::size_t kBytesAToken = std::size_t{64} << 10;
+  const std::size_t bytes = model.state_blocks * model.kv_bytes_per_block;
+  const auto blocks =
+      static_cast<std::uint32_t>(std::min<std::size_t>(bytes / (kBytesAToken * kBlockTokens), kMostBlocks));
+  return {model.state_blocks, std::clamp(std::bit_ceil(blocks), kLeastBlocks, kMostBlocks)};
+}
+
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<executor::Executor> executor,
                                                std::shared_ptr<const text::Tokenizer> tokenizer,
                                                EngineOptions options, std::unique_ptr<kv::DiskStore> disk) {
@@ -125,8 +142,16 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<executor::Executo
   }
   const auto block_count = static_cast<std::uint32_t>(
       std::min<std::size_t>(blocks, std::numeric_limits<std::int32_t>::max() / kBlockTokens));
+  if (block_count <= states_of_one(model)) {
+    return invalid("the KV cache's " + std::to_string(options.kv_bytes) +
+                       " bytes do not hold the state of one "
+                       "sequence, which takes " +
+                       std::to_string(states_of_one(model)) + " blocks of " +
+                       std::to_string(model.kv_bytes_per_block) + " bytes",
+                   "kv_bytes");
+  }
   // What the model, the caller and the memory allow: a request within it can always run.
-  std::uint32_t context = block_count * kBlockTokens;
+  std::uint32_t context = (block_count - states_of_one(model)) * kBlockTokens;
   if (model.context_length > 0) context = std::min(context, model.context_length);
   if (options.context_length > 0) context = std::min(context, options.context_length);
   options.context_length = context;

@@ -207,6 +207,11 @@ struct CachedConversation {
 // root of the prefix tree and of the records on disk.
 std::string cache_root(const executor::Description& model, const text::Tokenizer& tokenizer);
 
+// Of a model that keeps a state: what the tree is told of it, and how many blocks one sequence may need for
+// states, that which it reads and that which it writes.
+kv::StateShape state_shape(const executor::Description& model);
+std::uint32_t states_of_one(const executor::Description& model);
+
 class Engine {
  public:
   // `disk` may be null; its root_name is cache_root() and its block_bytes the executor's.

@@ -33,7 +33,8 @@ Engine::Loop::Loop(std::unique_ptr<executor::Executor> executor,
       options_(std::move(options)),
       vocab_size_(std::min(executor_->describe().vocab_size, tokenizer_->vocab_size())),
       pool_(std::move(pool)),
-      tree_(*pool_, cache_root(executor_->describe(), *tokenizer_), kv::hash_block, disk != nullptr),
+      tree_(*pool_, cache_root(executor_->describe(), *tokenizer_), kv::hash_block, disk != nullptr,
+            state_shape(executor_->describe())),
       families_(tree_),
       scheduler_(tree_, options_),
       sampler_([this](TokenId token) { return tokenizer_->bytes(token); }) {
@@ -336,6 +337,8 @@ bool Engine::Loop::step() {
 // Guesses are free as long as a step waits for memory: not beside a prompt, nor in a large batch.
 void Engine::Loop::guess_ahead(std::vector<Slice>& plan) {
   if (options_.prompt_lookup == 0 || plan.size() > kGuessedAtOnce || !executor_->describe().exact) return;
+  // A state cannot be taken back behind a wrong guess (docs/decisions/0023-recurrent-state.md).
+  if (executor_->describe().state_blocks > 0) return;
   if (std::ranges::any_of(plan, [](const Slice& slice) { return !slice.sequence->decoding(); })) return;
   const std::uint32_t share = options_.prompt_lookup / static_cast<std::uint32_t>(plan.size());
   for (Slice& slice : plan) {
@@ -423,7 +426,8 @@ bool Engine::Loop::forward(std::span<const Slice> plan) {
       whole.insert(whole.end(), slice.guess.begin(), slice.guess.end());
       tokens = whole;
     }
-    batch.push_back({tokens, sequence.computed, sequence.table.blocks(), slice.logits_rows()});
+    batch.push_back({tokens, sequence.computed, sequence.table.blocks(), slice.logits_rows(),
+                     sequence.table.state_in(), sequence.table.state_out()});
     rows += slice.logits_rows();
     if (slice.samples) constraints.push_back(sequence.request.constraint.get());
   }
@@ -441,6 +445,7 @@ bool Engine::Loop::forward(std::span<const Slice> plan) {
   for (const Slice& slice : plan) {
     // Nothing is known of the blocks that the failed step wrote: only those before them are kept.
     slice.sequence->computed -= slice.sequence->computed % kBlockTokens;
+    slice.sequence->table.drop_state();
     fail(scheduler_.remove(slice.sequence->id), status.error());
   }
   return false;

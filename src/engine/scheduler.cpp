@@ -13,8 +13,8 @@ namespace {
 std::uint32_t shared_until(const Sequence& sequence, const Sequence& other) {
   const std::uint32_t index = sequence.computed / kBlockTokens;
   const std::size_t begin = std::size_t{index} * kBlockTokens;
-  // What comes from disk is written by another thread.
-  if (sequence.from_disk() || other.from_disk()) return sequence.computed;
+  // What comes from disk is written by another thread; behind a part of a block no state is known.
+  if (sequence.from_disk() || other.from_disk() || sequence.table.keeps_states()) return sequence.computed;
   if (begin >= other.tokens.size() || !sequence.table.shares_all_before(other.table, index)) {
     return sequence.computed;
   }
@@ -24,6 +24,17 @@ std::uint32_t shared_until(const Sequence& sequence, const Sequence& other) {
   return std::max(sequence.computed, static_cast<std::uint32_t>(begin) + same);
 }
 
+// The last full block's end before the token whose logits are wanted.
+std::uint32_t last_boundary(const Sequence& sequence) {
+  return (sequence.length() - 1) / kBlockTokens * kBlockTokens;
+}
+
+// Where two sequences part, as far as both would share a state there.
+std::uint32_t parting(const Sequence& a, const Sequence& b) {
+  const auto same = std::ranges::mismatch(a.keys, b.keys).in1 - a.keys.begin();
+  return std::min({static_cast<std::uint32_t>(same) * kBlockTokens, last_boundary(a), last_boundary(b)});
+}
+
 bool before_in_rank(const Sequence* a, const Sequence* b) {
   return a->tier != b->tier ? a->tier < b->tier : a->id < b->id;
 }
@@ -31,7 +42,7 @@ bool before_in_rank(const Sequence* a, const Sequence* b) {
 std::uint64_t still_needed(const Sequence& running) {
   const auto have = static_cast<std::uint32_t>(running.table.blocks().size());
   // And one to grow into: a new guest should not cause a preemption at once.
-  return running.blocks_wanted() - std::min(have, running.blocks_wanted()) + 1;
+  return running.blocks_wanted() - std::min(have, running.blocks_wanted()) + 1 + running.table.state_demand();
 }
 
 // A step's decoding sequences of one client, in rank: the first, and those that have waited longest.
@@ -130,10 +141,23 @@ void Scheduler::start(std::unique_ptr<Sequence> sequence) {
   if (sequence->reads_cache() && sequence->remaining() > kBlockTokens) {
     sequence->keys = tree_.chain(sequence->request.cache_namespace, sequence->tokens);
   }
+  if (sequence->table.keeps_states()) mark_states(*sequence);
   const auto place =
       std::ranges::upper_bound(running_, sequence->id, {}, [](const auto& s) { return s->id; });
   running_.insert(place, std::move(sequence));
   update_tiers();
+}
+
+// Where somebody may go on from: the end of the prompt, where a conversation returns that is rendered
+// otherwise behind it, and where this sequence parts from others, those in the tree and those that run.
+void Scheduler::mark_states(Sequence& sequence) {
+  sequence.table.mark(last_boundary(sequence));
+  sequence.table.mark(sequence.table.known_blocks() * kBlockTokens);
+  for (const auto& other : running_) {
+    const std::uint32_t until = parting(sequence, *other);
+    if (until > other->computed) other->table.mark(until);
+    if (until > sequence.computed) sequence.table.mark(until);
+  }
 }
 
 void Scheduler::update_tiers() {
@@ -214,7 +238,8 @@ void Scheduler::plan_prefill(std::vector<Slice>& plan) {
     std::uint32_t most =
         sequence->request.background ? std::min(budget, options_.prefill_chunk_busy) : budget;
     if (sequence->scoring()) most = std::min(most, to_score);
-    const std::uint32_t tokens = std::min(most, sequence->computable());
+    const std::uint32_t tokens =
+        std::min({most, sequence->computable(), sequence->table.until_mark(sequence->computed)});
     if (tokens == 0) continue;
     if (!make_room(*sequence, tokens, plan)) continue;
     add(*sequence, tokens, plan);
@@ -311,12 +336,18 @@ std::vector<Sequence*> Scheduler::prefilling_in_turn() const {
   return order;
 }
 
-// One before it in rank is on its way through the very block that this one needs next, or the start of it.
+// One before it in rank is on its way through the very block that this one needs next, or the start of it;
+// or, where the model keeps a state, to where the two part.
 bool Scheduler::is_being_read(const Sequence& sequence) const {
   const std::uint32_t index = sequence.computed / kBlockTokens;
   const bool whole = index < sequence.keys.size() && (index + 1) * kBlockTokens < sequence.length();
   for (const auto& other : running_) {
     if (!before_in_rank(other.get(), &sequence) || other->decoding()) continue;
+    if (sequence.table.keeps_states()) {
+      const std::uint32_t until = parting(sequence, *other);
+      if (until > sequence.computed && other->computed < until) return true;
+      continue;
+    }
     if (whole && index < other->keys.size() && other->keys[index] == sequence.keys[index] &&
         other->computed < (index + 1) * kBlockTokens) {
       return true;

@@ -75,6 +75,7 @@ class Scheduler {
   bool fits(const Sequence& next) const;
   std::uint64_t needed_with(const Sequence& next, std::size_t tiers) const;
   void start(std::unique_ptr<Sequence> sequence);
+  void mark_states(Sequence& sequence);
   void update_tiers();
   Sequence& last_in_rank() const;
   void preempt(Sequence& victim);

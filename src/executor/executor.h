@@ -26,6 +26,9 @@ struct Description {
   std::uint32_t context_length = 0;    // the model's own limit, in tokens
   std::size_t kv_bytes_per_block = 0;  // bytes that one block of kBlockTokens tokens takes, over all layers
   kv::BlockLayout kv_layout;           // which of these bytes belong to which of the block's tokens
+  // Blocks of the same size that the state of a recurrent model takes for each sequence: what its layers keep
+  // of all tokens so far, besides the KV of its other layers. 0: all that a model keeps is KV.
+  std::uint32_t state_blocks = 0;
   double matrix_weights =
       0;  // weights that every read token is multiplied with, 2 operations each (not the output layer's)
   std::size_t weight_bytes = 0;  // resident bytes of the packed weights
@@ -56,6 +59,11 @@ struct SequenceSpan {
                // Blocks that this span writes into belong to this sequence alone
   std::uint32_t logits_rows =
       0;  // logits are wanted for this many last tokens of the span (0 .. tokens.size())
+  // Where a model has a state (Description::state_blocks): where that after the token before the span is read
+  // (not at the start of a sequence), and where that after its last token is written. They may be the same
+  // blocks; those of state_out belong to this sequence alone.
+  std::span<const BlockId> state_in = {};
+  std::span<const BlockId> state_out = {};
 };
 
 class Executor {
@@ -68,7 +76,8 @@ class Executor {
   // time. On error no promise is made about the contents of the blocks that the batch wrote.
   //
   // Where `interrupt` is given and becomes true meanwhile, forward() may end early with kCancelled; KV in
-  // front of every span is then as it was.
+  // front of every span is then as it was. Where a model has a state, which may be written in place, it does
+  // not end early.
   virtual Status forward(std::span<const SequenceSpan> batch, KvStorage kv, std::span<float> logits,
                          const std::atomic<bool>* interrupt = nullptr) = 0;
 };

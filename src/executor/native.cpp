@@ -33,7 +33,7 @@ kv::BlockLayout kv_layout(const models::ModelConfig& c) {
   const std::size_t scales = kBlockTokens * sizeof(float);
   const kernels::KvHeadLayout head = c.kv_layout();
   kv::BlockLayout layout;
-  for (std::size_t i = 0; i < c.layers * c.kv_heads; ++i) {
+  for (std::size_t i = 0; i < c.kv_layers * c.kv_heads; ++i) {
     const std::size_t at = i * head.bytes;
     layout.push_back({at, c.head_dim, key_row, element});
     layout.push_back({at + head.values, 1, c.value_dim * key_row, c.value_dim * element});
@@ -63,7 +63,8 @@ class NativeExecutor final : public Executor {
                  const std::atomic<bool>* interrupt) override {
     KVASIR_RETURN_IF_ERROR(check(batch, kv, logits));
     spans_.clear();
-    for (const SequenceSpan& s : batch) spans_.push_back({s.tokens, s.start, s.blocks, s.logits_rows});
+    for (const SequenceSpan& s : batch)
+      spans_.push_back({s.tokens, s.start, s.blocks, s.logits_rows, s.state_in, s.state_out});
     if (model_->forward({spans_, kv.base, logits, interrupt})) return {};
     return make_error(ErrorCode::kCancelled, "the step was interrupted");
   }
@@ -79,6 +80,12 @@ class NativeExecutor final : public Executor {
         return make_error(ErrorCode::kInternal, "forward: a span of " + std::to_string(s.tokens.size()) +
                                                     " tokens at position " + std::to_string(s.start) +
                                                     " has " + std::to_string(s.blocks.size()) + " blocks");
+      }
+      const std::size_t state = description_.state_blocks;
+      if (s.state_out.size() != state || (s.start != 0 && s.state_in.size() != state)) {
+        return make_error(ErrorCode::kInternal, "forward: a span has " + std::to_string(s.state_out.size()) +
+                                                    " blocks for a state that takes " +
+                                                    std::to_string(state));
       }
       for (const TokenId t : s.tokens) {
         if (t < 0 || static_cast<std::size_t>(t) >= description_.vocab_size) {
@@ -119,6 +126,7 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Che
   d.context_length = static_cast<std::uint32_t>(c.context);
   d.kv_bytes_per_block = c.kv_block_bytes();
   d.kv_layout = kv_layout(c);
+  d.state_blocks = static_cast<std::uint32_t>(c.state_blocks());
   d.weight_bytes = model->weight_bytes();
   d.mapped_bytes = mapped_bytes(*file);
   d.activation_bytes_per_token = model->activation_bytes_per_token();

@@ -84,6 +84,7 @@ Result<Script> parse_script(std::string_view text) {
   KVASIR_RETURN_IF_ERROR(read_strings(object, "turn_markers", script.turn_markers));
   KVASIR_RETURN_IF_ERROR(read_strings(object, "generation_prefixes", script.generation_prefixes));
   KVASIR_RETURN_IF_ERROR(read_count(object, "context_length", 1U << 30, script.context_length));
+  KVASIR_RETURN_IF_ERROR(read_count(object, "state_blocks", 1024, script.state_blocks));
   return script;
 }
 

@@ -37,6 +37,8 @@ struct Script {
   // What a template may write behind the assistant's opening: not counted as part of the answer.
   std::vector<std::string> generation_prefixes = {"<think>\n\n</think>\n\n", "<think>\n"};
   std::uint32_t context_length = 32768;
+  // Blocks of a state beside KV, as a recurrent model has it: "state_blocks". 0: none.
+  std::uint32_t state_blocks = 0;
 };
 
 // kInvalidArgument, naming the key, when the text is not such a script.

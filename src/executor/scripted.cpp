@@ -15,6 +15,13 @@ struct Cell {
 };
 static_assert(sizeof(Cell) == 8);
 
+// What each of a state's blocks holds.
+struct StateCell {
+  std::uint32_t tokens;
+  std::uint32_t chain;
+  std::uint32_t part;  // which of the blocks
+};
+
 constexpr std::uint32_t kChainStart = 0x6b766173;
 
 // The finaliser of MurmurHash3: every input bit reaches every output bit.
@@ -37,6 +44,27 @@ std::byte* place(KvStorage kv, const SequenceSpan& span, std::size_t position) {
   return kv.base + block * kv.block_bytes + position % kBlockTokens * sizeof(Cell);
 }
 
+Status check_state(const SequenceSpan& span, KvStorage kv, std::uint32_t chain, std::size_t blocks) {
+  bool sound = span.state_out.size() == blocks && (span.start == 0 || span.state_in.size() == blocks);
+  for (std::uint32_t i = 0; sound && span.start > 0 && i < blocks; ++i) {
+    StateCell cell{};
+    std::memcpy(&cell, kv.base + index_of(span.state_in[i]) * kv.block_bytes, sizeof(cell));
+    sound = cell.tokens == span.start && cell.chain == chain && cell.part == i;
+  }
+  if (sound) return {};
+  return make_error(ErrorCode::kInternal, "scripted executor: the state in front of token " +
+                                              std::to_string(span.start) +
+                                              " is not that of the tokens before");
+}
+
+void write_state(const SequenceSpan& span, KvStorage kv, std::uint32_t chain) {
+  const auto end = static_cast<std::uint32_t>(span.start + span.tokens.size());
+  for (std::uint32_t i = 0; i < span.state_out.size(); ++i) {
+    const StateCell cell{end, chain, i};
+    std::memcpy(kv.base + index_of(span.state_out[i]) * kv.block_bytes, &cell, sizeof(cell));
+  }
+}
+
 Status check_span(const SequenceSpan& span, KvStorage kv) {
   const std::size_t end = span.start + span.tokens.size();
   if (span.tokens.empty() || span.logits_rows > span.tokens.size() ||
@@ -49,18 +77,21 @@ Status check_span(const SequenceSpan& span, KvStorage kv) {
   return {};
 }
 
-void write_span(const SequenceSpan& span, KvStorage kv) {
+Status write_span(const SequenceSpan& span, KvStorage kv, std::size_t state_blocks) {
   std::uint32_t chain = kChainStart;
   if (span.start > 0) {
     Cell before{};
     std::memcpy(&before, place(kv, span, span.start - 1), sizeof(Cell));
     chain = before.chain;
   }
+  KVASIR_RETURN_IF_ERROR(check_state(span, kv, chain, state_blocks));
   for (std::size_t i = 0; i < span.tokens.size(); ++i) {
     chain = extend(chain, span.tokens[i]);
     const Cell cell{span.tokens[i], chain};
     std::memcpy(place(kv, span, span.start + i), &cell, sizeof(Cell));
   }
+  write_state(span, kv, chain);
+  return {};
 }
 
 // The whole context as it stands in the blocks; kInternal where it does not hang together.
@@ -130,6 +161,7 @@ ScriptedExecutor::ScriptedExecutor(std::shared_ptr<const text::Tokenizer> tokeni
   description_.context_length = script_.context_length;
   description_.kv_bytes_per_block = kBlockTokens * sizeof(Cell);
   description_.kv_layout = {{0, 1, description_.kv_bytes_per_block, sizeof(Cell)}};
+  description_.state_blocks = script_.state_blocks;
   description_.kernel_variant = "scripted";
   description_.kv_type = "tokens";
   description_.weights_id = "scripted";
@@ -152,7 +184,8 @@ Status ScriptedExecutor::forward(std::span<const SequenceSpan> batch, KvStorage 
     return make_error(ErrorCode::kInternal, "scripted executor: no room for the logits");
   }
   // All writes first: a block that two sequences both write shows when the first is read back.
-  for (const SequenceSpan& span : batch) write_span(span, kv);
+  for (const SequenceSpan& span : batch)
+    KVASIR_RETURN_IF_ERROR(write_span(span, kv, description_.state_blocks));
   std::uint32_t delay_ms = 0;
   for (const SequenceSpan& span : batch) {
     KVASIR_ASSIGN_OR_RETURN(const std::vector<TokenId> context, read_context(span, kv));

@@ -6,6 +6,9 @@
 // wrong block table, a bad share, copy or eviction cannot stay unseen: it is kInternal. The answer is decided
 // by what is read back, not by what the caller says, so it is exact by construction.
 //
+// Its state, where the script asks for one, is the last of those hashes and how many tokens it is of, in each
+// of its blocks: what is read must be the state behind the token before the span.
+//
 // Logits: +50 on the token that the script wants next, a small number in [-1, 1) elsewhere that depends on
 // the context and the token only, so that samplers and grammars have something to choose from.
 

@@ -17,4 +17,5 @@
 #include "kernels/generic/limits.h"
 #include "kernels/generic/matmul.h"
 #include "kernels/generic/matmul_float.h"
+#include "kernels/generic/recurrent.h"
 #include "kernels/generic/table.h"

@@ -60,6 +60,47 @@ struct AttentionInput {
   std::span<const BlockId> blocks;
 };
 
+// A causal convolution over the last `taps` tokens, each channel by itself, and its state: y[t] = bias +
+// sum over j of weight[j] * u[t - taps + 1 + j], u = x or x * in_gate; then silu where asked, then times
+// out_gate. All rows are `channels` long; x and both gates have row stride x_stride. out may alias x.
+struct ConvInput {
+  const float* x = nullptr;         // (tokens, channels)
+  const float* in_gate = nullptr;   // (tokens, channels) or null
+  const float* out_gate = nullptr;  // (tokens, channels) or null
+  std::size_t x_stride = 0;
+  std::size_t tokens = 0;
+  std::size_t channels = 0;  // a multiple of 16
+  std::size_t taps = 0;      // 2 to kMaxTaps
+  bool silu = false;
+  const float* weight = nullptr;  // (taps, channels), row stride channel_stride
+  const float* bias = nullptr;    // (channels) or null
+  float* state = nullptr;         // (taps - 1, channels), row stride channel_stride: u before, and then after
+  std::size_t channel_stride = 0;
+  float* out = nullptr;  // (tokens, channels), row stride out_stride
+  std::size_t out_stride = 0;
+};
+inline constexpr std::size_t kMaxTaps = 8;
+
+// One head of a linear recurrence, token by token in order. state: (rows, columns), updated in place; lanes
+// own its columns and walk its rows in order. `columns` is a multiple of 16.
+struct RecurrenceInput {
+  std::size_t tokens = 0;
+  std::size_t rows = 0;          // of a key and a query
+  std::size_t columns = 0;       // of a value and an output
+  const float* key = nullptr;    // (tokens, rows)
+  const float* query = nullptr;  // (tokens, rows)
+  const float* value = nullptr;  // (tokens, columns)
+  std::size_t key_stride = 0;    // of key and query
+  std::size_t value_stride = 0;
+  const float* decay = nullptr;  // (tokens): the state is multiplied by it
+  const float* rate = nullptr;   // (tokens): what is written is multiplied by it
+  std::size_t scalar_stride = 0;
+  float skip = 0;  // scan alone: out += skip * value
+  float* state = nullptr;
+  float* out = nullptr;  // (tokens, columns)
+  std::size_t out_stride = 0;
+};
+
 // Keys are reduced in order inside fixed segments of blocks, segments left to right: the order does not
 // depend on who computes what.
 inline constexpr std::size_t kSegmentBlocks = 8;
@@ -101,6 +142,8 @@ struct KernelTable {
   // gpt-oss: g = min(gate, limit), u = up clamped to +-limit; out = g * sigmoid(alpha * g) * (u + 1).
   void (*clamped_swiglu)(const float* gate, const float* up, float alpha, float limit, std::size_t n,
                          float* out);
+  // out = sigmoid(gate) * up, all (n), n a multiple of 16. out may alias either.
+  void (*sigmoid_mul)(const float* gate, const float* up, std::size_t n, float* out);
   // Rotates one head, or its first `head_dim` dimensions, in place. x: (head_dim), cos and sin: (head_dim /
   // 2).
   void (*rope_neox)(float* x, const float* cos, const float* sin,
@@ -127,6 +170,13 @@ struct KernelTable {
   void (*attention_merge)(float* into, const float* next, std::size_t value_dim);
   // out (value_dim) = state.o / state.l.
   void (*attention_finish)(const float* state, std::size_t value_dim, float* out);
+
+  void (*convolve)(const ConvInput& in);
+  // Mamba 2 (Dao and Gu, 2024): S = decay S + key (rate value)^T; out = S^T query + skip value.
+  void (*scan)(const RecurrenceInput& in);
+  // The gated delta rule (Yang et al., 2024): S = decay S, then S += key (rate (value - S^T key))^T; out =
+  // S^T query.
+  void (*delta_rule)(const RecurrenceInput& in);
 
   // The machine's limits, for benchmarks. Reads `bytes` (a multiple of 64) once; the result depends on all of
   // them.

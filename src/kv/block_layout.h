@@ -21,10 +21,10 @@ struct BlockRegion {
   std::size_t token_bytes = 0;
 };
 
-// The regions of a block do not overlap and cover all of it.
+// The regions of a block do not overlap; bytes that are in none mean nothing.
 using BlockLayout = std::vector<BlockRegion>;
 
-// Bytes that `tokens` tokens take, packed. For all of a block's tokens: the size of the block.
+// Bytes that `tokens` tokens take, packed.
 std::size_t packed_bytes(const BlockLayout& layout, std::uint32_t tokens);
 
 // Copies the KV of tokens [first, last) of `block` to `out` (packed_bytes(layout, last - first)): regions in

@@ -132,7 +132,7 @@ std::optional<RecordHeader> DiskIndex::plan(std::string_view name_space, const B
     if (stored(name_space, parent, tokens) == tokens.size()) return std::nullopt;
     if ((*above & kRootBit) == 0) depth = entries_[*above].depth + 1;
   }
-  header.priority = clock_ + recompute_cost(static_cast<std::uint32_t>(tokens.size()) - first, depth);
+  header.priority = clock_ + record_cost(tokens, first, depth);
   return header;
 }
 
@@ -256,11 +256,16 @@ std::optional<RecordPlace> DiskIndex::place(RecordId record) const {
   return entries_[*slot].place;
 }
 
+double DiskIndex::record_cost(std::span<const TokenId> tokens, std::uint32_t first, std::uint32_t depth) {
+  const auto own = static_cast<std::uint32_t>(tokens.size()) - first;
+  return recompute_cost(tokens.back() == kNoToken ? kBlockTokens : own, depth);
+}
+
 void DiskIndex::touch(Slot slot) {
   Entry& entry = entries_[slot];
   if (entry.children == 0) leaves_.erase(order(slot));
   entry.last_used = ++uses_;
-  entry.priority = clock_ + recompute_cost(entry.count - entry.first, entry.depth);
+  entry.priority = clock_ + record_cost(entry.token_span(), entry.first, entry.depth);
   if (entry.children == 0) leaves_.insert(order(slot));
 }
 

@@ -6,6 +6,9 @@
 // [0, first)), or the last piece of the full block above, or nothing below a namespace's root. Every record
 // in the tree can therefore be served. Leaves are evicted by priority, as in the prefix tree.
 //
+// A record whose last token is kNoToken holds the state behind the tokens before it
+// (docs/formats/kv-segment.md).
+//
 // Not thread-safe. Look-ups take O(log records) for every block of the sequence; memory is about 200 bytes
 // and the tokens for a record.
 
@@ -106,6 +109,8 @@ class DiskIndex {
 
   std::uint64_t records() const { return by_key_.size(); }
   std::uint64_t leaves() const { return leaves_.size(); }
+  // Leaves but for states behind which a conversation goes on.
+  std::uint64_t conversations() const;
   std::uint64_t tokens() const { return tokens_; }
   // Recounts and compares everything that must agree; aborts otherwise. O(records log records).
   void check_invariants() const;
@@ -139,6 +144,10 @@ class DiskIndex {
     std::int64_t written = 0;
     std::unique_ptr<TokenId[]> tokens;
     std::span<const TokenId> token_span() const { return {tokens.get(), count}; }
+    bool holds_state() const { return count > 0 && tokens[count - 1U] == kNoToken; }
+    std::uint32_t own_tokens() const {
+      return static_cast<std::uint32_t>(count - first) - (holds_state() ? 1 : 0);
+    }
   };
   struct KeyHash {
     std::size_t operator()(const BlockKey& key) const { return static_cast<std::size_t>(key.low); }
@@ -178,6 +187,9 @@ class DiskIndex {
   RecordPlace unlink(Slot slot);
   void collect_below(Slot slot, std::vector<Slot>& out) const;
   void touch(Slot slot);
+  bool is_conversation(Slot leaf) const;
+  // What it takes to compute a record's KV again; a state is worth a block's.
+  static double record_cost(std::span<const TokenId> tokens, std::uint32_t first, std::uint32_t depth);
   void emit(Slot slot, std::uint32_t block, std::uint32_t upto, std::uint32_t from, DiskMatch& match);
   std::vector<bool> admitted(const NameSpaceFilter& whose) const;  // by namespace number
   LeafOrder order(Slot slot) const { return {entries_[slot].priority, entries_[slot].last_used, slot}; }

@@ -37,9 +37,8 @@ DiskIndex::Slot DiskIndex::link(RecordHeader&& header, std::uint32_t name_space,
   entry.last_used = ++uses_;
   entry.written = header.written_unix_seconds;
   // What was written lately was written at a late clock.
-  const std::uint32_t own_tokens = entry.count - entry.first;
-  clock_ = std::max(clock_, entry.priority - recompute_cost(own_tokens, entry.depth));
-  tokens_ += own_tokens;
+  clock_ = std::max(clock_, entry.priority - record_cost(entry.token_span(), entry.first, entry.depth));
+  tokens_ += entry.own_tokens();
 
   if (entry.above != kNoSlot && entries_[entry.above].children++ == 0) leaves_.erase(order(entry.above));
   by_key_.emplace(entry.key, slot);
@@ -54,7 +53,7 @@ RecordPlace DiskIndex::unlink(Slot slot) {
   leaves_.erase(order(slot));
   siblings_.erase(slot);
   by_key_.erase(entry.key);
-  tokens_ -= entry.count - entry.first;
+  tokens_ -= entry.own_tokens();
   if (entry.above != kNoSlot && --entries_[entry.above].children == 0) leaves_.insert(order(entry.above));
   entry.tokens.reset();
   entry.count = 0;
@@ -168,9 +167,19 @@ std::vector<RecordId> DiskIndex::leaf_ids(const NameSpaceFilter& whose) const {
   std::vector<RecordId> ids;
   for (const LeafOrder& leaf : leaves_) {
     const Slot slot = std::get<Slot>(leaf);
-    if (ours[entries_[slot].name_space]) ids.push_back(id_of(slot));
+    if (ours[entries_[slot].name_space] && is_conversation(slot)) ids.push_back(id_of(slot));
   }
   return ids;
+}
+
+bool DiskIndex::is_conversation(Slot leaf) const {
+  const Entry& entry = entries_[leaf];
+  return !entry.holds_state() || entry.above == kNoSlot || entries_[entry.above].children == 1;
+}
+
+std::uint64_t DiskIndex::conversations() const {
+  return static_cast<std::uint64_t>(std::ranges::count_if(
+      leaves_, [this](const LeafOrder& leaf) { return is_conversation(std::get<Slot>(leaf)); }));
 }
 
 std::vector<RecordId> DiskIndex::in_segment(std::uint32_t segment) const {
@@ -235,8 +244,9 @@ DiskUse DiskIndex::use(const NameSpaceFilter& whose) const {
   for (const Entry& entry : entries_) {
     if (entry.generation % 2 == 0 || !ours[entry.name_space]) continue;
     ++use.records;
-    use.conversations += entry.children == 0 ? 1 : 0;
-    use.tokens += entry.count - entry.first;
+    const auto slot = static_cast<Slot>(&entry - entries_.data());
+    use.conversations += entry.children == 0 && is_conversation(slot) ? 1 : 0;
+    use.tokens += entry.own_tokens();
     use.bytes += entry.place.extent();
   }
   return use;
@@ -248,7 +258,7 @@ DiskConversation DiskIndex::describe(RecordId leaf) const {
   const Entry& end = entries_[*last];
   DiskConversation conversation;
   conversation.name_space = name_spaces_[end.name_space].name;
-  conversation.tokens = end.depth * kBlockTokens + end.count;
+  conversation.tokens = end.depth * kBlockTokens + end.count - (end.holds_state() ? 1 : 0);
   conversation.written_unix_seconds = end.written;
   conversation.segment = end.place.segment;
   conversation.offset = end.place.offset;
@@ -286,7 +296,7 @@ void DiskIndex::check_invariants() const {
     const Entry& entry = entries_[slot];
     if (entry.generation % 2 == 0) continue;
     ++taken;
-    tokens += entry.count - entry.first;
+    tokens += entry.own_tokens();
     without_children += entry.children == 0 ? 1 : 0;
     KVASIR_CHECK(entry.children == children[slot], "children are counted");
     KVASIR_CHECK((entry.children == 0) == leaves_.contains(order(slot)), "leaves are evictable");

@@ -87,7 +87,7 @@ void DiskStore::Impl::trim_leaves(std::optional<RecordId> keep) {
     std::vector<Hole> holes;
     {
       const std::lock_guard lock(mutex_);
-      if (index_.leaves() <= options_.most_leaves) return;
+      if (index_.conversations() <= options_.most_leaves) return;
       const auto gone = index_.evict_conversation(keep);
       if (gone.empty()) return;
       counters_.evicted_records += gone.size();
@@ -271,7 +271,7 @@ DiskStats DiskStore::Impl::stats() const {
   stats.bytes = bytes();
   stats.capacity_bytes = options_.capacity_bytes;
   stats.records = index_.records();
-  stats.leaves = index_.leaves();
+  stats.leaves = index_.conversations();
   stats.tokens = index_.tokens();
   stats.read_only = read_only_;
   stats.writes_stopped = writes_stopped_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "base/check.h"
@@ -20,6 +21,19 @@ constexpr double kLoadOverheadSeconds = 0.002;
 constexpr std::uint64_t kTimedBytes = std::uint64_t{1} << 20;
 constexpr double kNewestWeight = 0.3;
 
+// A state is stored as the KV of a token that cannot occur, behind those that it is of.
+struct StateRecord {
+  BlockKey parent;
+  std::vector<TokenId> tokens;
+};
+
+StateRecord state_record(const PrefixTree::BlockView& block) {
+  if (block.tokens.size() == kBlockTokens) return {block.key, {kNoToken}};
+  StateRecord record{block.parent_key, {block.tokens.begin(), block.tokens.end()}};
+  record.tokens.push_back(kNoToken);
+  return record;
+}
+
 }  // namespace
 
 DiskTier::DiskTier(std::unique_ptr<DiskStore> store, BlockLayout layout, std::size_t block_bytes,
@@ -29,7 +43,7 @@ DiskTier::DiskTier(std::unique_ptr<DiskStore> store, BlockLayout layout, std::si
       block_bytes_(block_bytes),
       options_(std::move(options)),
       read_bytes_per_second_(kAssumedBytesPerSecond) {
-  KVASIR_CHECK(packed_bytes(layout_, kBlockTokens) == block_bytes_, "the layout covers the block");
+  KVASIR_CHECK(packed_bytes(layout_, kBlockTokens) <= block_bytes_, "the layout lies in the block");
   const DiskStats stats = store_->stats();
   stopped_writing_ = stats.read_only || stats.writes_stopped || stats.capacity_bytes == 0;
   write_scratch_.resize(block_bytes_);
@@ -54,10 +68,10 @@ bool DiskTier::writes() const {
   return !stopped_writing_;
 }
 
-bool DiskTier::has_room() const {
+bool DiskTier::has_room(std::size_t bytes) const {
   const std::lock_guard lock(mutex_);
-  // A queue that holds nothing takes one block, however large.
-  return queued_bytes_ == 0 || queued_bytes_ + block_bytes_ <= options_.queue_bytes;
+  // A queue that holds nothing takes one block or state, however large.
+  return queued_bytes_ == 0 || queued_bytes_ + bytes <= options_.queue_bytes;
 }
 
 bool DiskTier::knows(const PrefixTree::BlockView& block) const {
@@ -75,10 +89,39 @@ void DiskTier::save(const PrefixTree::BlockView& block, std::span<const std::byt
               block.key,
               {block.tokens.begin(), block.tokens.end()},
               std::move(before),
-              {}};
+              {},
+              false};
   const auto count = static_cast<std::uint32_t>(block.tokens.size());
   write.packed.resize(packed_bytes(layout_, count));
   pack_tokens(layout_, bytes, 0, count, write.packed);
+  queue(std::move(write));
+}
+
+bool DiskTier::knows_state(const PrefixTree::BlockView& block) const {
+  const StateRecord record = state_record(block);
+  {
+    const std::lock_guard lock(mutex_);
+    if (queued_.contains(store_->options().key_function(record.parent, record.tokens))) return true;
+  }
+  return store_->stored(block.name_space, record.parent, record.tokens) == record.tokens.size();
+}
+
+void DiskTier::save_state(const PrefixTree::BlockView& block,
+                          const std::vector<std::span<const std::byte>>& state, std::vector<TokenId> before) {
+  StateRecord record = state_record(block);
+  const BlockKey key = store_->options().key_function(record.parent, record.tokens);
+  Write write{std::string(block.name_space),
+              record.parent,
+              key,
+              std::move(record.tokens),
+              std::move(before),
+              {},
+              true};
+  for (const auto part : state) write.packed.insert(write.packed.end(), part.begin(), part.end());
+  queue(std::move(write));
+}
+
+void DiskTier::queue(Write write) {
   {
     const std::lock_guard lock(mutex_);
     if (stopped_writing_) return;
@@ -183,8 +226,9 @@ Status DiskTier::write(const Write& write) {
   const auto count = static_cast<std::uint32_t>(write.tokens.size());
   const std::uint32_t first = store_->stored(write.name_space, write.parent, write.tokens);
   if (first == count) return {};
+  if (write.state && first + 1 != count) return {};  // its tokens are gone again
   std::span<const std::byte> payload = write.packed;
-  if (first > 0) {
+  if (first > 0 && !write.state) {
     unpack_tokens(layout_, write.packed, 0, count, write_scratch_);
     write_slice_.resize(packed_bytes(layout_, count - first));
     pack_tokens(layout_, write_scratch_, first, count, write_slice_);
@@ -197,16 +241,40 @@ DiskMatch DiskTier::match(std::string_view name_space, std::span<const TokenId> 
   return store_->match(name_space, tokens, from);
 }
 
+DiskMatch DiskTier::match_state(std::string_view name_space, std::span<const TokenId> tokens,
+                                std::uint32_t from) {
+  const std::uint32_t all = store_->match(name_space, tokens, from).tokens;
+  std::vector<BlockKey> keys{store_->root_key(name_space)};
+  for (std::uint32_t at = 0; at + kBlockTokens <= all; at += kBlockTokens)
+    keys.push_back(store_->options().key_function(keys.back(), tokens.subspan(at, kBlockTokens)));
+  // Anywhere in the block that the match ends in, and behind every full one.
+  for (std::uint32_t at = all; at > from; at -= at % kBlockTokens != 0 ? 1 : kBlockTokens) {
+    const std::uint32_t begin = at / kBlockTokens * kBlockTokens;
+    std::vector<TokenId> record(tokens.begin() + begin, tokens.begin() + at);
+    record.push_back(kNoToken);
+    if (store_->stored(name_space, keys[at / kBlockTokens], record) != record.size()) continue;
+    std::vector<TokenId> path(tokens.begin(), tokens.begin() + at);
+    path.push_back(kNoToken);
+    DiskMatch match = store_->match(name_space, path, from);
+    if (match.tokens != at + 1) continue;  // dropped meanwhile
+    match.tokens = at;
+    return match;
+  }
+  return {from, 0, {}};
+}
+
 double DiskTier::load_seconds(std::uint64_t bytes) const {
   const std::lock_guard lock(mutex_);
   return kLoadOverheadSeconds + static_cast<double>(bytes) / read_bytes_per_second_;
 }
 
-std::shared_ptr<DiskLoad> DiskTier::load(DiskMatch match, std::vector<std::byte*> blocks) {
-  KVASIR_CHECK(match.reads.size() == blocks.size(), "every read has its block");
+std::shared_ptr<DiskLoad> DiskTier::load(DiskMatch match, std::vector<std::byte*> blocks,
+                                         std::vector<std::byte*> state) {
+  KVASIR_CHECK(match.reads.size() == blocks.size() + (state.empty() ? 0 : 1), "every read has its place");
   auto load = std::make_shared<DiskLoad>();
   load->match_ = std::move(match);
   load->blocks_ = std::move(blocks);
+  load->state_ = std::move(state);
   {
     const std::lock_guard lock(mutex_);
     loads_.push_back(load);
@@ -242,14 +310,29 @@ void DiskTier::run_load(DiskLoad& load) {
   for (std::size_t i = 0; i < load.match_.reads.size(); ++i) {
     if (load.cancelled_.load(std::memory_order_relaxed)) return;
     const DiskRead& read = load.match_.reads[i];
+    if (i == load.blocks_.size()) {
+      if (read_state(read, load.state_)) load.tokens_.store(load.match_.tokens, std::memory_order_release);
+      return;
+    }
     read_buffer_.resize(packed_bytes(layout_, read.record_last - read.record_first));
     // Gone or unsound: what is before it serves, the rest is computed. The store has counted it.
     if (!store_->read(read.record, read_buffer_).ok()) return;
     // Tokens past read.last, if the record has more, are overwritten by what the sequence computes there.
     unpack_tokens(layout_, read_buffer_, read.record_first, read.record_last,
                   {load.blocks_[i], block_bytes_});
-    load.tokens_.store(read.block_index * kBlockTokens + read.last, std::memory_order_release);
+    // Without the state behind them, tokens are of no use.
+    if (load.state_.empty())
+      load.tokens_.store(read.block_index * kBlockTokens + read.last, std::memory_order_release);
   }
+}
+
+bool DiskTier::read_state(const DiskRead& read, std::span<std::byte* const> blocks) {
+  read_buffer_.resize(blocks.size() * block_bytes_);
+  if (store_->payload_bytes(read.record) != read_buffer_.size()) return false;  // gone
+  if (!store_->read(read.record, read_buffer_).ok()) return false;
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    std::memcpy(blocks[i], read_buffer_.data() + i * block_bytes_, block_bytes_);
+  return true;
 }
 
 }  // namespace kvasir::kv

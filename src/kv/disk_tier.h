@@ -56,6 +56,7 @@ class DiskLoad {
   friend class DiskTier;
   DiskMatch match_;
   std::vector<std::byte*> blocks_;  // the block of match_.reads[i], each block_bytes long
+  std::vector<std::byte*> state_;   // the blocks of the state that the last of match_.reads brings
   std::atomic<std::uint32_t> tokens_{0};
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> finished_{false};
@@ -70,18 +71,27 @@ class DiskTier {
   DiskTier(const DiskTier&) = delete;
   DiskTier& operator=(const DiskTier&) = delete;
 
-  bool writes() const;    // false when the store is read-only or has stopped writing
-  bool has_room() const;  // save() may be called
+  bool writes() const;                     // false when the store is read-only or has stopped writing
+  bool has_room(std::size_t bytes) const;  // so much may be saved
   // It is on disk, or on its way there.
   bool knows(const PrefixTree::BlockView& block) const;
   // Queues a block whose parent is known: `bytes` of it, and every token in front of it.
   void save(const PrefixTree::BlockView& block, std::span<const std::byte> bytes,
             std::vector<TokenId> before);
 
+  // The same of the state behind a block, whose own tokens are known: its blocks' bytes, and every token up
+  // to the full block that it or its tail follows.
+  bool knows_state(const PrefixTree::BlockView& block) const;
+  void save_state(const PrefixTree::BlockView& block, const std::vector<std::span<const std::byte>>& state,
+                  std::vector<TokenId> before);
+
   DiskMatch match(std::string_view name_space, std::span<const TokenId> tokens, std::uint32_t from);
+  // The longest that ends where a state is stored; the last of its reads is the state.
+  DiskMatch match_state(std::string_view name_space, std::span<const TokenId> tokens, std::uint32_t from);
   double load_seconds(std::uint64_t bytes) const;
-  // `blocks[i]` is where match.reads[i] goes.
-  std::shared_ptr<DiskLoad> load(DiskMatch match, std::vector<std::byte*> blocks);
+  // `blocks[i]` is where match.reads[i] goes, `state` the blocks of the state behind them, of match_state().
+  std::shared_ptr<DiskLoad> load(DiskMatch match, std::vector<std::byte*> blocks,
+                                 std::vector<std::byte*> state = {});
 
   // Takes what waits to be written for these namespaces out of the queue.
   void drop_queued(const NameSpaceFilter& whose);
@@ -104,11 +114,14 @@ class DiskTier {
     std::vector<TokenId> tokens;
     std::vector<TokenId> before;
     std::vector<std::byte> packed;
+    bool state = false;
   };
   struct KeyHash {
     std::size_t operator()(const BlockKey& key) const { return static_cast<std::size_t>(key.low); }
   };
 
+  void queue(Write write);
+  bool read_state(const DiskRead& read, std::span<std::byte* const> blocks);
   void write_loop();
   void run_errands(std::unique_lock<std::mutex>& lock);
   Status write(const Write& write);

@@ -46,11 +46,12 @@ BlockKey hash_root(std::string_view root_name, std::string_view name_space) {
 }
 
 PrefixTree::PrefixTree(BlockPool& pool, std::string_view root_name, KeyFunction key_function,
-                       bool reports_new)
+                       bool reports_new, StateShape state)
     : pool_(pool),
       root_name_(root_name),
       key_function_(key_function),
       nodes_(pool.counts().total),
+      state_shape_(state),
       reports_new_(reports_new) {}
 
 std::optional<PrefixTree::BlockView> PrefixTree::view(BlockId block) const {
@@ -131,7 +132,45 @@ MatchResult PrefixTree::match(std::string_view name_space, std::span<const Token
     tokens = tokens.subspan(kBlockTokens);
   }
   match_partial(parent ? node(*parent).children : root->children, tokens, result);
+  result.known_blocks = static_cast<std::uint32_t>(result.blocks.size());
+  if (state_shape_.blocks > 0) cut_to_state(result);
   return result;
+}
+
+void PrefixTree::cut_to_state(MatchResult& result) const {
+  if (result.partial) {
+    const Node& n = node(*result.partial);
+    if (n.token_count == result.partial_tokens && !n.state.empty()) return;
+    result.partial.reset();
+    result.partial_tokens = 0;
+  }
+  while (!result.blocks.empty() && node(result.blocks.back()).state.empty()) result.blocks.pop_back();
+}
+
+void PrefixTree::keep_state(BlockId block, std::span<const BlockId> state) {
+  Node& n = node(block);
+  KVASIR_CHECK(n.root != nullptr && n.state.empty() && state.size() == state_shape_.blocks,
+               "a state is kept behind a block of the tree, once");
+  for (const BlockId part : state) pool_.hold(part);
+  n.state.assign(state.begin(), state.end());
+  touch(block);
+  if (reports_new_) new_blocks_.push_back(block);
+}
+
+void PrefixTree::drop_state(Node& n) {
+  if (n.state.empty()) return;
+  for (const BlockId part : n.state) pool_.unhold(part);
+  n.state.clear();
+}
+
+// Behind a state, its tokens and those in front of it up to the state before are what it saves computing.
+double PrefixTree::cost(const Node& n) const {
+  std::uint32_t tokens = n.token_count;
+  if (!n.state.empty()) {
+    std::optional<BlockId> at = n.parent;
+    for (; at && node(*at).state.empty(); at = node(*at).parent) tokens += kBlockTokens;
+  }
+  return recompute_cost(tokens, n.depth);
 }
 
 void PrefixTree::match_partial(const std::vector<BlockId>& children, std::span<const TokenId> rest,
@@ -220,6 +259,8 @@ void PrefixTree::unlink(BlockId block) {
   Node& gone = node(block);
   KVASIR_CHECK(gone.root != nullptr && gone.children.empty(), "only leaves leave the tree");
   leaves_.erase(order(gone, block));
+  if (!gone.state.empty()) states_.erase({gone.last_used, block});
+  drop_state(gone);
   index_.erase(gone.key);
   auto& around = siblings(*gone.root, gone.parent);
   around.erase(around.begin() + static_cast<std::ptrdiff_t>(lower_bound(around, tokens_of(block))));
@@ -232,9 +273,11 @@ void PrefixTree::touch(BlockId block) {
   Node& used = node(block);
   KVASIR_CHECK(used.root != nullptr, "only blocks of the tree are touched");
   if (used.children.empty()) leaves_.erase(order(used, block));
+  if (!used.state.empty()) states_.erase({used.last_used, block});
   used.last_used = ++uses_;
   used.priority = clock_ + cost(used);
   if (used.children.empty()) leaves_.insert(order(used, block));
+  if (!used.state.empty()) states_.insert({used.last_used, block});
 }
 
 std::optional<BlockId> PrefixTree::allocate() {
@@ -253,6 +296,19 @@ bool PrefixTree::evict_one() {
     unlink(block);
     drop_root_if_empty(root);
     ++evicted_blocks_;
+    return true;
+  }
+  return evict_state();
+}
+
+// Every leaf is in use: a state behind a block of theirs, that nobody reads just now, is what can be spared.
+bool PrefixTree::evict_state() {
+  for (const auto& [used, block] : states_) {
+    Node& n = node(block);
+    if (std::ranges::any_of(n.state, [this](BlockId part) { return pool_.users(part) > 0; })) continue;
+    if (on_eviction_) on_eviction_(block);
+    drop_state(n);
+    states_.erase({used, block});
     return true;
   }
   return false;
@@ -297,9 +353,20 @@ void PrefixTree::check_invariants() const {
   pool_.check_conservation();
   std::size_t in_tree = 0;
   std::size_t without_children = 0;
+  std::vector<bool> of_state(nodes_.size());
+  for (const auto& [used, block] : states_) {
+    KVASIR_CHECK(node(block).last_used == used && node(block).state.size() == state_shape_.blocks,
+                 "nodes with a state are listed");
+    for (const BlockId part : node(block).state) {
+      KVASIR_CHECK(!of_state[index_of(part)], "a block is of one state");
+      of_state[index_of(part)] = true;
+    }
+  }
   for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
     const Node& n = nodes_[i];
-    KVASIR_CHECK((n.root != nullptr) == pool_.held(BlockId{i}), "the pool knows what the tree holds");
+    KVASIR_CHECK((n.root != nullptr || of_state[i]) == pool_.held(BlockId{i}) && !(n.root && of_state[i]),
+                 "the pool knows what the tree holds");
+    KVASIR_CHECK(n.state.empty() != states_.contains({n.last_used, BlockId{i}}), "states are listed");
     if (n.root == nullptr) continue;
     ++in_tree;
     without_children += n.children.empty() ? 1 : 0;

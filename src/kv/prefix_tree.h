@@ -9,6 +9,11 @@
 // Keys are chained 128-bit hashes under a root that names model, layout and namespace. They only find a
 // candidate: parent and tokens are compared before it is served, so a collision costs a miss, never a leak.
 //
+// Where a model keeps a state beside KV (docs/decisions/0023-recurrent-state.md), KV is of use only up to a
+// token behind which the state is known. A node may hold the state after its last token, in blocks of the
+// same pool; a match ends at such a node. A state leaves the tree with its node, or before it when every
+// block is in use.
+//
 // Eviction (docs/decisions/0003-prefix-tree.md) takes the unused leaf with the lowest priority, where a block
 // gets priority = clock + cost when it is touched, cost = tokens / kBlockTokens * (1 + depth /
 // kAttentionParityBlocks), and the clock is the highest priority evicted so far: recency, weighted by what it
@@ -31,6 +36,7 @@
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/types.h"
@@ -65,6 +71,7 @@ struct MatchResult {
   std::vector<BlockId> blocks;     // full blocks, in order: to be shared
   std::optional<BlockId> partial;  // its first partial_tokens tokens match too: to be copied
   std::uint32_t partial_tokens = 0;
+  std::uint32_t known_blocks = 0;  // full blocks whose tokens match, with or without a state behind them
 
   std::uint32_t full_tokens() const { return static_cast<std::uint32_t>(blocks.size()) * kBlockTokens; }
   std::uint32_t tokens() const { return full_tokens() + partial_tokens; }
@@ -81,12 +88,18 @@ struct InsertResult {
   BlockId block{};  // the block that serves these tokens now; the given one on kCollision
 };
 
+// What a state takes, and how often one is kept along a sequence.
+struct StateShape {
+  std::uint32_t blocks = 0;  // of the pool; 0: the model keeps KV only
+  std::uint32_t every = 0;   // a state is kept behind every so many full blocks
+};
+
 class PrefixTree {
  public:
   // `root_name` names everything that KV depends on besides tokens (weights, KV type, kernel variant,
   // rounding version). The pool outlives the tree. `reports_new`: somebody calls take_new().
   PrefixTree(BlockPool& pool, std::string_view root_name, KeyFunction key_function = hash_block,
-             bool reports_new = false);
+             bool reports_new = false, StateShape state = {});
   PrefixTree(const PrefixTree&) = delete;
   PrefixTree& operator=(const PrefixTree&) = delete;
 
@@ -106,6 +119,12 @@ class PrefixTree {
   // Marks a block of the tree as just used.
   void touch(BlockId block);
 
+  const StateShape& state_shape() const { return state_shape_; }
+  // The state behind a block of the tree; empty where none is kept.
+  std::span<const BlockId> state_of(BlockId block) const { return node(block).state; }
+  // Keeps `state` behind a block of the tree that has none. Its blocks are in use and held by nobody.
+  void keep_state(BlockId block, std::span<const BlockId> state);
+
   // What a lower tier needs to know of a block of the tree; the spans live as long as the block stays in it.
   struct BlockView {
     std::string_view name_space;
@@ -116,7 +135,8 @@ class PrefixTree {
     std::uint32_t depth = 0;  // full blocks in front of it
   };
   std::optional<BlockView> view(BlockId block) const;  // nullopt: not in the tree (any more)
-  // The blocks that came into the tree since the last call, ancestors first. Some may have left it again.
+  // The blocks that came into the tree, or got a state, since the last call, ancestors first. Some may have
+  // left it again.
   std::vector<BlockId> take_new();
 
   // One conversation in memory: a leaf and the path to it.
@@ -131,7 +151,8 @@ class PrefixTree {
   // `whose` that are left are in use.
   std::uint32_t forget(const NameSpaceFilter& whose, std::uint32_t most);
 
-  // Called with a block that is about to be evicted, while the tree still has it. It may look, not touch.
+  // Called with a block that is about to be evicted, or its state alone, while the tree still has it. It may
+  // look, not touch.
   void on_eviction(std::function<void(BlockId)> observer) { on_eviction_ = std::move(observer); }
 
   // A block with one user: a free one, or one that is evicted for it; nullopt when every block is in use.
@@ -159,6 +180,7 @@ class PrefixTree {
     double priority = 0;
     std::uint64_t last_used = 0;
     std::vector<BlockId> children;  // in token order
+    std::vector<BlockId> state;     // behind the last token, or empty
     std::array<TokenId, kBlockTokens> tokens{};
   };
   struct KeyHash {
@@ -182,8 +204,11 @@ class PrefixTree {
   void link(Root& root, std::optional<BlockId> parent, std::span<const TokenId> tokens, const BlockKey& key,
             BlockId block);
   void unlink(BlockId block);
+  void cut_to_state(MatchResult& result) const;
+  void drop_state(Node& node);
   bool evict_one();
-  static double cost(const Node& node) { return recompute_cost(node.token_count, node.depth); }
+  bool evict_state();
+  double cost(const Node& node) const;
   static LeafOrder order(const Node& node, BlockId block) { return {node.priority, node.last_used, block}; }
 
   BlockPool& pool_;
@@ -193,6 +218,8 @@ class PrefixTree {
   std::vector<Node> nodes_;                                          // (pool blocks), by block
   std::unordered_map<BlockKey, BlockId, KeyHash> index_;
   std::set<LeafOrder> leaves_;  // every node without children; of these at most one a sequence is in use
+  std::set<std::pair<std::uint64_t, BlockId>> states_;  // nodes with a state, by last use
+  const StateShape state_shape_;
   double clock_ = 0;
   std::uint64_t uses_ = 0;
   std::uint64_t evicted_blocks_ = 0;

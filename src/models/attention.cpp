@@ -105,29 +105,30 @@ void Attention::store(const Batch& batch, const AttentionLayer& layer, Rows& q, 
       for (std::size_t h = 0; h < c.heads; ++h) rotate(shape, r, q.row(r) + h * d);
       table_.scale(q.row(r), query_scale(s.start + t), c.heads * d);
       for (std::size_t h = 0; h < c.kv_heads; ++h) rotate(shape, r, k.row(r) + h * d);
-      write_token(batch, s, t, layer.index, k.row(r), v.row(r));
+      write_token(batch, s, t, shape.place, k.row(r), v.row(r));
     });
     row += s.tokens.size();
   }
 }
 
 void Attention::write(const Batch& batch, const AttentionLayer& layer, Rows& k, Rows& v) {
+  const std::size_t place = d_.layers[layer.index].place;
   std::size_t row = 0;
   for (const Span& s : batch.spans) {
     ops_.each(s.tokens.size(),
-              [&](std::size_t t) { write_token(batch, s, t, layer.index, k.row(row + t), v.row(row + t)); });
+              [&](std::size_t t) { write_token(batch, s, t, place, k.row(row + t), v.row(row + t)); });
     row += s.tokens.size();
   }
 }
 
-void Attention::write_token(const Batch& batch, const Span& span, std::size_t token, std::size_t layer,
+void Attention::write_token(const Batch& batch, const Span& span, std::size_t token, std::size_t place,
                             const float* k, const float* v) const {
   const ModelConfig& c = d_.config;
   const std::size_t position = span.start + token;
   std::byte* block = batch.kv_base + index_of(span.blocks[position / kBlockTokens]) * c.kv_block_bytes();
   for (std::size_t h = 0; h < c.kv_heads; ++h) {
     table_.store_kv(c.kv_type, k + h * c.head_dim, v + h * c.value_dim, c.head_dim, c.value_dim,
-                    position % kBlockTokens, block + (layer * c.kv_heads + h) * c.kv_head_block_bytes());
+                    position % kBlockTokens, block + (place * c.kv_heads + h) * c.kv_head_block_bytes());
   }
 }
 
@@ -215,7 +216,7 @@ void Attention::run_unit(const Unit& unit, const Batch& batch, const AttentionLa
   in.kv_type = c.kv_type;
   in.kv_base = batch.kv_base;
   in.kv_block_bytes = c.kv_block_bytes();
-  in.kv_offset = (layer.index * c.kv_heads + unit.kv_head) * c.kv_head_block_bytes();
+  in.kv_offset = (d_.layers[layer.index].place * c.kv_heads + unit.kv_head) * c.kv_head_block_bytes();
   in.blocks = unit.span->blocks;
   const std::size_t rows = unit.tokens * group();
   const std::size_t blocks = (in.position + unit.tokens + kBlockTokens - 1) / kBlockTokens;

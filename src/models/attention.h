@@ -67,7 +67,7 @@ class Attention {
     std::vector<float> cos;
     std::vector<float> sin;
   };
-  void write_token(const Batch& batch, const Span& span, std::size_t token, std::size_t layer, const float* k,
+  void write_token(const Batch& batch, const Span& span, std::size_t token, std::size_t place, const float* k,
                    const float* v) const;
   void fill_table(const Batch& batch, const Rope& rope, Table& table);
   std::size_t plan(const Batch& batch, Plan& plan);

@@ -40,6 +40,7 @@ Decoder::Decoder(Description d, const LoadOptions& options)
   gate_.set_precise(high);
   if (d_.experts.count != 0) experts_.emplace(ops_, d_, d_.pre_norm ? high : true, high);
   if (d_.latent.kv_rank != 0) latent_.emplace(ops_, attention_, d_, high);
+  if (d_.recurrence.kind != RecurrenceKind::kNone) recurrent_.emplace(ops_, d_, high);
 }
 
 Result<std::unique_ptr<Model>> Decoder::load(std::shared_ptr<const weights::Checkpoint> file, Description d,
@@ -62,7 +63,9 @@ std::size_t Decoder::activation_bytes_per_token() const {
                               (e.shared_hidden != 0 ? 2 * e.shared_hidden + c.width : 0);
   const std::size_t latent =
       l.kv_rank == 0 ? 0 : l.q_rank + c.heads * (2 * l.plain + l.rotated + 3 * l.kv_rank + 2 * l.value);
-  return 7 * (plain + branch + (e.count != 0 ? experts : 0) + latent);
+  const std::size_t gate = d_.attention_gate ? 2 * c.heads * c.head_dim : 0;
+  const std::size_t recurrent = recurrent_ ? recurrent_->activation_floats_per_token() : 0;
+  return 7 * (plain + branch + (e.count != 0 ? experts : 0) + latent + gate + recurrent);
 }
 
 std::string Decoder::variant() const {
@@ -87,6 +90,7 @@ void Decoder::resize(std::size_t tokens) {
   branch_.resize(tokens, c.width);
   if (l.kv_rank == 0) {
     q_.resize(tokens, c.heads * c.head_dim);
+    if (d_.attention_gate) q_gate_.resize(tokens, 2 * q_.columns());
     k_.resize(tokens, c.kv_heads * c.head_dim);
     v_.resize(tokens, c.kv_heads * c.head_dim);
   }
@@ -106,7 +110,8 @@ bool Decoder::forward(const Batch& batch) {
   }
   attention_.begin(batch);
   for (std::size_t i = 0; i < d_.config.layers; ++i) {
-    if (batch.interrupt != nullptr && batch.interrupt->load(std::memory_order_relaxed)) return false;
+    const bool may_stop = !recurrent_ && batch.interrupt != nullptr;
+    if (may_stop && batch.interrupt->load(std::memory_order_relaxed)) return false;
     layer(batch, i);
   }
   output(batch);
@@ -117,8 +122,8 @@ void Decoder::layer(const Batch& batch, std::size_t index) {
   const DecoderLayer& l = weights_.layers[index];
 
   // x += Wo attention(h), h = norm(x)
-  attention(batch, index, block_input(l.attention_norm, normed_));
-  add_product(l.o, l.o_bias, attended_, l.attention_post_norm);
+  Rows& mixed = attention(batch, index, block_input(l.attention_norm, normed_));
+  add_product(l.o, l.o_bias, mixed, l.attention_post_norm);
 
   // x += Wdown (f(Wgate h) * Wup h), h = norm(x)
   Rows& h = block_input(l.ffn_norm, ffn_normed_);
@@ -140,19 +145,39 @@ Rows& Decoder::block_input(std::span<const float> norm, Rows& normed) {
   return normed;
 }
 
-void Decoder::attention(const Batch& batch, std::size_t index, Rows& x) {
+Rows& Decoder::attention(const Batch& batch, std::size_t index, Rows& x) {
   const DecoderLayer& l = weights_.layers[index];
+  if (d_.layers[index].recurrent) return recurrent_->forward(batch, index, l.recurrent, x);
   const AttentionLayer layer{index, l.q_norm, l.k_norm, l.sinks};
   if (latent_) {
     latent_->forward(batch, layer, l.latent, x, attended_);
-    return;
+    return attended_;
   }
-  const Linear qkv[] = {{&l.q, {q_.data(), q_.columns(), data_or_null(l.q_bias), false}},
+  Rows& q = d_.attention_gate ? q_gate_ : q_;
+  const Linear qkv[] = {{&l.q, {q.data(), q.columns(), data_or_null(l.q_bias), false}},
                         {&l.k, {k_.data(), k_.columns(), data_or_null(l.k_bias), false}},
                         {&l.v, {v_.data(), v_.columns(), data_or_null(l.v_bias), false}}};
   ops_.linear(qkv, x);
+  if (d_.attention_gate) split_gate();
   attention_.store(batch, layer, q_, k_, v_);
   attention_.attend(batch, layer, q_, attended_);
+  if (d_.attention_gate) {
+    const std::size_t d = d_.config.head_dim;
+    ops_.each(attended_.tokens(), [&](std::size_t t) {
+      for (std::size_t i = 0; i < attended_.columns(); i += d)
+        ops_.table().sigmoid_mul(q_gate_.row(t) + 2 * i + d, attended_.row(t) + i, d, attended_.row(t) + i);
+    });
+    ops_.quantize(attended_);
+  }
+  return attended_;
+}
+
+// q_ gets its own rows out of those that hold the gates as well.
+void Decoder::split_gate() {
+  const std::size_t d = d_.config.head_dim;
+  ops_.each(q_.tokens(), [&](std::size_t t) {
+    for (std::size_t i = 0; i < q_.columns(); i += d) std::copy_n(q_gate_.row(t) + 2 * i, d, q_.row(t) + i);
+  });
 }
 
 void Decoder::feed_forward(const DecoderLayer& l, Rows& x) {

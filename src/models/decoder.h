@@ -11,6 +11,7 @@
 #include "models/model.h"
 #include "models/moe.h"
 #include "models/ops.h"
+#include "models/recurrent.h"
 
 namespace kvasir::models {
 
@@ -32,8 +33,10 @@ class Decoder final : public Model {
   void resize(std::size_t tokens);
   void embed(TokenId token, float* out) const;
   void layer(const Batch& batch, std::size_t index);
-  // Of a layer's input (x, quantised): attended_ or gate_, before the last matrix.
-  void attention(const Batch& batch, std::size_t index, Rows& x);
+  // Of a layer's input (x, quantised): what attention's last matrix works on, and gate_, which that of the
+  // feed-forward block does.
+  Rows& attention(const Batch& batch, std::size_t index, Rows& x);
+  void split_gate();
   void feed_forward(const DecoderLayer& layer, Rows& x);
   // What a block works on: norm(x), or x itself.
   Rows& block_input(std::span<const float> norm, Rows& normed);
@@ -48,11 +51,12 @@ class Decoder final : public Model {
   Attention attention_;
   std::optional<MixtureOfExperts> experts_;
   std::optional<LatentForward> latent_;
+  std::optional<RecurrentForward> recurrent_;
   std::shared_ptr<const weights::Checkpoint> file_;
   DecoderWeights weights_;
 
   // Activations of the batch in flight.
-  Rows x_, normed_, ffn_normed_, q_, k_, v_, attended_, gate_, up_, branch_, last_;
+  Rows x_, normed_, ffn_normed_, q_, q_gate_, k_, v_, attended_, gate_, up_, branch_, last_;
 };
 
 }  // namespace kvasir::models

@@ -1,6 +1,7 @@
 #include "models/decoder_weights.h"
 
 #include <string>
+#include <utility>
 
 #include "models/tensors.h"
 
@@ -21,7 +22,7 @@ void name_attention(TensorReader& read, const Description& d, const std::string&
     read.rows(p + "attn_qkv.weight", q + 2 * kv, q, kv, c.width, l.k);
     read.rows(p + "attn_qkv.weight", q + 2 * kv, q + kv, kv, c.width, l.v);
   } else {
-    read.matrix(p + "attn_q.weight", q, c.width, l.q);
+    read.matrix(p + "attn_q.weight", d.attention_gate ? 2 * q : q, c.width, l.q);
     read.matrix(p + "attn_k.weight", kv, c.width, l.k);
     read.matrix(p + "attn_v.weight", kv, c.width, l.v);
   }
@@ -59,8 +60,98 @@ void name_latent(TensorReader& read, const Description& d, const std::string& p,
   read.matrix(p + "attn_output.weight", c.width, c.heads * l.value, layer.o);
 }
 
+void name_short_conv(TensorReader& read, const Description& d, const std::string& p, DecoderLayer& layer) {
+  const std::size_t n = d.recurrence.channels;
+  RecurrentWeights& w = layer.recurrent;
+  read.matrix(p + "shortconv.in_proj.weight", 3 * n, d.config.width, w.in);
+  read.table(p + "shortconv.conv.weight", n, d.recurrence.taps, w.conv);
+  read.matrix(p + "shortconv.out_proj.weight", d.config.width, n, layer.o);
+}
+
+void name_mamba2(TensorReader& read, const Description& d, const std::string& p, DecoderLayer& layer) {
+  const Recurrence& r = d.recurrence;
+  const std::size_t width = d.config.width;
+  RecurrentWeights& w = layer.recurrent;
+  const std::size_t all = r.inner() + r.channels + r.heads;
+  read.rows(p + "ssm_in.weight", all, 0, r.inner(), width, w.gate);
+  read.rows(p + "ssm_in.weight", all, r.inner(), r.channels, width, w.in);
+  read.rows(p + "ssm_in.weight", all, r.inner() + r.channels, r.heads, width, w.step);
+  read.table(p + "ssm_conv1d.weight", r.channels, r.taps, w.conv);
+  if (read.has(p + "ssm_conv1d.bias")) read.vector(p + "ssm_conv1d.bias", r.channels, w.conv_bias);
+  read.vector(p + "ssm_dt.bias", r.heads, w.step_bias);
+  read.flat(p + "ssm_a", r.heads, w.decay);
+  read.flat(p + "ssm_d", r.heads, w.skip);
+  read.table(p + "ssm_norm.weight", r.key_heads, r.inner() / r.key_heads, w.norm);
+  read.matrix(p + "ssm_out.weight", width, r.inner(), layer.o);
+}
+
+void name_delta_net(TensorReader& read, const Description& d, const std::string& p, DecoderLayer& layer) {
+  const Recurrence& r = d.recurrence;
+  const std::size_t width = d.config.width;
+  RecurrentWeights& w = layer.recurrent;
+  if (read.has(p + "ssm_in.weight")) {
+    // Of each key head its query, its key, and its heads' values and gates.
+    const std::size_t values = r.heads / r.key_heads * r.value_dim;
+    const std::size_t head = 2 * r.key_dim + 2 * values;
+    const std::size_t all = r.key_heads * head;
+    const auto of_heads = [&](std::size_t first, std::size_t rows) {
+      std::vector<RowRange> ranges;
+      for (std::size_t h = 0; h < r.key_heads; ++h) ranges.push_back({h * head + first, rows});
+      return ranges;
+    };
+    std::vector<RowRange> mixed = of_heads(0, r.key_dim);
+    for (const auto& part : {of_heads(r.key_dim, r.key_dim), of_heads(2 * r.key_dim, values)})
+      mixed.insert(mixed.end(), part.begin(), part.end());
+    read.ranges(p + "ssm_in.weight", all, mixed, width, w.in);
+    read.ranges(p + "ssm_in.weight", all, of_heads(2 * r.key_dim + values, values), width, w.gate);
+  } else {
+    read.matrix(p + "attn_qkv.weight", r.channels, width, w.in);
+    read.matrix(p + "attn_gate.weight", r.inner(), width, w.gate);
+  }
+  if (read.has(p + "ssm_ba.weight")) {
+    read.matrix(p + "ssm_ba.weight", 2 * r.heads, width, w.step);
+  } else {
+    read.matrix(p + "ssm_alpha.weight", r.heads, width, w.step);
+    read.matrix(p + "ssm_beta.weight", r.heads, width, w.rate);
+  }
+  read.table(p + "ssm_conv1d.weight", r.channels, r.taps, w.conv);
+  read.vector(p + "ssm_dt.bias", r.heads, w.step_bias);
+  read.vector(p + "ssm_a", r.heads, w.decay);
+  read.vector(p + "ssm_norm.weight", r.value_dim, w.norm);
+  read.matrix(p + "ssm_out.weight", width, r.inner(), layer.o);
+}
+
+void name_recurrent(TensorReader& read, const Description& d, const std::string& p, DecoderLayer& layer) {
+  switch (d.recurrence.kind) {
+    case RecurrenceKind::kNone:
+      break;
+    case RecurrenceKind::kShortConv:
+      return name_short_conv(read, d, p, layer);
+    case RecurrenceKind::kMamba2:
+      return name_mamba2(read, d, p, layer);
+    case RecurrenceKind::kDeltaNet:
+      return name_delta_net(read, d, p, layer);
+  }
+}
+
+// (channels, taps) -> (taps, channels): lanes own channels.
+void transpose_conv(const Recurrence& r, std::vector<float>& conv) {
+  std::vector<float> turned(conv.size());
+  for (std::size_t c = 0; c < r.channels; ++c) {
+    for (std::size_t j = 0; j < r.taps; ++j) turned[j * r.channels + c] = conv[c * r.taps + j];
+  }
+  conv = std::move(turned);
+}
+
 void name_feed_forward(TensorReader& read, const Description& d, const std::string& p, DecoderLayer& l) {
   const ModelConfig& c = d.config;
+  // Folders of Granite 4 without experts have the block where the shared expert would be.
+  if (read.has(p + "ffn_gate_up_shexp.weight")) {
+    read.rows(p + "ffn_gate_up_shexp.weight", 2 * c.hidden, 0, c.hidden, c.width, l.gate);
+    read.rows(p + "ffn_gate_up_shexp.weight", 2 * c.hidden, c.hidden, c.hidden, c.width, l.up);
+    read.matrix(p + "ffn_down_shexp.weight", c.width, c.hidden, l.down);
+    return;
+  }
   if (d.fused_gate_up && !read.has(p + "ffn_gate.weight")) {
     read.rows(p + "ffn_up.weight", 2 * c.hidden, 0, c.hidden, c.width, l.gate);
     read.rows(p + "ffn_up.weight", 2 * c.hidden, c.hidden, c.hidden, c.width, l.up);
@@ -75,8 +166,18 @@ void name_experts(TensorReader& read, const Description& d, const std::string& p
   const std::size_t width = d.config.width;
   const Experts& e = d.experts;
   read.matrix(p + "ffn_gate_inp.weight", e.count, width, w.router);
-  read.stack(p + "ffn_gate_exps.weight", e.count, e.hidden, width, w.gate);
-  read.stack(p + "ffn_up_exps.weight", e.count, e.hidden, width, w.up);
+  if (read.has(p + "ffn_gate_up_exps.weight")) {
+    w.gate.resize(e.count);
+    w.up.resize(e.count);
+    const std::size_t all = 2 * e.count * e.hidden;
+    for (std::size_t i = 0; i < e.count; ++i) {
+      read.rows(p + "ffn_gate_up_exps.weight", all, 2 * i * e.hidden, e.hidden, width, w.gate[i]);
+      read.rows(p + "ffn_gate_up_exps.weight", all, (2 * i + 1) * e.hidden, e.hidden, width, w.up[i]);
+    }
+  } else {
+    read.stack(p + "ffn_gate_exps.weight", e.count, e.hidden, width, w.gate);
+    read.stack(p + "ffn_up_exps.weight", e.count, e.hidden, width, w.up);
+  }
   read.stack(p + "ffn_down_exps.weight", e.count, width, e.hidden, w.down);
   if (e.selection_bias) read.vector(p + "exp_probs_b.bias", e.count, w.selection_bias);
   if (e.biases) {
@@ -86,9 +187,16 @@ void name_experts(TensorReader& read, const Description& d, const std::string& p
     read.table(p + "ffn_down_exps.bias", e.count, width, w.down_bias);
   }
   if (e.shared_hidden != 0) {
-    read.matrix(p + "ffn_gate_shexp.weight", e.shared_hidden, width, w.shared_gate);
-    read.matrix(p + "ffn_up_shexp.weight", e.shared_hidden, width, w.shared_up);
+    if (read.has(p + "ffn_gate_up_shexp.weight")) {
+      const std::size_t n = e.shared_hidden;
+      read.rows(p + "ffn_gate_up_shexp.weight", 2 * n, 0, n, width, w.shared_gate);
+      read.rows(p + "ffn_gate_up_shexp.weight", 2 * n, n, n, width, w.shared_up);
+    } else {
+      read.matrix(p + "ffn_gate_shexp.weight", e.shared_hidden, width, w.shared_gate);
+      read.matrix(p + "ffn_up_shexp.weight", e.shared_hidden, width, w.shared_up);
+    }
     read.matrix(p + "ffn_down_shexp.weight", width, e.shared_hidden, w.shared_down);
+    if (e.shared_gate) read.matrix(p + "ffn_gate_inp_shexp.weight", 1, width, w.shared_router);
   }
 }
 
@@ -96,7 +204,9 @@ void name_layer(TensorReader& read, const Description& d, std::size_t index, Dec
   const std::string p = "blk." + std::to_string(index) + ".";
   const std::size_t width = d.config.width;
   if (d.pre_norm) read.vector(p + "attn_norm.weight", width, l.attention_norm);
-  if (d.latent.kv_rank != 0)
+  if (d.layers[index].recurrent)
+    name_recurrent(read, d, p, l);
+  else if (d.latent.kv_rank != 0)
     name_latent(read, d, p, l);
   else
     name_attention(read, d, p, l);
@@ -132,11 +242,15 @@ double block_weights(const Description& d) {
     attention += n(c.width) * n(l.kv_rank + l.rotated) +
                  n(c.heads) * (n(l.kv_rank) * n(l.plain + l.value) + n(l.value) * n(c.width));
   }
+  if (d.attention_gate) attention += n(c.width) * n(c.heads * c.head_dim);
+  const Recurrence& r = d.recurrence;
+  const bool conv = r.kind == RecurrenceKind::kShortConv;
+  const double recurrent = n(c.width) * (n(r.channels) * (conv ? 3 : 1) + n(r.inner()) * (conv ? 1 : 2));
   double weights = 0;
   for (const LayerDescription& layer : d.layers) {
     const Experts& e = d.experts;
     const std::size_t hidden = layer.experts ? e.used * e.hidden + e.shared_hidden : c.hidden;
-    weights += attention + 3 * n(c.width) * n(hidden);
+    weights += (layer.recurrent ? recurrent : attention) + 3 * n(c.width) * n(hidden);
     if (layer.experts) weights += n(e.count) * n(c.width);
   }
   return weights;
@@ -148,7 +262,7 @@ Status read_weights(const weights::Checkpoint& file, Description& d, const LoadO
   TensorReader read(file, options);
   out.layers.resize(c.layers);
   for (std::size_t i = 0; i < c.layers; ++i) name_layer(read, d, i, out.layers[i]);
-  read.vector("output_norm.weight", c.width, out.output_norm);
+  read.vector(d.output_norm + ".weight", c.width, out.output_norm);
   std::vector<std::vector<float>> factors(d.ropes.size());
   for (std::size_t i = 0; i < d.ropes.size(); ++i) {
     if (!d.ropes[i].factors.empty()) read.vector(d.ropes[i].factors, d.ropes[i].frequency.size(), factors[i]);
@@ -164,6 +278,9 @@ Status read_weights(const weights::Checkpoint& file, Description& d, const LoadO
   for (std::size_t i = 0; i < d.ropes.size(); ++i) {
     for (std::size_t k = 0; k < factors[i].size(); ++k)
       d.ropes[i].frequency[k] /= static_cast<double>(factors[i][k]);
+  }
+  for (std::size_t i = 0; i < c.layers; ++i) {
+    if (d.layers[i].recurrent) transpose_conv(d.recurrence, out.layers[i].recurrent.conv);
   }
   out.bytes = read.bytes();
   return {};

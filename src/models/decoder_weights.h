@@ -7,6 +7,7 @@
 #include "models/description.h"
 #include "models/latent.h"
 #include "models/moe.h"
+#include "models/recurrent.h"
 
 namespace kvasir::models {
 
@@ -18,7 +19,8 @@ struct DecoderLayer {
   std::vector<float> q_norm, k_norm;  // (head_dim), or over all heads
   std::vector<float> sinks;           // (heads)
   LatentWeights latent;               // instead of q, k, v
-  kernels::PackedMatrix o;            // (width, heads * value_dim)
+  RecurrentWeights recurrent;         // the same
+  kernels::PackedMatrix o;            // (width, heads * value_dim), or recurrent: (width, inner)
   std::vector<float> o_bias;
   std::vector<float> attention_post_norm;  // (width)
 

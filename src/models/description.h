@@ -35,6 +35,8 @@ inline constexpr std::size_t kNoRope = static_cast<std::size_t>(-1);
 
 // What a layer has of its own.
 struct LayerDescription {
+  bool recurrent = false;  // Description::recurrence in place of attention
+  std::size_t place = 0;   // among the layers with attention, or among the recurrent ones (load.cpp)
   std::size_t window = 0;  // a token sees its last `window` tokens, itself included; 0: all
   std::size_t rope = 0;    // which of Description::ropes, or kNoRope
   bool experts = false;    // else the plain feed-forward block
@@ -54,6 +56,7 @@ struct Experts {
   std::size_t used = 0;           // by a token
   std::size_t hidden = 0;         // of one expert
   std::size_t shared_hidden = 0;  // of the expert that every token uses; 0: none
+  bool shared_gate = false;       // that one's output is multiplied by a sigmoid of its own
   Routing routing = Routing::kSoftmax;
   bool normalise = false;       // weights are divided by their sum
   float scale = 1;              // weights are multiplied by it
@@ -75,6 +78,28 @@ struct LatentAttention {
   std::size_t value = 0;    // of a head's output
 };
 
+// What recurrent layers compute; the files name the sources.
+enum class RecurrenceKind {
+  kNone,
+  kShortConv,  // LFM2: W_out (C * conv(B * x))
+  kMamba2,     // Granite 4
+  kDeltaNet,   // Qwen3-Next, Qwen3.5: the gated delta rule
+};
+struct Recurrence {
+  RecurrenceKind kind = RecurrenceKind::kNone;
+  std::size_t taps = 0;      // of the convolution, the current token included
+  std::size_t channels = 0;  // of the convolution
+  // Of a state: (heads, key_dim, value_dim); none with kShortConv.
+  std::size_t heads = 0;
+  std::size_t key_dim = 0;
+  std::size_t value_dim = 0;
+  std::size_t key_heads = 0;  // divides heads
+  // Of kDeltaNet: head h reads key head h % key_heads instead of h / (heads / key_heads).
+  bool keys_in_turn = false;
+  // What the layer's last matrix works on.
+  std::size_t inner() const { return kind == RecurrenceKind::kShortConv ? channels : heads * value_dim; }
+};
+
 struct Description {
   ModelConfig config;
   std::vector<LayerDescription> layers;  // (config.layers)
@@ -84,6 +109,9 @@ struct Description {
   bool pre_norm = true;    // the input of attention and feed-forward block is normed
   bool post_norm = false;  // their output is normed before it is added to x
   std::string ffn_norm = "ffn_norm";
+  std::string output_norm = "output_norm";
+  Recurrence recurrence;
+  bool attention_gate = false;  // each head's rows of q are followed by as many of a gate (sigmoid)
   bool qkv_bias = false;
   bool o_bias = false;
   bool fused_qkv = false;      // q, k and v are the rows of one tensor

@@ -28,6 +28,15 @@ bool slide(Metadata& read, Description& d, std::size_t period) {
   return true;
 }
 
+void drop_guessing_layers(Metadata& read, Description& d) {
+  const std::size_t guessing = read.optional_size("nextn_predict_layers", 16);
+  if (guessing >= d.layers.size()) return read.fail("it has no layers besides those that guess tokens");
+  for (std::size_t i = d.layers.size() - guessing; i < d.layers.size(); ++i)
+    d.unused.push_back("blk." + std::to_string(i) + ".*");
+  d.config.layers -= guessing;
+  d.layers.resize(d.config.layers);
+}
+
 void read_experts(Metadata& read, Description& d, std::size_t first) {
   Experts& e = d.experts;
   e.count = read.size("expert_count", kMostExperts);

@@ -27,6 +27,11 @@ void describe_gemma3(Metadata& read, Description& d);
 void describe_gpt_oss(Metadata& read, Description& d);
 void describe_glm4_moe(Metadata& read, Description& d);
 void describe_deepseek2(Metadata& read, Description& d);
+void describe_lfm2(Metadata& read, Description& d);
+void describe_lfm2_moe(Metadata& read, Description& d);
+void describe_granite_hybrid(Metadata& read, Description& d);
+void describe_qwen3_next(Metadata& read, Description& d);
+void describe_qwen35(Metadata& read, Description& d);
 
 // What several families' files need.
 
@@ -36,6 +41,8 @@ bool pairs_are_neighbours(const Metadata& read);
 // The file's sliding window, for the layers that its pattern names; by default for all but the last of every
 // `period` layers. A period of 1 means every layer. Returns false where the file has none.
 bool slide(Metadata& read, Description& d, std::size_t period);
+// Drops the layers that guess further tokens, which are not used.
+void drop_guessing_layers(Metadata& read, Description& d);
 // The keys that all mixtures share: how many experts, how many of them a token uses, how wide one is; the
 // layers from `first` on have them.
 void read_experts(Metadata& read, Description& d, std::size_t first = 0);

@@ -8,13 +8,7 @@
 namespace kvasir::models {
 
 void describe_glm4_moe(Metadata& read, Description& d) {
-  const std::size_t guessing = read.optional_size("nextn_predict_layers", 16);
-  if (guessing >= d.layers.size()) return read.fail("it has no layers besides those that guess tokens");
-  for (std::size_t i = d.layers.size() - guessing; i < d.layers.size(); ++i)
-    d.unused.push_back("blk." + std::to_string(i) + ".*");
-  d.config.layers -= guessing;
-  d.layers.resize(d.config.layers);
-
+  drop_guessing_layers(read, d);
   d.ffn_norm = "post_attention_norm";
   d.qkv_bias = read.has_tensor("blk.0.attn_q.bias");
   if (read.has_tensor("blk.0.attn_q_norm.weight")) d.qk_norm = QkNorm::kHead;

@@ -19,12 +19,28 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"llama", describe_llama},         {"mistral3", describe_mistral3},  {"qwen2", describe_qwen2},
-    {"qwen3", describe_qwen3},         {"qwen3moe", describe_qwen3_moe}, {"smollm3", describe_smollm3},
-    {"granite", describe_granite},     {"granitemoe", describe_granite}, {"olmo2", describe_olmo2},
-    {"phi3", describe_phi3},           {"gemma", describe_gemma},        {"gemma2", describe_gemma2},
-    {"gemma3", describe_gemma3},       {"gpt-oss", describe_gpt_oss},    {"glm4moe", describe_glm4_moe},
+    {"llama", describe_llama},
+    {"mistral3", describe_mistral3},
+    {"qwen2", describe_qwen2},
+    {"qwen3", describe_qwen3},
+    {"qwen3moe", describe_qwen3_moe},
+    {"smollm3", describe_smollm3},
+    {"granite", describe_granite},
+    {"granitemoe", describe_granite},
+    {"olmo2", describe_olmo2},
+    {"phi3", describe_phi3},
+    {"gemma", describe_gemma},
+    {"gemma2", describe_gemma2},
+    {"gemma3", describe_gemma3},
+    {"gpt-oss", describe_gpt_oss},
+    {"glm4moe", describe_glm4_moe},
     {"deepseek2", describe_deepseek2},
+    {"lfm2", describe_lfm2},
+    {"lfm2moe", describe_lfm2_moe},
+    {"granitehybrid", describe_granite_hybrid},
+    {"qwen3next", describe_qwen3_next},
+    {"qwen35", describe_qwen35},
+    {"qwen35moe", describe_qwen35},
 };
 
 const Family* find_family(std::string_view name) {
@@ -38,6 +54,22 @@ std::string family_names() {
   return names;
 }
 
+// One number, or one for each layer: 0 where a layer has no attention, and the same for all that have.
+std::size_t read_kv_heads(Metadata& read, const ModelConfig& c) {
+  constexpr std::size_t kMostHeads = 4096;
+  const auto of_layers = read.numbers("attention.head_count_kv", c.layers);
+  if (!of_layers) return read.size("attention.head_count_kv", kMostHeads, c.heads);
+  std::size_t heads = 0;
+  for (const std::size_t n : *of_layers) {
+    if (n > kMostHeads) read.fail("metadata 'attention.head_count_kv' is absurd");
+    if (n != 0 && heads != 0 && n != heads)
+      read.refuse("layers that differ in their number of key heads are not supported");
+    heads = std::max(heads, n);
+  }
+  if (heads == 0) read.refuse("models without attention are not supported");
+  return std::max<std::size_t>(1, heads);
+}
+
 // What all families' files say in the same keys.
 void read_shape(Metadata& read, ModelConfig& c) {
   constexpr std::size_t kMostHidden = 1U << 22;
@@ -46,7 +78,7 @@ void read_shape(Metadata& read, ModelConfig& c) {
   c.hidden = read.has("expert_count") ? read.optional_size("feed_forward_length", kMostHidden)
                                       : read.size("feed_forward_length", kMostHidden);
   c.heads = read.size("attention.head_count", 4096);
-  c.kv_heads = read.size("attention.head_count_kv", 4096, c.heads);
+  c.kv_heads = read_kv_heads(read, c);
   // A head dimension that the file does not state: the kernels' limit is checked below.
   c.head_dim =
       read.size("attention.key_length", kernels::kMaxHeadDim, std::max<std::size_t>(1, c.width / c.heads));
@@ -74,10 +106,32 @@ void check_shape(Metadata& read, const Description& d) {
     computed = computed && is_width(l.q_rank) && is_width(l.kv_rank) && is_width(l.plain) &&
                is_width(c.heads * l.value) && l.rotated % 2 == 0;
   }
+  if (const Recurrence& r = d.recurrence; r.kind != RecurrenceKind::kNone) {
+    const auto in_lanes = [](std::size_t n) { return n % 16 == 0; };
+    const bool groups = r.key_heads != 0 && r.heads % r.key_heads == 0;
+    computed = computed && r.taps >= 2 && r.taps <= kernels::kMaxTaps && in_lanes(r.channels) &&
+               is_width(r.inner()) && in_lanes(r.key_dim) && in_lanes(r.value_dim) &&
+               (r.kind == RecurrenceKind::kShortConv || (groups && in_lanes(r.inner() / r.key_heads)));
+  }
   if (computed) return;
   read.refuse("its shape (width " + std::to_string(c.width) + ", " + std::to_string(c.heads) + " heads of " +
               std::to_string(c.head_dim) + ", " + std::to_string(c.kv_heads) +
               " for keys) is not one that this build computes");
+}
+
+// Which layers keep keys and values and which a state, and what that takes.
+void place_layers(Metadata& read, Description& d) {
+  ModelConfig& c = d.config;
+  for (LayerDescription& layer : d.layers) layer.place = layer.recurrent ? c.state_layers++ : c.kv_layers++;
+  if (c.state_layers == 0) {
+    d.recurrence = {};
+    return;
+  }
+  const Recurrence& r = d.recurrence;
+  if (r.kind == RecurrenceKind::kNone) return read.refuse("layers without attention are not supported here");
+  c.conv_state_bytes = (r.taps - 1) * r.channels * sizeof(float);
+  c.state_heads = r.heads;
+  c.head_state_bytes = r.key_dim * r.value_dim * sizeof(float);
 }
 
 Result<Description> describe(const Checkpoint& file, std::size_t served_context) {
@@ -101,9 +155,14 @@ Result<Description> describe(const Checkpoint& file, std::size_t served_context)
   d.config.served_context = served_context != 0 ? served_context : d.config.context;
   d.layers.resize(d.config.layers);
   d.attention_scale = 1.0F / std::sqrt(static_cast<float>(d.config.head_dim));
+  if (const auto heads = read.numbers("attention.head_count_kv", d.config.layers)) {
+    for (std::size_t i = 0; i < heads->size(); ++i) d.layers[i].recurrent = (*heads)[i] == 0;
+  }
   family->describe(read, d);
   if (d.ropes.empty()) d.ropes = {read_rope(read, d.config.head_dim)};
+  KVASIR_RETURN_IF_ERROR(read.status());
   check_shape(read, d);
+  place_layers(read, d);
   KVASIR_RETURN_IF_ERROR(read.status());
   return d;
 }

@@ -1,5 +1,6 @@
 #include "models/metadata.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace kvasir::models {
@@ -44,7 +45,7 @@ std::string Metadata::text(const std::string& key) const {
   return std::string(file_.string(full(key)).value_or(""));
 }
 
-std::optional<std::vector<bool>> Metadata::flags(const std::string& key, std::size_t layers) {
+std::optional<std::vector<std::size_t>> Metadata::numbers(const std::string& key, std::size_t layers) {
   const auto* values = file_.integers(full(key));
   if (values == nullptr) return std::nullopt;
   if (values->size() != layers) {
@@ -52,8 +53,19 @@ std::optional<std::vector<bool>> Metadata::flags(const std::string& key, std::si
          std::to_string(layers) + " layers");
     return std::nullopt;
   }
+  std::vector<std::size_t> out;
+  for (const std::int64_t v : *values) {
+    if (v < 0) fail("metadata '" + full(key) + "' has a negative entry");
+    out.push_back(static_cast<std::size_t>(std::max<std::int64_t>(v, 0)));
+  }
+  return out;
+}
+
+std::optional<std::vector<bool>> Metadata::flags(const std::string& key, std::size_t layers) {
+  const auto values = numbers(key, layers);
+  if (!values) return std::nullopt;
   std::vector<bool> out;
-  for (const std::int64_t v : *values) out.push_back(v != 0);
+  for (const std::size_t v : *values) out.push_back(v != 0);
   return out;
 }
 

@@ -26,6 +26,8 @@ class Metadata {
   bool flag(const std::string& key, bool fallback) const;
   std::string text(const std::string& key) const;  // empty where it is absent
   bool has(const std::string& key) const { return file_.find(full(key)) != nullptr; }
+  // One number for each of `layers` layers, where the key holds an array.
+  std::optional<std::vector<std::size_t>> numbers(const std::string& key, std::size_t layers);
   // One flag for each of `layers` layers, where the key is there.
   std::optional<std::vector<bool>> flags(const std::string& key, std::size_t layers);
 

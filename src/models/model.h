@@ -2,6 +2,7 @@
 // A model: config and packed weights -> forward pass. A family's file (llama.cpp, qwen3.cpp, ...) describes
 // its graph; decoder.h computes it.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -28,6 +29,7 @@ struct ModelConfig {
   std::size_t kv_heads = 0;   // divides heads
   std::size_t head_dim = 0;   // of queries and keys
   std::size_t value_dim = 0;  // of values
+  std::size_t kv_layers = 0;  // layers with attention; the others are recurrent
   std::size_t vocab = 0;
   std::size_t context = 0;         // tokens that the model was trained for
   std::size_t served_context = 0;  // the longest that will be asked for
@@ -37,8 +39,26 @@ struct ModelConfig {
   // Of K and V of one layer and KV head.
   kernels::KvHeadLayout kv_layout() const { return kernels::kv_head_layout(kv_type, head_dim, value_dim); }
   std::size_t kv_head_block_bytes() const { return kv_layout().bytes; }
-  std::size_t kv_block_bytes() const { return layers * kv_heads * kv_head_block_bytes(); }
+  // At least as large as any one part of a state, which lies in such blocks too.
+  std::size_t kv_block_bytes() const {
+    return std::max({kv_layers * kv_heads * kv_head_block_bytes(), conv_state_bytes, head_state_bytes});
+  }
+
+  // What the recurrent layers keep of all tokens so far; 0 where there are none.
+  std::size_t state_layers = 0;
+  std::size_t conv_state_bytes = 0;  // of a layer: the last inputs of its convolution
+  std::size_t state_heads = 0;       // of a layer
+  std::size_t head_state_bytes = 0;  // of one of them
+  std::size_t state_blocks() const;  // KV blocks that a sequence's state takes
 };
+
+// Where the parts of a state lie in its blocks; none straddles two.
+struct StatePlace {
+  std::size_t block = 0;  // index among the state's blocks
+  std::size_t offset = 0;
+};
+// (state_layers, 1 + state_heads): of each layer its convolution's part, then its heads'.
+std::vector<StatePlace> state_places(const ModelConfig& config);
 
 // A run of tokens of one sequence; the executor boundary (executor/executor.h) documents the fields.
 struct Span {
@@ -46,13 +66,15 @@ struct Span {
   std::uint32_t start = 0;
   std::span<const BlockId> blocks;
   std::uint32_t logits_rows = 0;
+  std::span<const BlockId> state_in = {};
+  std::span<const BlockId> state_out = {};
 };
 
 struct Batch {
   std::span<const Span> spans;
-  std::byte* kv_base =
-      nullptr;              // block i at kv_base + i * config.kv_block_bytes(); [layer][kv head]{K, V} inside
-  std::span<float> logits;  // (sum of logits_rows, vocab)
+  std::byte* kv_base = nullptr;  // block i at kv_base + i * config.kv_block_bytes(); [layer with
+                                 // attention][kv head]{K, V} inside
+  std::span<float> logits;       // (sum of logits_rows, vocab)
   const std::atomic<bool>* interrupt = nullptr;  // looked at between layers
 };
 
@@ -76,7 +98,8 @@ class Model {
   // of one is not the other's.
   virtual std::string variant() const = 0;
   // One thread at a time. Token ids, positions and block tables must be valid: the executor has checked them.
-  // False when it was interrupted; KV in front of every span is then as it was.
+  // False when it was interrupted; KV in front of every span is then as it was. Not looked at by models with
+  // a state, which may be updated in place.
   virtual bool forward(const Batch& batch) = 0;
 };
 

@@ -88,7 +88,8 @@ void MixtureOfExperts::forward(const ExpertWeights& weights, Rows& x, Rows& out)
     std::fill_n(out.row(t), width, 0.0F);
     for (std::size_t i = t * e_.used; i < (t + 1) * e_.used; ++i)
       ops_.table().add_scaled(out.row(t), down_.row(slot_[i]), choices_[i].weight, width);
-    if (shared) ops_.table().add_scaled(out.row(t), shared_down_.row(t), 1.0F, width);
+    const float weight = e_.shared_gate && shared ? 1.0F / (1.0F + std::exp(-*shared_logit_.row(t))) : 1.0F;
+    if (shared) ops_.table().add_scaled(out.row(t), shared_down_.row(t), weight, width);
   });
 }
 
@@ -149,6 +150,11 @@ void MixtureOfExperts::run_shared(const ExpertWeights& w, Rows& x) {
                             {&w.shared_up, {shared_up_.data(), e_.shared_hidden, nullptr, false}}};
   ops_.linear(gate_up, x);
   ops_.gated(activation_, shared_gate_, shared_up_);
+  if (e_.shared_gate) {
+    shared_logit_.resize(x.tokens(), 1);
+    const Linear logit[] = {{&w.shared_router, {shared_logit_.data(), 1, nullptr, false}}};
+    ops_.linear(logit, x);
+  }
   const Linear down[] = {{&w.shared_down, {shared_down_.data(), x.columns(), nullptr, false}}};
   ops_.linear(down, shared_gate_);
 }

@@ -24,6 +24,7 @@ struct ExpertWeights {
   std::vector<float> down_bias;                  // (count, width) or empty
   kernels::PackedMatrix shared_gate, shared_up;  // (shared_hidden, width)
   kernels::PackedMatrix shared_down;             // (width, shared_hidden)
+  kernels::PackedMatrix shared_router;           // (1, width), or empty
 };
 
 // An expert that a token has chosen.
@@ -55,7 +56,7 @@ class MixtureOfExperts {
   Ops& ops_;
   const Experts& e_;
   Activation activation_;
-  Rows logits_, gathered_, gate_, up_, down_, shared_gate_, shared_up_, shared_down_;
+  Rows logits_, gathered_, gate_, up_, down_, shared_gate_, shared_up_, shared_down_, shared_logit_;
   std::vector<Choice> choices_;       // (tokens, used)
   std::vector<std::uint32_t> begin_;  // (count + 1): where an expert's rows begin in gathered_
   std::vector<std::uint32_t> slot_;   // (tokens, used): the row of a choice in gathered_

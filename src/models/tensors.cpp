@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <unordered_set>
+#include <utility>
 
 #include "weights/dequantize.h"
 #include "weights/repack.h"
@@ -61,6 +62,12 @@ void TensorReader::vector(const std::string& name, std::size_t n, std::vector<fl
   table(name, 1, n, out);
 }
 
+void TensorReader::flat(const std::string& name, std::size_t n, std::vector<float>& out) {
+  const weights::TensorInfo* t = file_.tensor(name);
+  const bool column = t != nullptr && t->rows() == n && t->columns() == 1;
+  table(name, column ? n : 1, column ? 1 : n, out);
+}
+
 void TensorReader::table(const std::string& name, std::size_t rows, std::size_t columns,
                          std::vector<float>& out) {
   if (const weights::TensorInfo* t = find(name, rows, columns)) vectors_.push_back({t, &out});
@@ -73,9 +80,20 @@ void TensorReader::matrix(const std::string& name, std::size_t rows, std::size_t
 
 void TensorReader::rows(const std::string& name, std::size_t all_rows, std::size_t first, std::size_t rows,
                         std::size_t columns, kernels::PackedMatrix& out) {
-  if (const weights::TensorInfo* t = find(name, all_rows, columns)) {
-    matrices_.push_back({slice(*t, first, rows), &out});
+  ranges(name, all_rows, {{first, rows}}, columns, out);
+}
+
+void TensorReader::ranges(const std::string& name, std::size_t all_rows, const std::vector<RowRange>& ranges,
+                          std::size_t columns, kernels::PackedMatrix& out) {
+  const weights::TensorInfo* t = find(name, all_rows, columns);
+  if (t == nullptr) return;
+  weights::TensorInfo all = slice(*t, ranges.front().first, ranges.front().rows);
+  for (std::size_t i = 1; i < ranges.size(); ++i) {
+    const weights::TensorInfo next = slice(*t, ranges[i].first, ranges[i].rows);
+    all.parts.insert(all.parts.end(), next.parts.begin(), next.parts.end());
+    all.shape[1] += next.shape[1];
   }
+  matrices_.push_back({std::move(all), &out});
 }
 
 void TensorReader::stack(const std::string& name, std::size_t count, std::size_t rows, std::size_t columns,

@@ -9,6 +9,11 @@
 
 namespace kvasir::models {
 
+struct RowRange {
+  std::size_t first = 0;
+  std::size_t rows = 0;
+};
+
 class TensorReader {
  public:
   TensorReader(const weights::Checkpoint& file, const LoadOptions& options)
@@ -16,11 +21,16 @@ class TensorReader {
 
   // What to read, and where to. The places must live, unmoved, until load(). The first failure is kept.
   void vector(const std::string& name, std::size_t n, std::vector<float>& out);
+  // A vector, or a table whose other dimension is 1.
+  void flat(const std::string& name, std::size_t n, std::vector<float>& out);
   void table(const std::string& name, std::size_t rows, std::size_t columns, std::vector<float>& out);
   void matrix(const std::string& name, std::size_t rows, std::size_t columns, kernels::PackedMatrix& out);
   // Rows [first, first + rows) of a tensor of `all_rows`.
   void rows(const std::string& name, std::size_t all_rows, std::size_t first, std::size_t rows,
             std::size_t columns, kernels::PackedMatrix& out);
+  // Several runs of rows, one behind the other.
+  void ranges(const std::string& name, std::size_t all_rows, const std::vector<RowRange>& ranges,
+              std::size_t columns, kernels::PackedMatrix& out);
   // A stack (count, rows, columns) as a matrix each.
   void stack(const std::string& name, std::size_t count, std::size_t rows, std::size_t columns,
              std::vector<kernels::PackedMatrix>& out);

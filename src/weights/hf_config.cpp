@@ -12,6 +12,7 @@ namespace json = boost::json;
 
 constexpr std::size_t kMostLayers = 4096;
 constexpr std::size_t kMostHeadDim = 4096;
+constexpr double kMostWidth = 1U << 22;
 
 class ConfigReader {
  public:
@@ -26,6 +27,7 @@ class ConfigReader {
     KVASIR_RETURN_IF_ERROR(activation());
     KVASIR_RETURN_IF_ERROR(rope());
     KVASIR_RETURN_IF_ERROR(windows());
+    if (!family_.recurrent_type.empty()) KVASIR_RETURN_IF_ERROR(recurrent_layers());
     if (const auto scalar = number_field(config_, "query_pre_attn_scalar"); scalar && *scalar > 0) {
       set("attention.scale", 1.0 / std::sqrt(*scalar));
     }
@@ -206,6 +208,67 @@ class ConfigReader {
         pattern.push_back((i + 1) % static_cast<std::size_t>(every) != 0 ? 1 : 0);
     }
     if (!pattern.empty() && gemma) set("attention.sliding_window_pattern", MetaArray(std::move(pattern)));
+    return {};
+  }
+
+  // GGUF says it by a number of key heads for each layer, 0 where there is no attention.
+  Status recurrent_layers() {
+    const double heads = number_field(config_, "num_key_value_heads")
+                             .value_or(number_field(config_, "num_attention_heads").value_or(0));
+    const json::value* types = field(config_, "layer_types");
+    const json::array* a = types != nullptr ? types->if_array() : nullptr;
+    const json::value* indices = field(config_, "full_attn_idxs");
+    std::vector<std::int64_t> of_layers;
+    if (a != nullptr) {
+      for (const json::value& item : *a) {
+        const std::string_view type = item.is_string() ? std::string_view(item.get_string()) : "";
+        if (type != family_.recurrent_type && type != "attention" && type != "full_attention") {
+          return data_.unsupported("config.json: layers of type '" + std::string(type) +
+                                   "' are not supported");
+        }
+        of_layers.push_back(type == family_.recurrent_type ? 0 : static_cast<std::int64_t>(heads));
+      }
+    } else if (indices != nullptr && indices->is_array()) {
+      const double count = number_field(config_, "num_hidden_layers").value_or(0);
+      if (count > 0 && count <= kMostLayers) of_layers.resize(static_cast<std::size_t>(count));
+      for (const json::value& item : indices->get_array()) {
+        const double at = item.is_number() ? item.to_number<double>() : -1;
+        if (!(at >= 0 && at < count)) return data_.corrupt("config.json: 'full_attn_idxs' is absurd");
+        of_layers[static_cast<std::size_t>(at)] = static_cast<std::int64_t>(heads);
+      }
+    } else {
+      return data_.corrupt("config.json: 'layer_types' is missing");
+    }
+    set("attention.head_count_kv", MetaArray(std::move(of_layers)));
+    if (family_.recurrent_type == "conv") return lfm2();
+    return granite4();
+  }
+
+  // The width of the feed-forward block may be given before it is cut down to two thirds and rounded up.
+  Status lfm2() {
+    double width = number_field(config_, "block_ff_dim")
+                       .value_or(number_field(config_, "intermediate_size").value_or(0));
+    const json::value* adjust = field(config_, "block_auto_adjust_ff_dim");
+    if (adjust != nullptr && adjust->is_bool() && adjust->get_bool()) {
+      const double multiple = number_field(config_, "block_multiple_of").value_or(1);
+      width = std::floor(2 * width / 3);
+      width = std::floor(width * number_field(config_, "block_ffn_dim_multiplier").value_or(1));
+      if (multiple >= 1) width = std::ceil(width / multiple) * multiple;
+    }
+    if (!(width >= 0 && width <= kMostWidth)) return data_.corrupt("config.json: 'block_ff_dim' is absurd");
+    set("feed_forward_length", static_cast<std::uint64_t>(width));
+    return {};
+  }
+
+  Status granite4() {
+    const double inner = number_field(config_, "mamba_n_heads").value_or(0) *
+                         number_field(config_, "mamba_d_head").value_or(0);
+    if (!(inner >= 0 && inner <= kMostWidth)) return data_.corrupt("config.json: 'mamba_d_head' is absurd");
+    if (inner > 0) set("ssm.inner_size", static_cast<std::uint64_t>(inner));
+    if (text_field(config_, "position_embedding_type") == "nope") set("rope.scaling.finetuned", false);
+    const double width = number_field(config_, "shared_intermediate_size").value_or(0);
+    if (number_field(config_, "num_local_experts").value_or(0) == 0 && width > 0 && width <= kMostWidth)
+      set("feed_forward_length", static_cast<std::uint64_t>(width));
     return {};
   }
 

@@ -86,6 +86,73 @@ constexpr HfField kGraniteFields[] = {
 };
 constexpr HfField kWindowFields[] = {{"sliding_window", "attention.sliding_window"}};
 
+constexpr HfField kLfm2Fields[] = {
+    {"norm_eps", "attention.layer_norm_rms_epsilon"},
+    {"conv_L_cache", "shortconv.l_cache"},
+    {"num_experts", "expert_count"},
+    {"num_experts_per_tok", "expert_used_count"},
+    {"moe_intermediate_size", "expert_feed_forward_length"},
+    {"norm_topk_prob", "expert_weights_norm"},
+    {"routed_scaling_factor", "expert_weights_scale"},
+    {"num_dense_layers", "leading_dense_block_count"},
+};
+constexpr HfModule kLfm2Modules[] = {
+    {"model.embedding_norm", "token_embd_norm"},
+    {"model.layers.#.operator_norm", "blk.#.attn_norm"},
+    {"model.layers.#.ffn_norm", "blk.#.ffn_norm"},
+    {"model.layers.#.self_attn.out_proj", "blk.#.attn_output"},
+    {"model.layers.#.self_attn.q_layernorm", "blk.#.attn_q_norm"},
+    {"model.layers.#.self_attn.k_layernorm", "blk.#.attn_k_norm"},
+    {"model.layers.#.conv.in_proj", "blk.#.shortconv.in_proj"},
+    {"model.layers.#.conv.conv", "blk.#.shortconv.conv"},
+    {"model.layers.#.conv.out_proj", "blk.#.shortconv.out_proj"},
+    {"model.layers.#.feed_forward.w1", "blk.#.ffn_gate"},
+    {"model.layers.#.feed_forward.w3", "blk.#.ffn_up"},
+    {"model.layers.#.feed_forward.w2", "blk.#.ffn_down"},
+    {"model.layers.#.feed_forward.gate_proj", "blk.#.ffn_gate"},
+    {"model.layers.#.feed_forward.up_proj", "blk.#.ffn_up"},
+    {"model.layers.#.feed_forward.down_proj", "blk.#.ffn_down"},
+    {"model.layers.#.feed_forward.gate", "blk.#.ffn_gate_inp"},
+    {"model.layers.#.feed_forward.expert_bias", "blk.#.exp_probs_b.bias"},
+    {"model.layers.#.feed_forward.experts.@.w1", "blk.#.ffn_gate_exps"},
+    {"model.layers.#.feed_forward.experts.@.w3", "blk.#.ffn_up_exps"},
+    {"model.layers.#.feed_forward.experts.@.w2", "blk.#.ffn_down_exps"},
+    {"model.layers.#.feed_forward.switch_mlp.gate_proj", "blk.#.ffn_gate_exps"},
+    {"model.layers.#.feed_forward.switch_mlp.up_proj", "blk.#.ffn_up_exps"},
+    {"model.layers.#.feed_forward.switch_mlp.down_proj", "blk.#.ffn_down_exps"},
+};
+constexpr HfField kGranite4Fields[] = {
+    {"embedding_multiplier", "embedding_scale"},
+    {"residual_multiplier", "residual_scale"},
+    {"attention_multiplier", "attention.scale"},
+    {"logits_scaling", "logit_scale"},
+    {"mamba_d_conv", "ssm.conv_kernel"},
+    {"mamba_d_state", "ssm.state_size"},
+    {"mamba_n_groups", "ssm.group_count"},
+    {"mamba_n_heads", "ssm.time_step_rank"},
+    {"num_local_experts", "expert_count"},
+    {"num_experts_per_tok", "expert_used_count"},
+    {"shared_intermediate_size", "expert_shared_feed_forward_length"},
+};
+// Gate and up are the halves of one matrix (Hugging Face), or apart (MLX, but for the shared expert's).
+constexpr HfModule kGranite4Modules[] = {
+    {"model.layers.#.mamba.in_proj", "blk.#.ssm_in"},
+    {"model.layers.#.mamba.conv1d", "blk.#.ssm_conv1d"},
+    {"model.layers.#.mamba.norm", "blk.#.ssm_norm"},
+    {"model.layers.#.mamba.out_proj", "blk.#.ssm_out"},
+    {"model.layers.#.mamba.A_log", "blk.#.ssm_a"},
+    {"model.layers.#.mamba.D", "blk.#.ssm_d"},
+    {"model.layers.#.mamba.dt_bias", "blk.#.ssm_dt.bias"},
+    {"model.layers.#.shared_mlp.input_linear", "blk.#.ffn_gate_up_shexp"},
+    {"model.layers.#.shared_mlp.output_linear", "blk.#.ffn_down_shexp"},
+    {"model.layers.#.block_sparse_moe.router.layer", "blk.#.ffn_gate_inp"},
+    {"model.layers.#.block_sparse_moe.input_linear", "blk.#.ffn_gate_up_exps"},
+    {"model.layers.#.block_sparse_moe.output_linear", "blk.#.ffn_down_exps"},
+    {"model.layers.#.block_sparse_moe.switch_mlp.gate_proj", "blk.#.ffn_gate_exps"},
+    {"model.layers.#.block_sparse_moe.switch_mlp.up_proj", "blk.#.ffn_up_exps"},
+    {"model.layers.#.block_sparse_moe.switch_mlp.down_proj", "blk.#.ffn_down_exps"},
+};
+
 constexpr HfFamily kFamilies[] = {
     {"llama", "llama", true, false, false, {}, {}},
     {"mistral", "llama", true, false, false, kWindowFields, {}},
@@ -98,6 +165,9 @@ constexpr HfFamily kFamilies[] = {
     {"granite", "granite", true, false, false, kGraniteFields, {}},
     {"olmo2", "olmo2", false, false, false, {}, kOlmo2Modules},
     {"smollm3", "smollm3", true, false, true, {}, {}},
+    {"lfm2", "lfm2", false, false, true, kLfm2Fields, kLfm2Modules, "conv"},
+    {"lfm2_moe", "lfm2moe", false, false, true, kLfm2Fields, kLfm2Modules, "conv"},
+    {"granitemoehybrid", "granitehybrid", true, false, true, kGranite4Fields, kGranite4Modules, "mamba"},
 };
 
 }  // namespace

@@ -31,6 +31,8 @@ struct HfFamily {
   bool tied = false;
   std::span<const HfField> fields;    // besides common_fields()
   std::span<const HfModule> modules;  // besides common_modules(), or instead of one of them
+  // What layer_types calls layers that keep a state in place of keys and values; empty: there are none.
+  std::string_view recurrent_type = {};
 };
 
 const HfFamily* find_hf_family(std::string_view model_type);

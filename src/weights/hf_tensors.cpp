@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
+#include "weights/dequantize.h"
 #include "weights/hf_config.h"
 #include "weights/hf_quantization.h"
 
@@ -29,6 +32,9 @@ constexpr Suffix kSuffixes[] = {
     {".input_scale", nullptr},  // of activations, which have their own here
     {".activation_scale", nullptr},
 };
+
+// Tensors that are no module's weight or bias; their names in GGUF are whole.
+constexpr std::string_view kBare[] = {".A_log", ".D", ".dt_bias", ".expert_bias"};
 
 // Parts of a multimodal model that the text model does not read, and what stands in front of its own names.
 constexpr std::string_view kSkipped[] = {"vision_tower.", "multi_modal_projector.", "vision_model.",
@@ -133,6 +139,14 @@ class TensorReader {
       m.*s.part = &t;
       return {};
     }
+    for (const std::string_view bare : kBare) {
+      if (!name.ends_with(bare)) continue;
+      ModuleTensors& m = modules_[name];
+      if (m.weight != nullptr) return data_.corrupt("tensor '" + t.name + "' occurs twice");
+      m.weight = &t;
+      bare_.insert(name);
+      return {};
+    }
     return unknown(t.name);
   }
 
@@ -187,11 +201,27 @@ class TensorReader {
       t.parts.push_back(part_of(*m, own));
     }
     if (stacked_.at(name)) t.shape.push_back(experts.size());
+    // Convolutions of one channel each: (channels, 1, taps), or, in MLX's folders, (channels, taps, 1).
+    if (name.ends_with("conv") || name.ends_with("conv1d")) std::erase(t.shape, 1U);
     if (t.shape.empty() || t.shape.size() > 4 || std::ranges::find(t.shape, 0U) != t.shape.end()) {
       return data_.corrupt("tensor '" + first.weight->name + "' has an absurd shape");
     }
+    if (bare_.contains(first.name)) return add_bare(name, std::move(t));
     data_.tensors.push_back(std::move(t));
     return first.bias != nullptr ? add_bias(name, first, experts.size()) : Status();
+  }
+
+  Status add_bare(const std::string& name, TensorInfo t) {
+    t.name = name;
+    if (!name.ends_with(".ssm_a")) {
+      data_.tensors.push_back(std::move(t));
+      return {};
+    }
+    // GGUF has the rate of decay itself, not its logarithm.
+    std::vector<float> values = dequantize(t);
+    for (float& v : values) v = -std::exp(v);
+    data_.add_computed(name, std::move(values));
+    return {};
   }
 
   Status add_bias(const std::string& name, const ModuleTensors& m, std::size_t experts) {
@@ -218,6 +248,7 @@ class TensorReader {
   std::map<std::string, ModuleTensors> modules_;  // by their name in the files
   std::map<std::string, Experts> named_;          // by GGUF's name: one, or every expert's
   std::map<std::string, bool> stacked_;
+  std::set<std::string> bare_;  // modules that are one tensor
 };
 
 }  // namespace

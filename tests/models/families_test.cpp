@@ -33,15 +33,19 @@ class Runner {
   }
 
   const ModelConfig& config() const { return model_->config(); }
+  // Blocks for so many tokens, and behind them those of the state, where the model has one.
   std::vector<BlockId> take(std::size_t tokens) {
-    const std::size_t n = (tokens + kBlockTokens - 1) / kBlockTokens;
+    const std::size_t n = (tokens + kBlockTokens - 1) / kBlockTokens + config().state_blocks();
     std::vector<BlockId> table(free_.end() - static_cast<long>(n), free_.end());
     free_.resize(free_.size() - n);
     return table;
   }
-  std::vector<float> forward(const std::vector<Span>& spans) {
+  std::vector<float> forward(std::vector<Span> spans) {
     std::size_t rows = 0;
-    for (const Span& s : spans) rows += s.logits_rows;
+    for (Span& s : spans) {
+      rows += s.logits_rows;
+      s.state_in = s.state_out = s.blocks.last(config().state_blocks());
+    }
     std::vector<float> logits(rows * config().vocab);
     EXPECT_TRUE(model_->forward({spans, kv_.data(), logits, nullptr}));
     return logits;
@@ -52,7 +56,7 @@ class Runner {
   }
 
  private:
-  static constexpr std::uint32_t kBlocks = 40;
+  static constexpr std::uint32_t kBlocks = 64;
   ThreadPool pool_;
   std::unique_ptr<Model> model_;
   std::vector<std::byte> kv_;

@@ -207,6 +207,49 @@ TEST_F(Folders, NormsOfGemmaAreStoredLessOne) {
             (std::vector<std::int64_t>{1, 1, 0}));
 }
 
+TEST_F(Folders, HybridsSayWhichLayersAreRecurrent) {
+  write("config.json", R"({"model_type": "lfm2", "num_hidden_layers": 3, "num_attention_heads": 8,
+    "num_key_value_heads": 2, "conv_L_cache": 3, "norm_eps": 1e-5, "block_ff_dim": 1000, "block_multiple_of": 256,
+    "block_ffn_dim_multiplier": 1.0, "block_auto_adjust_ff_dim": true,
+    "layer_types": ["conv", "full_attention", "conv"]})");
+  // Hugging Face has a channel's dimension of 1 in the middle, MLX at the end.
+  const std::string header =
+      R"({"model.layers.0.conv.conv.weight": {"dtype": "F32", "shape": [32, 1, 3], "data_offsets": [0, 384]},
+          "model.layers.2.conv.conv.weight": {"dtype": "F32", "shape": [32, 3, 1], "data_offsets": [384, 768]}})";
+  write("model.safetensors", file(header, 768));
+  const auto opened = open_checkpoint(path_.string());
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  EXPECT_EQ(*(*opened)->integers("lfm2.attention.head_count_kv"), (std::vector<std::int64_t>{0, 2, 0}));
+  EXPECT_EQ((*opened)->integer("lfm2.feed_forward_length"), 768U) << "two thirds, rounded up";
+  EXPECT_EQ((*opened)->integer("lfm2.shortconv.l_cache"), 3U);
+  for (const char* name : {"blk.0.shortconv.conv.weight", "blk.2.shortconv.conv.weight"})
+    EXPECT_EQ((*opened)->tensor(name)->shape, (std::vector<std::uint64_t>{3, 32})) << name;
+  write("config.json", R"({"model_type": "lfm2", "layer_types": ["conv", "retention"]})");
+  expect_refused("'retention'");
+}
+
+TEST_F(Folders, Granite4sTensorsWithoutAModuleAreRead) {
+  write("config.json", R"({"model_type": "granitemoehybrid", "num_hidden_layers": 1, "num_attention_heads": 2,
+    "mamba_n_heads": 2, "mamba_d_head": 64, "num_local_experts": 0, "shared_intermediate_size": 96,
+    "position_embedding_type": "nope", "layer_types": ["mamba"]})");
+  std::string bytes = file(
+      R"({"model.layers.0.mamba.A_log": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+          "model.layers.0.mamba.D": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]},
+          "model.layers.0.mamba.dt_bias": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]}})",
+      24);
+  const float log_a = 1.0F;
+  std::memcpy(bytes.data() + bytes.size() - 24, &log_a, sizeof(log_a));
+  write("model.safetensors", bytes);
+  const auto opened = open_checkpoint(path_.string());
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  EXPECT_EQ(dequantize(*(*opened)->tensor("blk.0.ssm_a")), (std::vector<float>{-std::exp(1.0F), -1.0F}));
+  EXPECT_NE((*opened)->tensor("blk.0.ssm_d"), nullptr);
+  EXPECT_NE((*opened)->tensor("blk.0.ssm_dt.bias"), nullptr);
+  EXPECT_EQ((*opened)->integer("granitehybrid.ssm.inner_size"), 128U);
+  EXPECT_EQ((*opened)->integer("granitehybrid.feed_forward_length"), 96U);
+  EXPECT_EQ((*opened)->boolean("granitehybrid.rope.scaling.finetuned"), false);
+}
+
 TEST_F(Folders, Llama3ScalesFrequenciesByDivisors) {
   write("config.json",
         R"({"model_type": "llama", "hidden_size": 256, "num_attention_heads": 2, "rope_theta": 500000.0,

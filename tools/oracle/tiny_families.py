@@ -89,13 +89,15 @@ class Family:
         self.tied = False
         return self.add(matrix("output.weight", VOCAB, WIDTH, gain=1.5))
 
-    def attention(self, i, bias=False, out_bias=False, norms=None, fused=False):
+    def attention(self, i, bias=False, out_bias=False, norms=None, fused=False, kv_heads=None, gated=False):
         p = f"blk.{i}."
-        q, kv = self.keys["attention.head_count"] * self.head_dim, self.keys["attention.head_count_kv"] * self.head_dim
+        q = self.keys["attention.head_count"] * self.head_dim
+        kv = (kv_heads or self.keys["attention.head_count_kv"]) * self.head_dim
         if fused:
             self.add(matrix(p + "attn_qkv.weight", q + 2 * kv, WIDTH, gain=1.3))
         else:
-            self.add(matrix(p + "attn_q.weight", q, WIDTH, gain=1.5), matrix(p + "attn_k.weight", kv, WIDTH, gain=1.5),
+            rows = 2 * q if gated else q
+            self.add(matrix(p + "attn_q.weight", rows, WIDTH, gain=1.5), matrix(p + "attn_k.weight", kv, WIDTH, gain=1.5),
                      matrix(p + "attn_v.weight", kv, WIDTH))
         if bias:
             self.add(small(p + "attn_q.bias", q), small(p + "attn_k.bias", kv), small(p + "attn_v.bias", kv))
@@ -389,9 +391,116 @@ def deepseek_v3():
         "expert_group_used_count": 2, **YARN, "rope.scaling.yarn_log_multiplier": 0.1}, True)
 
 
+def short_conv(f, i):
+    p = f"blk.{i}.shortconv."
+    f.add(matrix(p + "in_proj.weight", 3 * WIDTH, WIDTH), small(p + "conv.weight", WIDTH, 3, spread=1.0),
+          matrix(p + "out_proj.weight", WIDTH, WIDTH))
+
+
+def lfm2(name="lfm2", arch="lfm2", **keys):
+    attends = [False, False, True, False, True]
+    f = Family(name, arch, layers=len(attends), **{
+        "attention.head_count": 2, "attention.head_count_kv": [int(a) for a in attends], "shortconv.l_cache": 3, **keys})
+    f.tensors[1] = norm("token_embd_norm.weight", WIDTH)
+    for i, a in enumerate(attends):
+        f.norms(i, "attn_norm", "ffn_norm")
+        if a:
+            f.attention(i, norms="head", kv_heads=1)
+        else:
+            short_conv(f, i)
+        if i < keys.get("leading_dense_block_count", len(attends)):
+            f.feed_forward(i)
+        else:
+            f.experts(i).add(small(f"blk.{i}.exp_probs_b.bias", EXPERTS, spread=0.2))
+    return f
+
+
+def lfm2_moe():
+    return lfm2("lfm2moe", "lfm2moe", expert_count=EXPERTS, expert_used_count=USED, expert_gating_func=2,
+                expert_feed_forward_length=EXPERT_HIDDEN, leading_dense_block_count=2)
+
+
+SSM = {"ssm.conv_kernel": 4, "ssm.inner_size": 2 * WIDTH, "ssm.state_size": 32, "ssm.time_step_rank": 4}
+
+
+def mamba2(f, i):
+    p, k = f"blk.{i}.ssm_", f.keys
+    inner, heads = k["ssm.inner_size"], k["ssm.time_step_rank"]
+    channels = inner + 2 * k["ssm.group_count"] * k["ssm.state_size"]
+    f.add(matrix(p + "in.weight", inner + channels + heads, WIDTH), small(p + "conv1d.weight", channels, 4, spread=0.8),
+          small(p + "conv1d.bias", channels), Tensor(p + "dt.bias", (heads,), 1.0, -1.0),
+          Tensor(p + "a", (heads, 1), 0.9, -1.0), small(p + "d", heads, 1, spread=1.0),
+          Tensor(p + "norm.weight", (k["ssm.group_count"], inner // k["ssm.group_count"]), 0.5, 1.0),
+          matrix(p + "out.weight", WIDTH, inner))
+
+
+def granite_hybrid(name="granitehybrid", **keys):
+    attends = [False, False, True, False]
+    f = Family(name, "granitehybrid", **{**GRANITE, **SSM, "ssm.group_count": 1, "rope.scaling.finetuned": False,
+                                         "attention.head_count_kv": [2 * a for a in attends], **keys})
+    for i, a in enumerate(attends):
+        f.norms(i, "attn_norm", "ffn_norm")
+        if a:
+            f.attention(i, kv_heads=2)
+        else:
+            mamba2(f, i)
+        if "expert_count" in keys:
+            f.experts(i).feed_forward(i, suffix="_shexp", hidden=64)
+        else:
+            f.feed_forward(i)
+    return f
+
+
+def granite_hybrid_moe():
+    return granite_hybrid("granitehybrid-moe", expert_count=EXPERTS, expert_used_count=USED,
+                          feed_forward_length=EXPERT_HIDDEN, expert_shared_feed_forward_length=64)
+
+
+def delta_net(f, i):
+    p, k = f"blk.{i}.", f.keys
+    inner, heads, groups, state = (k[f"ssm.{n}"] for n in ("inner_size", "time_step_rank", "group_count", "state_size"))
+    channels = inner + 2 * groups * state
+    f.add(matrix(p + "attn_qkv.weight", channels, WIDTH, gain=1.5), matrix(p + "attn_gate.weight", inner, WIDTH),
+          small(p + "ssm_conv1d.weight", channels, 4, spread=0.8), Tensor(p + "ssm_dt.bias", (heads,), 1.0, -1.0),
+          Tensor(p + "ssm_a", (heads,), 0.9, -1.0), norm(p + "ssm_norm.weight", state), matrix(p + "ssm_out.weight", WIDTH, inner))
+    if f.arch == "qwen3next":
+        f.add(matrix(p + "ssm_ba.weight", 2 * heads, WIDTH))
+    else:
+        f.add(matrix(p + "ssm_alpha.weight", heads, WIDTH), matrix(p + "ssm_beta.weight", heads, WIDTH))
+
+
+def qwen3_next(name="qwen3next", arch="qwen3next", experts=True, **keys):
+    if experts:
+        keys = {**keys, "expert_count": EXPERTS, "expert_used_count": USED, "expert_feed_forward_length": EXPERT_HIDDEN,
+                "expert_shared_feed_forward_length": 64}
+    f = Family(name, arch, layers=5, **{**SSM, "ssm.group_count": 2, "full_attention_interval": 4,
+                                        "rope.dimension_count": HEAD_DIM // 4, "attention.layer_norm_rms_epsilon": 1e-6, **keys})
+    for i in range(f.layers):
+        f.norms(i, "attn_norm", "post_attention_norm")
+        if (i + 1) % 4 == 0:
+            f.attention(i, norms="head", gated=True)
+        else:
+            delta_net(f, i)
+        if experts:
+            f.experts(i).feed_forward(i, suffix="_shexp", hidden=64)
+            f.add(Tensor(f"blk.{i}.ffn_gate_inp_shexp.weight", (WIDTH,), math.sqrt(3 / WIDTH)))
+        else:
+            f.feed_forward(i)
+    return f.untied()
+
+
+def qwen35():
+    return qwen3_next("qwen35", "qwen35", experts=False, **{"rope.dimension_sections": [2, 1, 1, 0]})
+
+
+def qwen35_moe():
+    return qwen3_next("qwen35moe", "qwen35moe", **{"rope.dimension_sections": [2, 1, 1, 0]})
+
+
 FAMILIES = [f() for f in (llama, llama3, llama_linear, llama_yarn, mixtral, ministral3, qwen2, qwen3, qwen3_moe, smollm3,
                           granite, granite_moe, granite_moe_shared, olmo2, olmo3, phi3, phi4_mini, phi4_mini_short, gemma, gemma2, gemma3, gpt_oss, glm4_moe,
-                          deepseek_v2_lite, deepseek_v2, deepseek_v3)]
+                          deepseek_v2_lite, deepseek_v2, deepseek_v3, lfm2, lfm2_moe, granite_hybrid,
+                          granite_hybrid_moe, qwen3_next, qwen35, qwen35_moe)]
 
 
 def tokens(family):

@@ -8,6 +8,7 @@ import importlib
 
 import numpy as np
 
+import hybrid_judges
 from tiny_families import EXPERT_HIDDEN, EXPERTS, USED
 
 # GGUF's name of a part -> mlx-lm's, where most families agree.
@@ -172,6 +173,12 @@ def judge_mlx(family, tokens):
     """None where mlx-lm has no such model."""
     import mlx.core as mx
 
+    if family.name in hybrid_judges.MODULES:
+        m = importlib.import_module(f"mlx_lm.models.{hybrid_judges.MODULES[family.name]}")
+        model = m.Model(m.ModelArgs.from_dict(arguments(family, hybrid_judges.arguments(family))))
+        model.load_weights([(name, mx.array(w)) for name, w in hybrid_judges.renamed(family)], strict=True)
+        model.set_dtype(mx.float32)
+        return np.array(model(mx.array([tokens]))[0]).astype(np.float64)
     if MODULES[family.name] is None:
         return None
     if family.name == "gemma2":  # mlx-lm has no window there

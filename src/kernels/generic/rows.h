@@ -44,6 +44,14 @@ void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
   }
 }
 
+void sigmoid_mul(const float* gate, const float* up, std::size_t n, float* out) {
+  const F one = set1(1.0F);
+  for (std::size_t i = 0; i < n; i += 16) {
+    const F e = exp(sub(set1(0.0F), load(gate + i)));
+    store(out + i, div(load(up + i), add(one, e)));
+  }
+}
+
 // 0.5 g (1 + tanh u) = g / (1 + exp(-2u)), u = sqrt(2 / pi) (g + 0.044715 g^3).
 void gelu_mul(const float* gate, const float* up, std::size_t n, float* out) {
   const F one = set1(1.0F);

@@ -13,6 +13,7 @@ const KernelTable& table() {
       .silu_mul = silu_mul,
       .gelu_mul = gelu_mul,
       .clamped_swiglu = clamped_swiglu,
+      .sigmoid_mul = sigmoid_mul,
       .rope_neox = rope_neox,
       .rope_interleaved = rope_interleaved,
       .scale = scale,
@@ -25,6 +26,9 @@ const KernelTable& table() {
 #endif
       .attention_merge = attention_merge,
       .attention_finish = attention_finish,
+      .convolve = convolve,
+      .scan = scan,
+      .delta_rule = delta_rule,
       .read_bytes = read_bytes,
       .dot_bytes = dot_bytes,
       .fma_floats = fma_floats,
