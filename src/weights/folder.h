@@ -7,6 +7,7 @@
 //   tokenizer.huggingface.json  string: tokenizer.json, whole
 //   tokenizer.ggml.bos_token_id, tokenizer.ggml.eos_token_id, tokenizer.ggml.add_bos_token: where files name
 //   them kvasir.bos_token, kvasir.eos_token  string: by their text, where tokenizer_config.json names them
+//   kvasir.keys_in_turn          0: value heads of a key head lie together (Qwen3.5; GGUF has them in turn)
 //   kvasir.end_token_ids        integers: every end of a text that generation_config.json or config.json
 //   names kvasir.rope_layers          integers, one a layer: 0 where queries and keys are not rotated
 //   general.sampling.temp, .top_p, .top_k, .min_p: of generation_config.json, where it asks to sample (top_k

@@ -213,6 +213,7 @@ class ConfigReader {
 
   // GGUF says it by a number of key heads for each layer, 0 where there is no attention.
   Status recurrent_layers() {
+    if (family_.recurrent_type == "linear_attention") return delta_nets();
     const double heads = number_field(config_, "num_key_value_heads")
                              .value_or(number_field(config_, "num_attention_heads").value_or(0));
     const json::value* types = field(config_, "layer_types");
@@ -242,6 +243,36 @@ class ConfigReader {
     set("attention.head_count_kv", MetaArray(std::move(of_layers)));
     if (family_.recurrent_type == "conv") return lfm2();
     return granite4();
+  }
+
+  Status delta_nets() {
+    const json::value* types = field(config_, "layer_types");
+    if (const json::array* a = types != nullptr ? types->if_array() : nullptr) {
+      std::vector<std::int64_t> recurrent;
+      for (const json::value& item : *a) {
+        const std::string_view type = item.is_string() ? std::string_view(item.get_string()) : "";
+        if (type != "linear_attention" && type != "full_attention")
+          return data_.unsupported("config.json: layers of type '" + std::string(type) +
+                                   "' are not supported");
+        recurrent.push_back(type == "linear_attention" ? 1 : 0);
+      }
+      set("attention.recurrent_layers", MetaArray(std::move(recurrent)));
+    }
+    const double inner = number_field(config_, "linear_num_value_heads").value_or(0) *
+                         number_field(config_, "linear_value_head_dim").value_or(0);
+    if (!(inner > 0 && inner <= kMostWidth))
+      return data_.corrupt("config.json: 'linear_value_head_dim' is absurd");
+    set("ssm.inner_size", static_cast<std::uint64_t>(inner));
+    const json::value* gate = field(config_, "attn_output_gate");
+    if (gate != nullptr && gate->is_bool() && !gate->get_bool())
+      return data_.unsupported("config.json: attention without a gate is not supported for this family");
+    // A share of each head is rotated; newer configs have it among the rope's parameters.
+    const json::object* rope = object_field(config_, "rope_parameters");
+    const auto share = rope != nullptr ? number_field(*rope, "partial_rotary_factor") : std::nullopt;
+    if (share && field(config_, "partial_rotary_factor") == nullptr)
+      set("rope.dimension_count", static_cast<std::uint64_t>(static_cast<double>(head_dim()) * *share));
+    data_.set("kvasir.keys_in_turn", std::uint64_t{0});
+    return {};
   }
 
   // The width of the feed-forward block may be given before it is cut down to two thirds and rounded up.

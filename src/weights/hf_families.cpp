@@ -153,6 +153,52 @@ constexpr HfModule kGranite4Modules[] = {
     {"model.layers.#.block_sparse_moe.switch_mlp.down_proj", "blk.#.ffn_down_exps"},
 };
 
+constexpr HfField kDeltaNetFields[] = {
+    {"linear_conv_kernel_dim", "ssm.conv_kernel"},
+    {"linear_key_head_dim", "ssm.state_size"},
+    {"linear_num_key_heads", "ssm.group_count"},
+    {"linear_num_value_heads", "ssm.time_step_rank"},
+    {"full_attention_interval", "full_attention_interval"},
+    {"num_experts", "expert_count"},
+    {"num_experts_per_tok", "expert_used_count"},
+    {"moe_intermediate_size", "expert_feed_forward_length"},
+    {"shared_expert_intermediate_size", "expert_shared_feed_forward_length"},
+    {"norm_topk_prob", "expert_weights_norm"},
+};
+// Qwen3-Next has the inputs of a delta net in two matrices, Qwen3.5 in four; the latter's experts are stacks.
+constexpr HfModule kDeltaNetModules[] = {
+    {"model.layers.#.post_attention_layernorm", "blk.#.post_attention_norm"},
+    {"model.layers.#.linear_attn.in_proj_qkvz", "blk.#.ssm_in"},
+    {"model.layers.#.linear_attn.in_proj_ba", "blk.#.ssm_ba"},
+    {"model.layers.#.linear_attn.in_proj_qkv", "blk.#.attn_qkv"},
+    {"model.layers.#.linear_attn.in_proj_z", "blk.#.attn_gate"},
+    {"model.layers.#.linear_attn.in_proj_a", "blk.#.ssm_alpha"},
+    {"model.layers.#.linear_attn.in_proj_b", "blk.#.ssm_beta"},
+    {"model.layers.#.linear_attn.conv1d", "blk.#.ssm_conv1d"},
+    {"model.layers.#.linear_attn.norm", "blk.#.ssm_norm"},
+    {"model.layers.#.linear_attn.out_proj", "blk.#.ssm_out"},
+    {"model.layers.#.linear_attn.A_log", "blk.#.ssm_a"},
+    {"model.layers.#.linear_attn.dt_bias", "blk.#.ssm_dt.bias"},
+    {"model.layers.#.mlp.gate", "blk.#.ffn_gate_inp"},
+    {"model.layers.#.mlp.experts.@.gate_proj", "blk.#.ffn_gate_exps"},
+    {"model.layers.#.mlp.experts.@.up_proj", "blk.#.ffn_up_exps"},
+    {"model.layers.#.mlp.experts.@.down_proj", "blk.#.ffn_down_exps"},
+    {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_up_exps.weight"},
+    {"model.layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps.weight"},
+    {"model.layers.#.mlp.switch_mlp.gate_proj", "blk.#.ffn_gate_exps"},
+    {"model.layers.#.mlp.switch_mlp.up_proj", "blk.#.ffn_up_exps"},
+    {"model.layers.#.mlp.switch_mlp.down_proj", "blk.#.ffn_down_exps"},
+    {"model.layers.#.mlp.shared_expert.gate_proj", "blk.#.ffn_gate_shexp"},
+    {"model.layers.#.mlp.shared_expert.up_proj", "blk.#.ffn_up_shexp"},
+    {"model.layers.#.mlp.shared_expert.down_proj", "blk.#.ffn_down_shexp"},
+    {"model.layers.#.mlp.shared_expert_gate", "blk.#.ffn_gate_inp_shexp"},
+};
+
+constexpr HfFamily delta_net(std::string_view model_type, std::string_view architecture) {
+  return {model_type,       architecture,       false, false, false, kDeltaNetFields,
+          kDeltaNetModules, "linear_attention", true};
+}
+
 constexpr HfFamily kFamilies[] = {
     {"llama", "llama", true, false, false, {}, {}},
     {"mistral", "llama", true, false, false, kWindowFields, {}},
@@ -168,6 +214,11 @@ constexpr HfFamily kFamilies[] = {
     {"lfm2", "lfm2", false, false, true, kLfm2Fields, kLfm2Modules, "conv"},
     {"lfm2_moe", "lfm2moe", false, false, true, kLfm2Fields, kLfm2Modules, "conv"},
     {"granitemoehybrid", "granitehybrid", true, false, true, kGranite4Fields, kGranite4Modules, "mamba"},
+    delta_net("qwen3_next", "qwen3next"),
+    delta_net("qwen3_5", "qwen35"),
+    delta_net("qwen3_5_text", "qwen35"),
+    delta_net("qwen3_5_moe", "qwen35moe"),
+    delta_net("qwen3_5_moe_text", "qwen35moe"),
 };
 
 }  // namespace

@@ -33,6 +33,9 @@ struct HfFamily {
   std::span<const HfModule> modules;  // besides common_modules(), or instead of one of them
   // What layer_types calls layers that keep a state in place of keys and values; empty: there are none.
   std::string_view recurrent_type = {};
+  // Norm weights, but for those of recurrent layers, are stored less one in Hugging Face's folders, and whole
+  // in MLX's, which are told by how convolutions lie.
+  bool norms_less_one_unless_mlx = false;
 };
 
 const HfFamily* find_hf_family(std::string_view model_type);

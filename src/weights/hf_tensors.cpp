@@ -34,11 +34,20 @@ constexpr Suffix kSuffixes[] = {
 };
 
 // Tensors that are no module's weight or bias; their names in GGUF are whole.
-constexpr std::string_view kBare[] = {".A_log", ".D", ".dt_bias", ".expert_bias"};
+constexpr std::string_view kBare[] = {
+    ".A_log", ".D", ".dt_bias", ".expert_bias", ".experts.gate_up_proj", ".experts.down_proj"};
 
-// Parts of a multimodal model that the text model does not read, and what stands in front of its own names.
-constexpr std::string_view kSkipped[] = {"vision_tower.", "multi_modal_projector.", "vision_model.",
-                                         "model.vision_tower.", "model.multi_modal_projector."};
+// Parts of a multimodal model that the text model does not read, layers that guess further tokens, and what
+// stands in front of its own names.
+constexpr std::string_view kSkipped[] = {"vision_tower.",
+                                         "multi_modal_projector.",
+                                         "vision_model.",
+                                         "model.vision_tower.",
+                                         "model.multi_modal_projector.",
+                                         "model.visual.",
+                                         "visual.",
+                                         "mtp.",
+                                         "model.mtp."};
 
 bool is_skipped(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq") ||
@@ -121,6 +130,10 @@ class TensorReader {
       for (const SafeTensor& t : file->tensors()) KVASIR_RETURN_IF_ERROR(collect(t));
     }
     KVASIR_RETURN_IF_ERROR(name_modules());
+    for (const auto& [name, m] : modules_) {
+      if (name.ends_with(".conv1d") && m.weight != nullptr && !m.weight->shape.empty())
+        of_mlx_ = m.weight->shape.back() == 1;
+    }
     for (const auto& [name, experts] : named_) KVASIR_RETURN_IF_ERROR(add(name, experts));
     return {};
   }
@@ -190,7 +203,8 @@ class TensorReader {
     t.type = stored.type;
     t.scaling = stored.scaling;
     t.shape.assign(stored.shape.rbegin(), stored.shape.rend());
-    if (family_.norms_less_one && name.find("norm") != std::string::npos) t.plus = 1;
+    const bool less_one = family_.norms_less_one || (family_.norms_less_one_unless_mlx && !of_mlx_);
+    if (less_one && name.find("norm") != std::string::npos && !name.ends_with("ssm_norm")) t.plus = 1;
     std::uint32_t expected = 0;
     for (const auto& [number, m] : experts) {
       KVASIR_ASSIGN_OR_RETURN(const StoredMatrix own, quantization_.stored(*m, data_));
@@ -248,6 +262,7 @@ class TensorReader {
   std::map<std::string, ModuleTensors> modules_;  // by their name in the files
   std::map<std::string, Experts> named_;          // by GGUF's name: one, or every expert's
   std::map<std::string, bool> stacked_;
+  bool of_mlx_ = false;         // by how convolutions lie
   std::set<std::string> bare_;  // modules that are one tensor
 };
 

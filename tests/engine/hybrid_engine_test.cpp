@@ -90,9 +90,7 @@ class HybridEngine : public testing::TestWithParam<std::string> {
   std::filesystem::path folder_;
 };
 
-INSTANTIATE_TEST_SUITE_P(TinyModels, HybridEngine,
-                         testing::Values("lfm2", "lfm2moe", "granitehybrid", "granitehybrid-moe", "qwen3next",
-                                         "qwen35"),
+INSTANTIATE_TEST_SUITE_P(TinyModels, HybridEngine, testing::Values("lfm2", "granitehybrid-moe", "qwen3next"),
                          [](const auto& name) {
                            std::string out = name.param;
                            std::ranges::replace(out, '-', '_');
@@ -102,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(TinyModels, HybridEngine,
 TEST_P(HybridEngine, AnAnswerIsTheSameBitsInAnyChunksAndCompany) {
   const std::string expected = alone(prompt_);
   std::mt19937 random(3);
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 2; ++round) {
     EngineOptions options;
     options.prefill_chunk = 1 + random() % 200;
     options.prefill_chunk_busy = 1 + random() % 60;
@@ -152,9 +150,9 @@ TEST_P(HybridEngine, AReturnedAndAForkedConversationAreTheSameBits) {
 
 TEST_P(HybridEngine, APreemptedAnswerIsTheSameBits) {
   const std::uint32_t state = executor(1)->describe().state_blocks;
-  const auto tight = engine({}, 11 + 5 * state);
+  const auto tight = engine({}, 7 + 2 * state);  // two are admitted, and do not fit when they have grown
   const auto request = [&](std::uint32_t i) {
-    return answer_to({prompt_.begin() + i, prompt_.begin() + i + 180}, i == 0 ? 150 : 60, i);
+    return answer_to({prompt_.begin() + i, prompt_.begin() + i + 180}, 150, i);
   };
   Client clients[3];
   for (std::uint32_t i = 0; i < 3; ++i) submit(*tight, clients[i], request(i));

@@ -228,6 +228,31 @@ TEST_F(Folders, HybridsSayWhichLayersAreRecurrent) {
   expect_refused("'retention'");
 }
 
+TEST_F(Folders, NormsOfDeltaNetModelsAreStoredLessOneButForMlxsFolders) {
+  write("config.json", R"({"model_type": "qwen3_5", "text_config": {"model_type": "qwen3_5_text",
+    "num_attention_heads": 2, "head_dim": 64, "linear_num_value_heads": 2, "linear_value_head_dim": 64,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25},
+    "layer_types": ["linear_attention", "full_attention"]}})");
+  for (const bool mlx : {false, true}) {
+    const std::string conv = mlx ? "[8, 4, 1]" : "[8, 1, 4]";
+    const std::string header =
+        R"({"model.language_model.norm.weight": {"dtype": "F32", "shape": [64], "data_offsets": [0, 256]},
+            "model.language_model.layers.0.linear_attn.norm.weight": {"dtype": "F32", "shape": [64],
+              "data_offsets": [256, 512]},
+            "mtp.norm.weight": {"dtype": "F32", "shape": [64], "data_offsets": [512, 768]},
+            "model.language_model.layers.0.linear_attn.conv1d.weight": {"dtype": "F32", "shape": )" +
+        conv + R"(, "data_offsets": [768, 896]}})";
+    write("model.safetensors", file(header, 896));
+    const auto opened = open_checkpoint(path_.string());
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    EXPECT_EQ(dequantize(*(*opened)->tensor("output_norm.weight"))[0], mlx ? 0.0F : 1.0F);
+    EXPECT_EQ(dequantize(*(*opened)->tensor("blk.0.ssm_norm.weight"))[0], 0.0F);
+    EXPECT_EQ(*(*opened)->integers("qwen35.attention.recurrent_layers"), (std::vector<std::int64_t>{1, 0}));
+    EXPECT_EQ((*opened)->integer("qwen35.rope.dimension_count"), 16U);
+    EXPECT_EQ((*opened)->integer("qwen35.ssm.inner_size"), 128U);
+  }
+}
+
 TEST_F(Folders, Granite4sTensorsWithoutAModuleAreRead) {
   write("config.json", R"({"model_type": "granitemoehybrid", "num_hidden_layers": 1, "num_attention_heads": 2,
     "mamba_n_heads": 2, "mamba_d_head": 64, "num_local_experts": 0, "shared_intermediate_size": 96,
