@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-LAYERS = ["base", "kernels", "weights", "models", "text", "kv", "executor", "engine", "chat", "api", "server", "cli"]
+LAYERS = ["base", "kernels", "weights", "models", "hub", "text", "kv", "executor", "engine", "chat", "api", "server", "cli"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/')
 
 

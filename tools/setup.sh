@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 if [ "$(uname)" = Darwin ]; then
   command -v brew >/dev/null || { echo "setup: install Homebrew first (https://brew.sh), then run this again" >&2; exit 1; }
-  for p in cmake ninja ccache boost cli11 spdlog fmt xxhash tomlplusplus yaml-cpp rust googletest rapidcheck; do
+  for p in cmake ninja ccache boost curl openssl cli11 spdlog fmt xxhash tomlplusplus yaml-cpp rust googletest rapidcheck; do
     brew list "$p" >/dev/null 2>&1 || brew install "$p"
   done
   exit 0

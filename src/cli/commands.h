@@ -16,7 +16,7 @@ namespace kvasir::cli {
 
 // What every command that loads a model takes.
 struct ModelOptions {
-  std::string model;          // path of a GGUF file or a folder
+  std::string model;          // path of a GGUF file or a folder, or a name (cli/load.h)
   std::uint32_t context = 0;  // 0: from the model and memory
   std::uint64_t memory = 0;   // bytes; 0: from the machine
   std::uint32_t threads = 0;  // 0: every CPU this process may use
@@ -36,8 +36,13 @@ void add_model_options(CLI::App& app, ModelOptions& options);
 void add_bench(CLI::App& app, int& exit_code);
 void add_cache(CLI::App& app, int& exit_code);
 void add_chat(CLI::App& app, int& exit_code);
+void add_compare(CLI::App& app, int& exit_code);
+void add_convert(CLI::App& app, int& exit_code);  // and quantize
+void add_models(CLI::App& app, int& exit_code);
+void add_pull(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
 void add_serve(CLI::App& app, int& exit_code);
+void add_show(CLI::App& app, int& exit_code);
 
 // Prints one line for a person and returns 1.
 int fail(const Error& error);

@@ -17,6 +17,9 @@ int main(int argc, char** argv) {
       "  kvasir run -m model.gguf \"Write a haiku\"  one answer\n"
       "  kvasir bench -m model.gguf                speed, as a share of this machine's limits\n"
       "  kvasir cache ls                           what is kept on disk\n"
+      "  kvasir pull qwen2.5-coder                 get a model (also hf:ORG/REPO[:FILE])\n"
+      "  kvasir list                               the models on this machine\n"
+      "  kvasir show model.gguf                    what is in one, and whether it fits\n"
       "'kvasir COMMAND --help' explains a command.");
   int exit_code = 0;
   kvasir::cli::add_serve(app, exit_code);
@@ -26,6 +29,9 @@ int main(int argc, char** argv) {
   kvasir::cli::add_run(app, exit_code);
   kvasir::cli::add_bench(app, exit_code);
   kvasir::cli::add_cache(app, exit_code);
+  kvasir::cli::add_pull(app, exit_code);
+  kvasir::cli::add_show(app, exit_code);
+  kvasir::cli::add_models(app, exit_code);
   if (const auto launched = kvasir::cli::launch({argv + 1, argv + argc})) return *launched;
   try {
     app.parse(argc, argv);

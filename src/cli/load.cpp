@@ -15,7 +15,9 @@
 
 #include "base/machine.h"
 #include "base/version.h"
+#include "cli/known_models.h"
 #include "cli/memory_plan.h"
+#include "cli/model_store.h"
 #include "executor/native.h"
 #include "executor/scripted.h"
 #include "models/model.h"
@@ -35,19 +37,6 @@ constexpr std::size_t kDiskQueueLeast = std::size_t{8} << 20;
 constexpr const char* kChatMl =
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-
-struct KnownModel {
-  std::string_view name;
-  std::string_view file;
-};
-constexpr KnownModel kKnown[] = {{"qwen2.5-coder", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"},
-                                 {"smollm2", "smollm2-135m-instruct-q4_1.gguf"}};
-
-std::string models_folder() {
-  if (const char* folder = std::getenv("KVASIR_MODELS")) return folder;
-  const char* home = std::getenv("HOME");
-  return std::string(home != nullptr ? home : ".") + "/.cache/kvasir/models";
-}
 
 Result<std::unique_ptr<executor::Executor>> make_executor(
     const OpenedModel& model, const ModelOptions& options, const ExecutorChoice& choice,
@@ -79,14 +68,19 @@ std::string template_source(const OpenedModel& model, const ModelOptions& option
 }  // namespace
 
 Result<std::string> find_model_file(const std::string& name) {
-  for (const KnownModel& known : kKnown) {
-    if (name != known.name) continue;
-    const std::string path = models_folder() + "/" + std::string(known.file);
-    if (fs::exists(path)) return path;
-    return make_error(ErrorCode::kNotFound,
-                      "the model '" + name + "' has not been fetched yet: run 'make models'", name);
-  }
   std::error_code ignored;
+  if (hub::is_hub_name(name)) {
+    KVASIR_ASSIGN_OR_RETURN(const hub::ModelName parsed, hub::parse_hub_name(name));
+    return hub::find_pulled(hub::default_hub_cache(), parsed);
+  }
+  if (!fs::exists(name, ignored)) {
+    if (const auto model = find_installed(name)) return model->path;
+    if (find_known_model(name) != nullptr) {
+      return make_error(ErrorCode::kNotFound,
+                        "the model '" + name + "' has not been fetched yet: run 'kvasir pull " + name + "'",
+                        name);
+    }
+  }
   if (!fs::is_directory(name, ignored)) return name;
   std::vector<std::string> found;
   for (const auto& entry : fs::directory_iterator(name, ignored)) {
@@ -109,6 +103,13 @@ Result<OpenedModel> open_model(const std::string& name) {
   std::error_code ignored;
   const fs::path path(model.path);
   // A folder's name may have dots of its own ("Qwen2.5-0.5B"), and a slash behind.
+  const fs::path parent = path.parent_path();
+  if (fs::is_directory(path, ignored) && parent.filename() == "snapshots") {
+    // Of the hub's cache: a folder there is named by a commit, the repository's by "models--ORG--REPO".
+    const std::string repo = parent.parent_path().filename().string();
+    model.id = repo.substr(repo.rfind("--") == std::string::npos ? 0 : repo.rfind("--") + 2);
+    return model;
+  }
   model.id = fs::is_directory(path, ignored)
                  ? (path.has_filename() ? path : path.parent_path()).filename().string()
                  : path.stem().string();

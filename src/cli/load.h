@@ -14,7 +14,8 @@
 namespace kvasir::cli {
 
 // The file or folder that a --model argument means: itself, the only .gguf of a folder (the first, where it
-// is split), or a model that `make models` has fetched by its short name (qwen2.5-coder, smollm2).
+// is split), a model of this machine by a name of `kvasir list`, or one of the hub that has been pulled
+// (hf:ORG/REPO[@REVISION][:FILE]). A file of that name wins.
 Result<std::string> find_model_file(const std::string& name);
 
 // A model's file or folder, opened and checked as far as can be without reading weights: format, family,

@@ -7,9 +7,10 @@ namespace kvasir::cli {
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option("-m,--model", options.model,
-                 "The model: a GGUF file, or a folder of safetensors (Hugging Face, MLX)")
+                 "The model: a GGUF file, a folder of safetensors (Hugging Face, MLX), a name that 'kvasir "
+                 "list' shows, or hf:ORG/REPO[:FILE], pulled before")
       ->required()
-      ->type_name("PATH");
+      ->type_name("MODEL");
   app.add_option("--ctx", options.context,
                  "Most tokens of a conversation (default: from the model and memory)")
       ->type_name("TOKENS");

@@ -108,17 +108,10 @@ class NativeExecutor final : public Executor {
   std::vector<models::Span> spans_;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Checkpoint> file,
-                                              NativeOptions options) {
-  if (!options.pool) options.pool = std::make_shared<ThreadPool>(default_thread_count());
-  const kernels::KernelTable& table = options.kernels != nullptr ? *options.kernels : kernels::kernels();
-  const std::string id = weights_id(*file);
-  KVASIR_ASSIGN_OR_RETURN(
-      auto model, models::load_model(file, {options.pool.get(), &table, options.precision, options.kv_type,
-                                            options.progress, options.context}));
-  const models::ModelConfig& c = model->config();
+// All but which weights these are.
+Description description_of(const weights::Checkpoint& file, const models::Model& model,
+                           const kernels::KernelTable& table) {
+  const models::ModelConfig& c = model.config();
   Description d;
   d.family = c.family;
   d.layers = static_cast<std::uint32_t>(c.layers);
@@ -127,18 +120,53 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Che
   d.kv_bytes_per_block = c.kv_block_bytes();
   d.kv_layout = kv_layout(c);
   d.state_blocks = static_cast<std::uint32_t>(c.state_blocks());
-  d.weight_bytes = model->weight_bytes();
-  d.mapped_bytes = mapped_bytes(*file);
-  d.activation_bytes_per_token = model->activation_bytes_per_token();
-  d.matrix_weights = model->matrix_weights();
+  d.weight_bytes = model.weight_bytes();
+  d.mapped_bytes = mapped_bytes(file);
+  d.activation_bytes_per_token = model.activation_bytes_per_token();
+  d.matrix_weights = model.matrix_weights();
   d.kernel_variant = std::string(table.name);
-  d.precision = model->precision() == models::Precision::kHigh ? "high" : "standard";
+  d.precision = model.precision() == models::Precision::kHigh ? "high" : "standard";
   d.kv_type = std::string(kernels::name_of(c.kv_type));
-  d.weights_id = model->variant().empty() ? id : id + "-" + model->variant();
   d.rounding_version = kRoundingVersion;
   d.exact = true;
+  return d;
+}
+
+const kernels::KernelTable& table_of(const NativeOptions& options) {
+  return options.kernels != nullptr ? *options.kernels : kernels::kernels();
+}
+
+Result<std::unique_ptr<models::Model>> load_or_measure(std::shared_ptr<const weights::Checkpoint> file,
+                                                       const NativeOptions& options, bool measure_only) {
+  models::LoadOptions load;
+  load.pool = options.pool.get();
+  load.kernels = &table_of(options);
+  load.precision = options.precision;
+  load.kv_type = options.kv_type;
+  load.progress = options.progress;
+  load.context = options.context;
+  load.measure_only = measure_only;
+  return models::load_model(std::move(file), load);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Checkpoint> file,
+                                              NativeOptions options) {
+  if (!options.pool) options.pool = std::make_shared<ThreadPool>(default_thread_count());
+  const std::string id = weights_id(*file);
+  KVASIR_ASSIGN_OR_RETURN(auto model, load_or_measure(file, options, false));
+  Description d = description_of(*file, *model, table_of(options));
+  d.weights_id = model->variant().empty() ? id : id + "-" + model->variant();
   return std::unique_ptr<Executor>(
       std::make_unique<NativeExecutor>(std::move(options.pool), std::move(model), std::move(d)));
+}
+
+Result<Description> measure_native(const std::shared_ptr<const weights::Checkpoint>& file,
+                                   NativeOptions options) {
+  if (!options.pool) options.pool = std::make_shared<ThreadPool>(1);
+  KVASIR_ASSIGN_OR_RETURN(const auto model, load_or_measure(file, options, true));
+  return description_of(*file, *model, table_of(options));
 }
 
 }  // namespace kvasir::executor

@@ -25,4 +25,9 @@ struct NativeOptions {
 Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Checkpoint> file,
                                               NativeOptions options);
 
+// What load_native would say of the model (weights_id left empty), without reading a weight: all checks are
+// made. Errors as load_native.
+Result<Description> measure_native(const std::shared_ptr<const weights::Checkpoint>& file,
+                                   NativeOptions options);
+
 }  // namespace kvasir::executor

@@ -110,6 +110,8 @@ struct LoadOptions {
   kernels::KvType kv_type = kernels::KvType::kF16;
   std::function<void(double)> progress;  // 0..1, on the calling thread; may be empty
   std::size_t context = 0;               // the longest that will be asked for; 0: the model's own
+  // No weight is read: all checks are made and sizes are told, but the model must not run.
+  bool measure_only = false;
 };
 
 // Reads a model of any supported family. Everything that a file can lie about (missing or misshaped tensors,

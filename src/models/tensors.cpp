@@ -124,6 +124,12 @@ Status TensorReader::load() {
   double total = 1;
   for (const Matrix& m : matrices_) total += static_cast<double>(m.part.bytes());
   double done = 0;
+  if (options_.measure_only) {
+    for (const Vector& v : vectors_)
+      bytes_ += static_cast<std::size_t>(v.tensor->rows() * v.tensor->columns()) * sizeof(float);
+    for (const Matrix& m : matrices_) bytes_ += weights::packed_bytes(m.part);
+    return {};
+  }
   for (const Vector& v : vectors_) {
     *v.out = weights::dequantize(*v.tensor);
     bytes_ += v.out->size() * sizeof(float);

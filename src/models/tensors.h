@@ -43,7 +43,7 @@ class TensorReader {
   Status check(const std::vector<std::string>& unused) const;
   Status load();
 
-  std::size_t bytes() const { return bytes_; }  // resident, of all that was loaded
+  std::size_t bytes() const { return bytes_; }  // resident, of all that was loaded (or measured)
 
  private:
   struct Matrix {

@@ -255,6 +255,11 @@ void pack_row(const TensorInfo& tensor, const TensorRow& row, std::size_t lane, 
 
 }  // namespace
 
+std::size_t packed_bytes(const TensorInfo& tensor) {
+  const PackedMatrix m = packed_form(tensor);
+  return m.groups() * m.group_bytes();
+}
+
 Result<PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool) {
   PackedMatrix m = packed_form(tensor);
   if (m.columns % kBlockK != 0) {

@@ -12,4 +12,7 @@ namespace kvasir::weights {
 // multiple of 32 (a tensor of a quantised type always is).
 Result<kernels::PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool);
 
+// What repack() will take, in bytes, without reading the tensor.
+std::size_t packed_bytes(const TensorInfo& tensor);
+
 }  // namespace kvasir::weights
