@@ -136,6 +136,7 @@ void name_recurrent(TensorReader& read, const Description& d, const std::string&
 
 // (channels, taps) -> (taps, channels): lanes own channels.
 void transpose_conv(const Recurrence& r, std::vector<float>& conv) {
+  if (conv.empty()) return;  // only measured
   std::vector<float> turned(conv.size());
   for (std::size_t c = 0; c < r.channels; ++c) {
     for (std::size_t j = 0; j < r.taps; ++j) turned[j * r.channels + c] = conv[c * r.taps + j];
