@@ -29,9 +29,6 @@ def text(words):
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "count"}},
         {"type": "document", "source": {"type": "content", "content": [text("count")]}},
         {"type": "document", "source": {"type": "content", "content": "count"}},
-        {"type": "document", "title": "count", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}},
-        {"type": "document", "context": "count", "source": {"type": "file", "file_id": "file_1"}},
-        {"type": "document", "source": {"type": "url", "url": "https://example.org/count.pdf"}},
         {"type": "search_result", "title": "t", "source": "s", "content": [text("count")], "citations": {"enabled": True}},
         {"type": "search_result", "title": "t", "source": "count", "content": [text("x")]},
     ],
@@ -85,6 +82,14 @@ def test_a_session_goes_on_with_images_in_results_and_in_history(server):
     for messages in [("look", [USE], [result]), ([text("look"), IMAGE], "I cannot.", "count")]:
         reply = server.post("/v1/messages", body(*messages, tools=ANTHROPIC_TOOLS))
         assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize("source", [{"type": "file", "file_id": "file_1"}, {"type": "url", "url": "https://example.org/a.pdf"}])
+def test_documents_that_are_elsewhere_are_refused_in_a_new_message_and_named_in_history(server, source):
+    block = {"type": "document", "context": "count", "source": source}
+    reply = server.post("/v1/messages", body([block]))
+    assert reply.status_code == 400 and valid_error(reply).message.startswith("messages[0].content[0].source.type: ")
+    assert server.post("/v1/messages", body([block], "Hello.", "count")).status_code == 200
 
 
 def test_results_that_failed_and_results_in_parallel(server):
