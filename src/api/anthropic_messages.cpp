@@ -83,7 +83,7 @@ Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, co
                           bool needs_max_tokens) {
   KVASIR_ASSIGN_OR_RETURN(json::value value, parse_body(body));
   try {
-    const std::set<std::string> loaded = load_deferred_tools(value);
+    const ToolChanges changes = load_deferred_tools(value);
     const bool documents_known = read_anthropic_documents(value, pdfs);
     const Fields fields(value, "");
     ChatRequest request;
@@ -94,7 +94,7 @@ Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, co
     take_messages(parse_anthropic_conversation(fields, signer), request);
     request.conversation.continues_answer = is_begun_answer(request.conversation.messages.back());
     chat::lead_with_system_turns(request.conversation.messages);
-    parse_anthropic_tools(fields, loaded, request.conversation, request.warnings);
+    parse_anthropic_tools(fields, changes, request.conversation, request.warnings);
     parse_anthropic_thinking(fields, request);
     const std::optional<Fields> thinking = fields.fields("thinking");
     request.anthropic.tells_transformations = thinking && thinking->find("block_binding") != nullptr;

@@ -563,6 +563,7 @@ class Server::Impl {
     options.reasoning = traits.reasoning;
     if (conversation.tool_choice.kind != chat::ToolChoice::Kind::kNone) {
       options.tools = conversation.tools;
+      std::erase_if(options.tools, [](const chat::Tool& tool) { return tool.withdrawn; });
     }
     for (const chat::Marker& marker : traits.markers) {
       if (!marker.ends_answer) options.markers.push_back(marker.text);

@@ -151,6 +151,25 @@ def test_a_client_tool_can_be_forced(server):
     assert call.name == "memory"
 
 
+def test_a_removed_tool_can_no_longer_be_called_until_it_is_added_again(server):
+    from anthropic.types.beta import BetaRequestToolRemovalBlockParam
+
+    reference = {"type": "tool_reference", "name": "get_weather"}
+    removal = BetaRequestToolRemovalBlockParam(type="tool_removal", tool=reference)
+    other = {"name": "look_up", "input_schema": {"type": "object", "properties": {"q": {"type": "string"}}}}
+
+    def called(*changes, tools):
+        turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "weather"}]
+        turns += [{"role": "system", "content": [change]} for change in changes]
+        message = server.anthropic().beta.messages.create(model="default", max_tokens=60, temperature=0, messages=turns, tools=tools)
+        return [block.name for block in message.content if block.type == "tool_use"]
+
+    for tools in (ANTHROPIC_TOOLS, [*ANTHROPIC_TOOLS, other]):
+        assert called(tools=tools) == ["get_weather"]
+        assert "get_weather" not in called(removal, tools=tools)
+        assert called(removal, {"type": "tool_addition", "tool": reference}, tools=tools) == ["get_weather"]
+
+
 def test_unknown_betas_are_tolerated(server):
     headers = {"anthropic-beta": "context-management-2025-06-27,next-year-2030-01-01", "anthropic-version": "2023-06-01"}
     reply = httpx.post(server.url + "/v1/messages?beta=true", json=body("Hello", speed="fast", betas=["x"]), headers=headers)
