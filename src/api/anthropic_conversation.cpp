@@ -88,6 +88,7 @@ class MessagesParser {
       return;
     }
     const json::array& blocks = content.get_array();
+    const std::size_t before = to_.messages.size();
     bool open = false;     // the last turn is this message's own text
     bool results = false;  // the message holds some, so that its images may be the tools'
     for (std::size_t i = 0; i < blocks.size(); ++i) {
@@ -109,7 +110,8 @@ class MessagesParser {
       turn.content = joined(std::move(turn.content), "\n", text);
       open = true;
     }
-    if (blocks.empty()) add(chat::Role::kUser);
+    // A message that says nothing is a turn all the same: the list of turns is never empty.
+    if (to_.messages.size() == before) add(chat::Role::kUser);
   }
 
   void parse_result(const Fields& block) {

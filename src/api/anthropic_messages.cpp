@@ -79,19 +79,22 @@ void warn_of_features(const Fields& body, std::vector<std::string>& warnings) {
   }
 }
 
-Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, bool needs_max_tokens) {
+Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, const PdfReader& pdfs,
+                          bool needs_max_tokens) {
   KVASIR_ASSIGN_OR_RETURN(json::value value, parse_body(body));
   try {
-    const std::set<std::string> loaded = load_deferred_tools(value);
+    const ToolChanges changes = load_deferred_tools(value);
+    const bool documents_known = read_anthropic_documents(value, pdfs);
     const Fields fields(value, "");
     ChatRequest request;
+    request.awaits_documents = !documents_known;
     request.options = parse_options(fields, needs_max_tokens);
     request.anthropic.signer = signer;
     note_tool_breakpoints(fields, request.anthropic.breakpoints);
     take_messages(parse_anthropic_conversation(fields, signer), request);
     request.conversation.continues_answer = is_begun_answer(request.conversation.messages.back());
     chat::lead_with_system_turns(request.conversation.messages);
-    parse_anthropic_tools(fields, loaded, request.conversation, request.warnings);
+    parse_anthropic_tools(fields, changes, request.conversation, request.warnings);
     parse_anthropic_thinking(fields, request);
     const std::optional<Fields> thinking = fields.fields("thinking");
     request.anthropic.tells_transformations = thinking && thinking->find("block_binding") != nullptr;
@@ -107,12 +110,14 @@ Result<ChatRequest> parse(std::string_view body, const ThoughtSigner& signer, bo
 
 }  // namespace
 
-Result<ChatRequest> parse_anthropic_messages(std::string_view body, const ThoughtSigner& signer) {
-  return parse(body, signer, true);
+Result<ChatRequest> parse_anthropic_messages(std::string_view body, const ThoughtSigner& signer,
+                                             const PdfReader& pdfs) {
+  return parse(body, signer, pdfs, true);
 }
 
-Result<ChatRequest> parse_anthropic_count_tokens(std::string_view body, const ThoughtSigner& signer) {
-  return parse(body, signer, false);
+Result<ChatRequest> parse_anthropic_count_tokens(std::string_view body, const ThoughtSigner& signer,
+                                                 const PdfReader& pdfs) {
+  return parse(body, signer, pdfs, false);
 }
 
 std::string anthropic_count_body(std::size_t input_tokens, std::optional<std::size_t> original_tokens) {

@@ -10,7 +10,7 @@ namespace {
 namespace json = boost::json;
 
 // Fills conversation.tools; returns the names of those left out.
-std::vector<std::string> parse_tools(const Fields& body, const std::set<std::string>& loaded,
+std::vector<std::string> parse_tools(const Fields& body, const ToolChanges& changes,
                                      chat::Conversation& conversation, std::vector<std::string>& warnings) {
   std::vector<std::string> left_out;
   const json::array* list = body.array("tools");
@@ -23,6 +23,7 @@ std::vector<std::string> parse_tools(const Fields& body, const std::set<std::str
       auto known = name.empty() ? std::nullopt : client_tool(type, name);
       if (known) {
         known->client_index = i;
+        known->withdrawn = changes.removed.contains(name);
         conversation.tools.push_back(std::move(*known));
       } else {
         left_out.push_back(name);
@@ -34,8 +35,9 @@ std::vector<std::string> parse_tools(const Fields& body, const std::set<std::str
     parsed.name = tool.required_string("name");
     if (parsed.name.empty()) field_error(tool.path_of("name"), "must not be empty");
     parsed.client_index = i;
+    parsed.withdrawn = changes.removed.contains(parsed.name);
     parsed.deferred = tool.boolean("defer_loading").value_or(false);
-    if (parsed.deferred && !loaded.contains(parsed.name)) continue;
+    if (parsed.deferred && !changes.loaded.contains(parsed.name)) continue;
     parsed.description = tool.string("description").value_or("");
     if (const json::object* schema = tool.object("input_schema")) parsed.parameters = *schema;
     conversation.tools.push_back(std::move(parsed));
@@ -56,7 +58,10 @@ void parse_choice(const Fields& choice, const std::vector<std::string>& left_out
     if (!conversation.tools.empty()) conversation.tool_choice.kind = Kind::kRequired;
   } else if (type == "tool") {
     const std::string name = choice.required_string("name");
-    if (std::ranges::find(conversation.tools, name, &chat::Tool::name) != conversation.tools.end()) {
+    const auto found = std::ranges::find(conversation.tools, name, &chat::Tool::name);
+    if (found != conversation.tools.end()) {
+      if (found->withdrawn)
+        field_error(choice.path_of("name"), "\"" + name + "\" was taken away by a tool_removal");
       conversation.tool_choice = {Kind::kNamed, name};
     } else if (std::ranges::find(left_out, name) == left_out.end()) {
       field_error(choice.path_of("name"), "\"" + name + "\" is not declared in tools");
@@ -68,9 +73,9 @@ void parse_choice(const Fields& choice, const std::vector<std::string>& left_out
 
 }  // namespace
 
-void parse_anthropic_tools(const Fields& body, const std::set<std::string>& loaded,
-                           chat::Conversation& conversation, std::vector<std::string>& warnings) {
-  const std::vector<std::string> left_out = parse_tools(body, loaded, conversation, warnings);
+void parse_anthropic_tools(const Fields& body, const ToolChanges& changes, chat::Conversation& conversation,
+                           std::vector<std::string>& warnings) {
+  const std::vector<std::string> left_out = parse_tools(body, changes, conversation, warnings);
   if (const std::optional<Fields> choice = body.fields("tool_choice"))
     parse_choice(*choice, left_out, conversation);
 }

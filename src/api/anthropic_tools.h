@@ -6,18 +6,17 @@
 // with that form. What would run on Anthropic's servers, and what needs pictures (computer_*), is left out
 // with a warning; a tool_choice that would force it is `auto`.
 
-#include <set>
 #include <string>
 #include <vector>
 
+#include "api/deferred_tools.h"
 #include "api/fields.h"
 #include "chat/conversation.h"
 
 namespace kvasir::api {
 
-// Fills tools, tool_choice and parallel_tool_calls. Deferred tools that are not in `loaded` are not there yet
-// (deferred_tools.h). Throws FieldError.
-void parse_anthropic_tools(const Fields& body, const std::set<std::string>& loaded,
-                           chat::Conversation& conversation, std::vector<std::string>& warnings);
+// Fills tools, tool_choice and parallel_tool_calls. Throws FieldError.
+void parse_anthropic_tools(const Fields& body, const ToolChanges& changes, chat::Conversation& conversation,
+                           std::vector<std::string>& warnings);
 
 }  // namespace kvasir::api

@@ -21,7 +21,7 @@ class Loader {
  public:
   explicit Loader(json::object& body) : body_(body) {}
 
-  std::set<std::string> load() {
+  ToolChanges load() {
     if (json::array* messages = list_of(body_, "messages")) {
       for (json::value& message : *messages) load_in(message);
     }
@@ -30,7 +30,7 @@ class Loader {
       json::array& tools = *list_of(body_, "tools");
       tools.insert(tools.end(), added_.begin(), added_.end());
     }
-    return std::move(loaded_);
+    return std::move(changes_);
   }
 
  private:
@@ -47,22 +47,43 @@ class Loader {
   void load_block(json::object& block, json::value& whole) {
     const std::string type = string_of(block, "type");
     if (type == "tool_result") return load_in(whole);
+    if (type == "compaction") return load_summary(block);
     if (type == "tool_reference") return say(block, loaded_text(string_of(block, "tool_name")));
     if (type != "tool_addition" && type != "tool_removal") return;
     json::value* tool = block.if_contains("tool");
     const json::object* named = tool == nullptr ? nullptr : tool->if_object();
-    if (named == nullptr) return say(block, {});
+    // Tools of MCP servers that the API would call are not here, but their names may be.
+    if (named == nullptr || string_of(*named, "type").starts_with("mcp_")) return say(block, {});
+    const std::string name = string_of(*named, "name");
     if (type == "tool_removal") {
-      return say(block, "The tool " + string_of(*named, "name") + " is gone: do not call it any more.");
+      changes_.removed.insert(name);
+      return say(block, "The tool " + name + " is gone: do not call it any more.");
     }
     if (const json::value* definition = named->if_contains("definition")) return add(block, *definition);
-    say(block, loaded_text(string_of(*named, "name")));
+    changes_.removed.erase(name);
+    say(block, loaded_text(name));
+  }
+
+  // What changed in the turns that a compaction stands for.
+  void load_summary(json::object& block) {
+    json::array* changes = list_of(block, "tool_changes");
+    if (changes == nullptr) return;
+    std::string text = string_of(block, "content");
+    for (json::value& change : *changes) {
+      json::object* fields = change.if_object();
+      if (fields == nullptr) continue;
+      load_block(*fields, change);
+      const std::string said = string_of(*fields, "text");
+      text += (text.empty() || said.empty() ? "" : "\n") + said;
+    }
+    block["content"] = std::move(text);
   }
 
   void add(json::object& block, const json::value& definition) {
     const json::object* given = definition.if_object();
     if (given == nullptr) return say(block, {});
     const std::string name = string_of(*given, "name");
+    changes_.removed.erase(name);
     if (find(name) == nullptr) {
       json::object tool = *given;
       tool["defer_loading"] = true;
@@ -84,8 +105,9 @@ class Loader {
 
   std::string loaded_text(const std::string& name) {
     const json::object* found = find(name);
-    if (found == nullptr) return "The tool " + name + " is not there any more.";
-    loaded_.insert(name);
+    if (found == nullptr || changes_.removed.contains(name))
+      return "The tool " + name + " is not there any more.";
+    changes_.loaded.insert(name);
     chat::Tool tool;
     tool.name = name;
     tool.description = string_of(*found, "description");
@@ -99,14 +121,14 @@ class Loader {
 
   json::object& body_;
   json::array added_;  // tools that additions define
-  std::set<std::string> loaded_;
+  ToolChanges changes_;
 };
 
 }  // namespace
 
-std::set<std::string> load_deferred_tools(json::value& body) {
+ToolChanges load_deferred_tools(json::value& body) {
   json::object* fields = body.if_object();
-  return fields == nullptr ? std::set<std::string>() : Loader(*fields).load();
+  return fields == nullptr ? ToolChanges() : Loader(*fields).load();
 }
 
 }  // namespace kvasir::api

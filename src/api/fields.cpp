@@ -46,6 +46,10 @@ std::size_t valid_utf8_until(std::string_view text) {
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  return valid_utf8_until(text) == text.size();
+}
+
 void field_error(const std::string& path, const std::string& problem) {
   throw FieldError(
       make_error(ErrorCode::kInvalidArgument, path.empty() ? problem : path + ": " + problem, path));

@@ -59,6 +59,9 @@ class Fields {
 std::string element_path(const std::string& path, std::size_t index);
 std::string to_string(const boost::json::value& string_value);
 
+// RFC 3629: no surrogates, no overlong forms.
+bool is_utf8(std::string_view text);
+
 // A request body: UTF-8, JSON, an object. kInvalidArgument says where it stops being so.
 Result<boost::json::value> parse_body(std::string_view body);
 

@@ -61,6 +61,7 @@ struct ChatRequest {
   ToolOrigins tool_origins;
   AnthropicWishes anthropic;          // of that dialect only
   std::vector<std::string> warnings;  // what of the request is not done; the response's header has them
+  bool awaits_documents = false;      // the text of a file is not known yet: parse again when it is
 };
 
 struct CompletionRequest {

@@ -120,11 +120,13 @@ bool parse_continues_answer(const Fields& body, const chat::Message& last) {
 
 }  // namespace
 
-Result<ChatRequest> parse_openai_chat(std::string_view body) {
-  KVASIR_ASSIGN_OR_RETURN(const json::value value, parse_body(body));
+Result<ChatRequest> parse_openai_chat(std::string_view body, const PdfReader& pdfs) {
+  KVASIR_ASSIGN_OR_RETURN(json::value value, parse_body(body));
   try {
+    const bool files_known = read_openai_files(value, pdfs);
     const Fields fields(value, "");
     ChatRequest request;
+    request.awaits_documents = !files_known;
     request.options = parse_openai_options(fields);
     parse_limits(fields, request.options);
     chat::Conversation& conversation = request.conversation;

@@ -3,12 +3,13 @@
 
 #include <string_view>
 
+#include "api/documents.h"
 #include "api/generation.h"
 #include "base/error.h"
 
 namespace kvasir::api {
 
 // kInvalidArgument names the field in the message and in `subject`.
-Result<ChatRequest> parse_openai_chat(std::string_view body);
+Result<ChatRequest> parse_openai_chat(std::string_view body, const PdfReader& pdfs = no_pdf_reader());
 
 }  // namespace kvasir::api

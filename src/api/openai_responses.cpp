@@ -69,12 +69,15 @@ bool includes(const Fields& body, std::string_view what) {
 
 }  // namespace
 
-Result<ResponsesRequest> parse_openai_responses(std::string_view body, const EarlierItems& earlier) {
-  KVASIR_ASSIGN_OR_RETURN(const json::value value, parse_body(body));
+Result<ResponsesRequest> parse_openai_responses(std::string_view body, const EarlierItems& earlier,
+                                                const PdfReader& pdfs) {
+  KVASIR_ASSIGN_OR_RETURN(json::value value, parse_body(body));
   try {
+    const bool files_known = read_openai_files(value, pdfs);
     const Fields fields(value, "");
     refuse_unsupported(fields);
     ResponsesRequest request;
+    request.chat.awaits_documents = !files_known;
     GenerationOptions& options = request.chat.options = parse_openai_options(fields);
     constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
     if (const auto tokens = fields.integer("max_output_tokens", 1, kMost))

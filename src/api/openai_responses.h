@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/documents.h"
 #include "api/generation.h"
 #include "base/error.h"
 
@@ -18,7 +19,7 @@ namespace kvasir::api {
 struct ResponsesRequest {
   ChatRequest chat;
   boost::json::object echo;  // the request's fields that every response object repeats
-  boost::json::array items;  // this request's own input, as items
+  boost::json::array items;  // this request's own input, as items, files as their text
   std::string previous;      // previous_response_id, or empty
   bool store = true;
   bool encrypted_thoughts = false;  // include: ["reasoning.encrypted_content"]
@@ -28,6 +29,8 @@ struct ResponsesRequest {
 using EarlierItems = std::function<std::optional<boost::json::array>(const std::string& id)>;
 
 // kInvalidArgument names the field in the message and in `subject`; kNotFound: no such earlier response.
-Result<ResponsesRequest> parse_openai_responses(std::string_view body, const EarlierItems& earlier);
+// Where chat.awaits_documents, nothing else of it is of use.
+Result<ResponsesRequest> parse_openai_responses(std::string_view body, const EarlierItems& earlier,
+                                                const PdfReader& pdfs = no_pdf_reader());
 
 }  // namespace kvasir::api

@@ -18,15 +18,15 @@ bool either(const Fields& body, const char* one, const char* other, bool otherwi
   return first ? *first : second.value_or(otherwise);
 }
 
-TemplateRequest template_request(const Fields& fields, std::string_view body) {
+TemplateRequest template_request(const Fields& fields, std::string_view body, const PdfReader& pdfs) {
   if (fields.find("chat_template") != nullptr)
     field_error("chat_template", "is not taken from requests; start the server with --chat-template");
-  auto chat = parse_openai_chat(body);
+  auto chat = parse_openai_chat(body, pdfs);
   if (!chat) throw FieldError(chat.error());
   return {std::move(*chat), fields.boolean("add_generation_prompt").value_or(true)};
 }
 
-TokenizeRequest tokenize_request(const Fields& fields, std::string_view body) {
+TokenizeRequest tokenize_request(const Fields& fields, std::string_view body, const PdfReader& pdfs) {
   TokenizeRequest request;
   request.model = fields.string("model").value_or("");
   request.parse_special = fields.boolean("parse_special").value_or(true);
@@ -41,7 +41,7 @@ TokenizeRequest tokenize_request(const Fields& fields, std::string_view body) {
   if (given == nullptr) field_error("prompt", "is required: text (or `content`), or a list `messages`");
   const std::string_view kind = given;
   if (kind == "messages") {
-    request.conversation = template_request(fields, body);
+    request.conversation = template_request(fields, body, pdfs);
   } else {
     request.text = fields.required_string(kind);
   }
@@ -77,8 +77,8 @@ auto parse_with(std::string_view body, Parse parse)
 
 }  // namespace
 
-Result<TokenizeRequest> parse_tokenize(std::string_view body) {
-  return parse_with(body, [body](const Fields& fields) { return tokenize_request(fields, body); });
+Result<TokenizeRequest> parse_tokenize(std::string_view body, const PdfReader& pdfs) {
+  return parse_with(body, [&](const Fields& fields) { return tokenize_request(fields, body, pdfs); });
 }
 
 Result<DetokenizeRequest> parse_detokenize(std::string_view body) {
@@ -97,8 +97,8 @@ Result<DetokenizeRequest> parse_detokenize(std::string_view body) {
   });
 }
 
-Result<TemplateRequest> parse_apply_template(std::string_view body) {
-  return parse_with(body, [body](const Fields& fields) { return template_request(fields, body); });
+Result<TemplateRequest> parse_apply_template(std::string_view body, const PdfReader& pdfs) {
+  return parse_with(body, [&](const Fields& fields) { return template_request(fields, body, pdfs); });
 }
 
 std::string tokenize_body(const TokenizeRequest& request, std::span<const TokenId> tokens,

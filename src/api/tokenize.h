@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/documents.h"
 #include "api/generation.h"
 #include "api/response_builder.h"
 #include "base/error.h"
@@ -40,9 +41,9 @@ struct DetokenizeRequest {
 };
 
 // kInvalidArgument names the field.
-Result<TokenizeRequest> parse_tokenize(std::string_view body);
+Result<TokenizeRequest> parse_tokenize(std::string_view body, const PdfReader& pdfs = no_pdf_reader());
 Result<DetokenizeRequest> parse_detokenize(std::string_view body);
-Result<TemplateRequest> parse_apply_template(std::string_view body);
+Result<TemplateRequest> parse_apply_template(std::string_view body, const PdfReader& pdfs = no_pdf_reader());
 
 // `context_tokens`: the most that a conversation may hold here.
 std::string tokenize_body(const TokenizeRequest& request, std::span<const TokenId> tokens,

@@ -41,6 +41,9 @@ struct Tool {
   boost::json::value parameters;  // JSON Schema, key order as the client sent it
   // Not declared at the prompt's head: a message of the conversation describes it.
   bool deferred = false;
+  // A later turn took it away: it stays where the prompt has it, so that the prompt still begins as before,
+  // but it cannot be called.
+  bool withdrawn = false;
   // Where the client's own list has it, if not at the same index as this one.
   std::optional<std::size_t> client_index = {};
 };

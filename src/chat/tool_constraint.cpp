@@ -136,7 +136,7 @@ std::vector<Tool> callable_tools(const Conversation& conversation) {
     const bool named = choice.kind != ToolChoice::Kind::kNamed || tool.name == choice.name;
     const bool allowed =
         !choice.allowed || std::ranges::find(*choice.allowed, tool.name) != choice.allowed->end();
-    if (named && allowed) callable.push_back(tool);
+    if (named && allowed && !tool.withdrawn) callable.push_back(tool);
   }
   return callable;
 }

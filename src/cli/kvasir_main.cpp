@@ -3,8 +3,10 @@
 #include "base/version.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
+#include "text/pdf.h"
 
 int main(int argc, char** argv) {
+  if (const auto worked = kvasir::text::run_pdf_worker(argc, argv)) return *worked;
   CLI::App app(
       "Kvasir: a local LLM server that reads a prompt once. OpenAI and Anthropic APIs, tools, GGUF models.");
   app.set_version_flag("--version", std::string("kvasir ") + kvasir::kVersion);

@@ -8,6 +8,7 @@
 #include "base/version.h"
 #include "cli/serve.h"
 #include "cli/textgen_config.h"
+#include "text/pdf.h"
 
 namespace kvasir::cli {
 namespace {
@@ -159,5 +160,6 @@ int run(std::vector<std::string> arguments) {
 }  // namespace kvasir::cli
 
 int main(int argc, char** argv) {
+  if (const auto worked = kvasir::text::run_pdf_worker(argc, argv)) return *worked;
   return kvasir::cli::run({argv + 1, argv + argc});
 }

@@ -11,10 +11,12 @@
 #include <iterator>
 #include <thread>
 
+#include "base/confined_process.h"
 #include "cli/server_state.h"
 #include "server/cache_namespace.h"
 #include "server/server.h"
 #include "server/warm_up.h"
+#include "text/pdf.h"
 
 namespace kvasir::cli {
 namespace {
@@ -126,6 +128,8 @@ int serve(const ServeOptions& options) {
   server_options.share_cache = options.share_cache;
   server_options.cors_origins = options.cors_origins;
   server_options.stop = options.stop;
+  if (const auto program = own_image(); program.ok())
+    server_options.pdf_worker = {*program, text::kPdfWorker};
   const auto sampling = [&](const std::optional<float>& asked, const char* key, float fallback) {
     const auto own = opened->file->number(key);
     return asked.value_or(own ? static_cast<float>(*own) : fallback);

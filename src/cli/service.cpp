@@ -199,7 +199,8 @@ Status logs(const ServiceCommand& command) {
   const std::string file = kLaunchd && fs::exists(launchd_log()) ? launchd_log() : log_path(command.port);
   std::vector<std::string> argv{"tail", "-n", count};
   if (!kLaunchd && fs::exists(unit_path())) {
-    argv = {"journalctl", "--user", "--unit", kSystemdUnit, "--no-pager", "-n", count};
+    // Not --user, which looks into journals that are split by user: a volatile one is not, nor is root's.
+    argv = {"journalctl", std::string("--user-unit=") + kSystemdUnit, "--no-pager", "-n", count};
   } else if (!fs::exists(file)) {
     return make_error(ErrorCode::kNotFound,
                       "there is no log: no service is installed, and no server was started in the background "

@@ -104,6 +104,8 @@ std::string launchd_plist(const ServiceDescription& service) {
   }
   plist +=
       "  <key>RunAtLoad</key>\n  <true/>\n"
+      // Unsaid, launchd throttles the job's processors and disk (launchd.plist(5), ProcessType).
+      "  <key>ProcessType</key>\n  <string>Interactive</string>\n"
       "  <key>KeepAlive</key>\n  <dict>\n    <key>SuccessfulExit</key>\n    <false/>\n  </dict>\n"
       "  <key>ExitTimeOut</key>\n  <integer>" +
       std::string(kStopSeconds) + "</integer>\n" + plist_entry("StandardOutPath", service.log) +

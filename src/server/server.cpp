@@ -26,6 +26,7 @@
 #include "server/cache_namespace.h"
 #include "server/completion_prompt.h"
 #include "server/cors.h"
+#include "server/pdf_texts.h"
 #include "server/random_id.h"
 #include "server/request_log.h"
 #include "server/response_store.h"
@@ -90,7 +91,8 @@ HttpResponse shaped_error(int status, const std::string& sentence, const HttpReq
 
 class Server::Impl {
  public:
-  Impl(ServerOptions options, ModelSlot& slot) : options_(std::move(options)), slot_(slot) {}
+  Impl(ServerOptions options, ModelSlot& slot)
+      : options_(std::move(options)), slot_(slot), pdf_texts_(options_.pdf_worker) {}
 
   ~Impl() {
     stop(0);
@@ -119,6 +121,7 @@ class Server::Impl {
     if (!http_ || !ticker_.joinable()) return true;
     cache_admin_.stop();
     const bool finished = http_->drain(seconds);
+    pdf_texts_.stop();
     slot_.clear();  // what still runs fails with kUnavailable, and its clients are told
     if (!finished) http_->drain(1);
     {
@@ -186,6 +189,10 @@ class Server::Impl {
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
     ++metrics_.http_requests;
     exchange = logged(request, new_request_id(), options_.request_log, std::move(exchange));
+    route_safely(request, exchange);
+  }
+
+  void route_safely(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     try {
       route(request, exchange);
     } catch (const std::exception& e) {
@@ -323,8 +330,9 @@ class Server::Impl {
   }
 
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    auto parsed = api::parse_openai_chat(request.body);
+    auto parsed = api::parse_openai_chat(request.body, pdfs_for(request));
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
+    if (parsed->awaits_documents) return route_later(request, exchange);
     place_in_cache(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kOpenAi, request.path, exchange, api::make_openai_chat_response);
   }
@@ -332,14 +340,17 @@ class Server::Impl {
   void responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     const std::string name_space = cache_namespace_for(request, {});
     ResponseTurns before;
-    auto parsed =
-        api::parse_openai_responses(request.body, [&](const std::string& id) -> std::optional<json::array> {
+    auto parsed = api::parse_openai_responses(
+        request.body,
+        [&](const std::string& id) -> std::optional<json::array> {
           auto found = responses_.turns(name_space, id);
           if (!found) return std::nullopt;
           before = std::move(*found);
           return items_of(before);
-        });
+        },
+        pdfs_for(request));
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
+    if (parsed->chat.awaits_documents) return route_later(request, exchange);
     place_in_cache(request, parsed->chat.options);
     api::ResponsesOptions options{std::move(parsed->echo), parsed->encrypted_thoughts, {}};
     if (parsed->store) {
@@ -375,8 +386,9 @@ class Server::Impl {
   }
 
   void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    auto parsed = api::parse_anthropic_messages(request.body, signer_for(request));
+    auto parsed = api::parse_anthropic_messages(request.body, signer_for(request), pdfs_for(request));
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
+    if (parsed->awaits_documents) return route_later(request, exchange);
     metrics_.foreign_thoughts += parsed->anthropic.foreign_thoughts.size();
     place_in_cache(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange, {});
@@ -386,10 +398,21 @@ class Server::Impl {
     return api::ThoughtSigner(cache_namespace_for(request, {}));
   }
 
+  api::PdfReader pdfs_for(const HttpRequest& request) {
+    return pdf_texts_.reader(cache_namespace_for(request, {}));
+  }
+
+  // A request with a file that has not been read yet: the same once more, on a thread that may wait for it.
+  void route_later(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    const Status taken = pdf_texts_.later([this, request, exchange] { route_safely(request, exchange); });
+    if (!taken.ok()) exchange->respond(error_response(dialect_of(request), taken.error()));
+  }
+
   void count_tokens(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     constexpr Dialect kDialect = Dialect::kAnthropic;
-    auto parsed = api::parse_anthropic_count_tokens(request.body, signer_for(request));
+    auto parsed = api::parse_anthropic_count_tokens(request.body, signer_for(request), pdfs_for(request));
     if (!parsed.ok()) return exchange->respond(error_response(kDialect, parsed.error()));
+    if (parsed->awaits_documents) return route_later(request, exchange);
     const auto model = model_for(parsed->options.model, kDialect, exchange);
     if (!model) return;
     const auto count = token_counter(*model, cache_namespace_for(request, parsed->options.cache_salt));
@@ -406,13 +429,15 @@ class Server::Impl {
   }
 
   void tokenize(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    answer_at_once(api::parse_tokenize(request.body), tokenize_response, exchange);
+    answer_at_once(api::parse_tokenize(request.body, pdfs_for(request)), tokenize_response, request,
+                   exchange);
   }
   void detokenize(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    answer_at_once(api::parse_detokenize(request.body), detokenize_response, exchange);
+    answer_at_once(api::parse_detokenize(request.body), detokenize_response, request, exchange);
   }
   void apply_template(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    answer_at_once(api::parse_apply_template(request.body), apply_template_response, exchange);
+    answer_at_once(api::parse_apply_template(request.body, pdfs_for(request)), apply_template_response,
+                   request, exchange);
   }
 
   static const std::string& model_of(const api::TemplateRequest& request) {
@@ -423,11 +448,18 @@ class Server::Impl {
     return request.model;
   }
 
+  static bool awaits_documents(const api::TemplateRequest& request) { return request.chat.awaits_documents; }
+  static bool awaits_documents(const api::TokenizeRequest& request) {
+    return request.conversation && request.conversation->chat.awaits_documents;
+  }
+  static bool awaits_documents(const api::DetokenizeRequest& /*request*/) { return false; }
+
   // What asks nothing of the engine.
   template <class Parsed, class Respond>
-  void answer_at_once(const Result<Parsed>& parsed, const Respond& respond,
+  void answer_at_once(const Result<Parsed>& parsed, const Respond& respond, const HttpRequest& request,
                       const std::shared_ptr<Exchange>& exchange) {
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
+    if (awaits_documents(*parsed)) return route_later(request, exchange);
     const auto model = model_for(model_of(*parsed), Dialect::kOpenAi, exchange);
     if (model) exchange->respond(respond(*parsed, *model));
   }
@@ -531,6 +563,7 @@ class Server::Impl {
     options.reasoning = traits.reasoning;
     if (conversation.tool_choice.kind != chat::ToolChoice::Kind::kNone) {
       options.tools = conversation.tools;
+      std::erase_if(options.tools, [](const chat::Tool& tool) { return tool.withdrawn; });
     }
     for (const chat::Marker& marker : traits.markers) {
       if (!marker.ends_answer) options.markers.push_back(marker.text);
@@ -707,6 +740,7 @@ class Server::Impl {
   CacheAdmin cache_admin_{slot_};
   ResponseStore responses_{kStoredResponsesBytes};
   PromptRecords prompt_records_;
+  PdfTexts pdf_texts_;
   std::unique_ptr<HttpServer> http_;
   std::thread ticker_;
   std::mutex mutex_;

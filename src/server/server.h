@@ -23,6 +23,7 @@ struct ServerOptions {
   LogFormat request_log = LogFormat::kText;
   std::vector<std::string> cors_origins;  // as Cors::create takes them
   std::vector<std::string> stop;          // stop strings that every request has beside its own
+  std::vector<std::string> pdf_worker;    // as text::read_pdf takes it; empty: PDFs are refused
   bool share_cache = false;               // false: every key has a cache namespace of its own
 };
 

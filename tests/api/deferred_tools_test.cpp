@@ -21,7 +21,8 @@ ChatRequest parsed(const std::string& messages, const std::string& tools = kTool
 std::string names(const ChatRequest& request) {
   std::string all;
   for (const chat::Tool& tool : request.conversation.tools)
-    all += tool.name + (tool.deferred ? " (deferred) " : " ") + std::to_string(*tool.client_index) + "; ";
+    all += tool.name + (tool.deferred ? " (deferred) " : " ") + (tool.withdrawn ? "(gone) " : "") +
+           std::to_string(*tool.client_index) + "; ";
   return all;
 }
 
@@ -55,11 +56,56 @@ TEST(DeferredTools, ASystemTurnAddsAndRemoves) {
       {"type":"tool_addition","tool":{"type":"tool_reference","name":"fetch"}},
       {"type":"tool_addition","tool":{"type":"tool_definition","definition":{"name":"late","input_schema":{"type":"object"}}}},
       {"type":"tool_removal","tool":{"type":"tool_reference","name":"write"}}]})");
-  EXPECT_EQ(names(request), "search 0; fetch (deferred) 1; write 2; late (deferred) 3; ");
+  EXPECT_EQ(names(request), "search 0; fetch (deferred) 1; write (gone) 2; late (deferred) 3; ");
   const std::string& said = request.conversation.messages.back().content;
   EXPECT_NE(said.find(R"("name":"fetch")"), std::string::npos);
   EXPECT_NE(said.find(R"("name":"late")"), std::string::npos);
   EXPECT_NE(said.find("The tool write is gone"), std::string::npos);
+}
+
+std::string turn(const std::string& kind, const std::string& tool) {
+  return R"({"role":"user","content":"V"},{"role":"system","content":[{"type":")" + kind + R"(","tool":)" +
+         tool + "}]}";
+}
+
+constexpr const char* kWrite = R"({"type":"tool_reference","name":"write"})";
+constexpr const char* kBegun = R"({"role":"user","content":"U"},{"role":"assistant","content":"A"},)";
+
+TEST(DeferredTools, AToolThatIsAddedAgainIsThereAgain) {
+  const std::string removed = kBegun + turn("tool_removal", kWrite);
+  EXPECT_EQ(names(parsed(removed)), "search 0; write (gone) 2; ");
+  EXPECT_EQ(names(parsed(removed + "," + turn("tool_addition", kWrite))), "search 0; write 2; ");
+}
+
+TEST(DeferredTools, AToolThatIsGoneIsNotFoundBySearching) {
+  const ChatRequest request =
+      parsed(kBegun + turn("tool_removal", R"({"type":"tool_reference","name":"fetch"})") + "," + kFound);
+  EXPECT_EQ(request.conversation.messages.back().content, "The tool fetch is not there any more.");
+}
+
+TEST(DeferredTools, ARemovedMcpToolOfTheSameNameIsAnother) {
+  EXPECT_EQ(names(parsed(kBegun + turn("tool_removal",
+                                       R"({"type":"mcp_tool_reference","server_name":"s","name":"write"})"))),
+            "search 0; write 2; ");
+}
+
+TEST(DeferredTools, ACompactionCarriesTheChangesOfWhatItSumsUp) {
+  const ChatRequest request =
+      parsed(R"({"role":"user","content":[{"type":"compaction","content":"Summary.","tool_changes":[
+      {"type":"tool_addition","tool":{"type":"tool_reference","name":"fetch"}},
+      {"type":"tool_removal","tool":{"type":"tool_reference","name":"write"}}]},{"type":"text","text":"U"}]})");
+  EXPECT_EQ(names(request), "search 0; fetch (deferred) 1; write (gone) 2; ");
+  const std::string& said = request.conversation.messages.back().content;
+  EXPECT_TRUE(said.starts_with("Summary.\nThe tool fetch can be called")) << said;
+  EXPECT_NE(said.find("The tool write is gone"), std::string::npos);
+}
+
+TEST(DeferredTools, AToolThatIsGoneCannotBeForced) {
+  const auto request = parse_anthropic_messages(
+      R"({"max_tokens":1,"tool_choice":{"type":"tool","name":"write"},"messages":[)" + std::string(kBegun) +
+      turn("tool_removal", kWrite) + "]," + kTools + "}");
+  ASSERT_FALSE(request.ok());
+  EXPECT_EQ(request.error().message, "tool_choice.name: \"write\" was taken away by a tool_removal");
 }
 
 TEST(DeferredTools, MalformedBlocksAreNothing) {

@@ -237,6 +237,16 @@ TEST(ToolConstraint, OnlyAllowedToolsMayBeCalled) {
   EXPECT_EQ(admitted(*constraint_for(conversation), kCall), "<tool_call>\n{\"name\": \"");
 }
 
+TEST(ToolConstraint, AWithdrawnToolCannotBeCalled) {
+  Conversation conversation = with_tools();
+  conversation.tools.front().withdrawn = true;
+  EXPECT_EQ(admitted(*constraint_for(conversation), kBash), kBash);
+  EXPECT_EQ(admitted(*constraint_for(conversation), kCall).find("get_weather"), std::string::npos);
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  EXPECT_EQ(admitted(*constraint_for(conversation), kCall), "<tool_call>\n{\"name\": \"");
+  EXPECT_EQ(admitted(*constraint_for(conversation), kBash), kBash);
+}
+
 TEST(ToolConstraint, ModelMayThinkBeforeTheForcedCall) {
   Conversation conversation = with_tools();
   conversation.tool_choice.kind = ToolChoice::Kind::kRequired;

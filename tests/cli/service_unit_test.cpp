@@ -36,6 +36,7 @@ TEST(LaunchdPlist, EscapesTextAndRestartsAfterACrash) {
   EXPECT_THAT(plist, HasSubstr("<string>a \"b\" $c 50%.gguf</string>"));
   EXPECT_THAT(plist, HasSubstr("<string>&lt;&amp;&gt;</string>"));
   EXPECT_THAT(plist, HasSubstr("<key>SuccessfulExit</key>\n    <false/>"));
+  EXPECT_THAT(plist, HasSubstr("<key>ProcessType</key>\n  <string>Interactive</string>"));
   EXPECT_THAT(plist, HasSubstr("<key>ExitTimeOut</key>\n  <integer>45</integer>"));
 }
 

@@ -29,9 +29,6 @@ def text(words):
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "count"}},
         {"type": "document", "source": {"type": "content", "content": [text("count")]}},
         {"type": "document", "source": {"type": "content", "content": "count"}},
-        {"type": "document", "title": "count", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}},
-        {"type": "document", "context": "count", "source": {"type": "file", "file_id": "file_1"}},
-        {"type": "document", "source": {"type": "url", "url": "https://example.org/count.pdf"}},
         {"type": "search_result", "title": "t", "source": "s", "content": [text("count")], "citations": {"enabled": True}},
         {"type": "search_result", "title": "t", "source": "count", "content": [text("x")]},
     ],
@@ -85,6 +82,14 @@ def test_a_session_goes_on_with_images_in_results_and_in_history(server):
     for messages in [("look", [USE], [result]), ([text("look"), IMAGE], "I cannot.", "count")]:
         reply = server.post("/v1/messages", body(*messages, tools=ANTHROPIC_TOOLS))
         assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize("source", [{"type": "file", "file_id": "file_1"}, {"type": "url", "url": "https://example.org/a.pdf"}])
+def test_documents_that_are_elsewhere_are_refused_in_a_new_message_and_named_in_history(server, source):
+    block = {"type": "document", "context": "count", "source": source}
+    reply = server.post("/v1/messages", body([block]))
+    assert reply.status_code == 400 and valid_error(reply).message.startswith("messages[0].content[0].source.type: ")
+    assert server.post("/v1/messages", body([block], "Hello.", "count")).status_code == 200
 
 
 def test_results_that_failed_and_results_in_parallel(server):
@@ -144,6 +149,25 @@ def test_a_client_tool_can_be_forced(server):
     (call,) = [block for block in message.content if block.type == "tool_use"]
     # Only that: the script does not know how to write the arguments to their end.
     assert call.name == "memory"
+
+
+def test_a_removed_tool_can_no_longer_be_called_until_it_is_added_again(server):
+    from anthropic.types.beta import BetaRequestToolRemovalBlockParam
+
+    reference = {"type": "tool_reference", "name": "get_weather"}
+    removal = BetaRequestToolRemovalBlockParam(type="tool_removal", tool=reference)
+    other = {"name": "look_up", "input_schema": {"type": "object", "properties": {"q": {"type": "string"}}}}
+
+    def called(*changes, tools):
+        turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "weather"}]
+        turns += [{"role": "system", "content": [change]} for change in changes]
+        message = server.anthropic().beta.messages.create(model="default", max_tokens=60, temperature=0, messages=turns, tools=tools)
+        return [block.name for block in message.content if block.type == "tool_use"]
+
+    for tools in (ANTHROPIC_TOOLS, [*ANTHROPIC_TOOLS, other]):
+        assert called(tools=tools) == ["get_weather"]
+        assert "get_weather" not in called(removal, tools=tools)
+        assert called(removal, {"type": "tool_addition", "tool": reference}, tools=tools) == ["get_weather"]
 
 
 def test_unknown_betas_are_tolerated(server):

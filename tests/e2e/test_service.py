@@ -35,7 +35,12 @@ def test_launchd_reads_the_words_as_they_were_given(tmp_path):
     plist = plistlib.loads(install("--print", "launchd", "--", *ODD, cwd=tmp_path).stdout.encode())
     assert plist["ProgramArguments"][1:] == ["serve", *ODD]
     assert plist["WorkingDirectory"] == str(tmp_path)
+    # launchd.plist(5): keys that it does not know it ignores without a word.
+    documented = {"Label": str, "ProgramArguments": list, "WorkingDirectory": str, "EnvironmentVariables": dict, "RunAtLoad": bool,
+                  "KeepAlive": dict, "ProcessType": str, "ExitTimeOut": int, "StandardOutPath": str, "StandardErrorPath": str}
+    assert {key: type(value) for key, value in plist.items()}.items() <= documented.items()
     assert plist["KeepAlive"] == {"SuccessfulExit": False} and plist["RunAtLoad"] is True
+    assert plist["ProcessType"] == "Interactive"
 
 
 def test_wrong_options_are_told_before_anything_is_installed(tmp_path):

@@ -1,4 +1,4 @@
-// The C face of the Rust crate text-ffi: tokenizers, chat templates and grammars.
+// The C face of the Rust crate text-ffi: tokenizers, chat templates, grammars and the text of PDFs.
 //
 // Rules of the whole face:
 // - Every call returns a kvt_status. On anything but KVT_OK, `error` (which may be null) receives a sentence
@@ -18,8 +18,8 @@ extern "C" {
 typedef enum kvt_status {
   KVT_OK = 0,
   KVT_INVALID = 1,      // the caller's input is wrong
-  KVT_CORRUPT = 2,      // a vocabulary, tokenizer.json or template is malformed
-  KVT_UNSUPPORTED = 3,  // a tokenizer model or pre-tokenizer that this build does not know
+  KVT_CORRUPT = 2,      // a vocabulary, tokenizer.json, template or PDF is malformed
+  KVT_UNSUPPORTED = 3,  // a tokenizer model or pre-tokenizer that this build does not know; a PDF without text or with a password
   KVT_INTERNAL = 4      // a bug
 } kvt_status;
 
@@ -122,6 +122,15 @@ kvt_status kvt_matcher_forced(kvt_matcher* matcher, kvt_buffer* out, kvt_buffer*
 kvt_status kvt_matcher_is_accepting(kvt_matcher* matcher, int32_t* out, kvt_buffer* error);
 kvt_status kvt_matcher_is_stopped(kvt_matcher* matcher, int32_t* out, kvt_buffer* error);
 kvt_status kvt_matcher_clone(const kvt_matcher* matcher, kvt_matcher** out, kvt_buffer* error);
+
+// ---- PDF ----
+
+// The text of `pdf`, a stretch for each page; over a limit KVT_INVALID. The same bytes give the same text. Bound
+// time and memory from outside: pdf.rs says what is not bounded here.
+kvt_status kvt_pdf_text(kvt_text pdf, size_t pages_max, size_t text_bytes_max, kvt_buffer* out,
+                        kvt_buffer* error);
+// From now on the crate allocates at most that many bytes more in this process; what would exceed it aborts.
+void kvt_memory_confine(size_t bytes);
 
 #ifdef __cplusplus
 }

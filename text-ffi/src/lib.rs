@@ -1,11 +1,13 @@
-//! One crate for what Kvasir takes from the Rust world: Hugging Face tokenizers, chat templates (minijinja) and
-//! grammars (llguidance), behind the C face of `include/kvasir_text.h`.
+//! One crate for what Kvasir takes from the Rust world: Hugging Face tokenizers, chat templates (minijinja),
+//! grammars (llguidance) and the text of PDFs (pdf-extract), behind the C face of `include/kvasir_text.h`.
 //!
-//! This file holds what the three share: status codes, borrowed and owned bytes, and the guard that keeps
+//! This file holds what they share: status codes, borrowed and owned bytes, and the guard that keeps
 //! panics and errors on this side of the face.
 
 mod byte_level;
+mod confined_memory;
 mod grammar;
+mod pdf;
 mod pre_tokenizers;
 mod python_methods;
 mod segment_cache;
