@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
       "  kvasir bench -m model.gguf                speed, as a share of this machine's limits\n"
       "  kvasir cache ls                           what is kept on disk\n"
       "  kvasir pull qwen2.5-coder                 get a model (also hf:ORG/REPO[:FILE])\n"
+      "  kvasir quantize IN OUT.gguf --bits 4      fewer bits; also for MLX, and 'kvasir convert'\n"
       "  kvasir list                               the models on this machine\n"
       "  kvasir show model.gguf                    what is in one, and whether it fits\n"
       "'kvasir COMMAND --help' explains a command.");
@@ -34,6 +35,8 @@ int main(int argc, char** argv) {
   kvasir::cli::add_pull(app, exit_code);
   kvasir::cli::add_show(app, exit_code);
   kvasir::cli::add_models(app, exit_code);
+  kvasir::cli::add_convert(app, exit_code);
+  kvasir::cli::add_compare(app, exit_code);
   if (const auto launched = kvasir::cli::launch({argv + 1, argv + argc})) return *launched;
   try {
     app.parse(argc, argv);

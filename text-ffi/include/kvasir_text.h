@@ -67,6 +67,9 @@ typedef struct kvt_vocabulary {
 kvt_status kvt_tokenizer_from_vocabulary(const kvt_vocabulary* vocabulary, kvt_tokenizer** out,
                                          kvt_buffer* error);
 kvt_status kvt_tokenizer_from_json(kvt_text json, kvt_tokenizer** out, kvt_buffer* error);
+// The tokenizer as a tokenizer.json; `bos`: the token in front of every text, or -1.
+kvt_status kvt_tokenizer_to_json(const kvt_tokenizer* tokenizer, int32_t bos, kvt_buffer* out,
+                                 kvt_buffer* error);
 void kvt_tokenizer_free(kvt_tokenizer* tokenizer);
 
 // What a token is.

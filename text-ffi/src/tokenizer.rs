@@ -110,6 +110,49 @@ impl TextTokenizer {
         &self.bytes[self.offsets[id] as usize..self.offsets[id + 1] as usize]
     }
 
+    /// The library's own form, with the added tokens that are matched here put back. They go into the model's
+    /// vocabulary as well: the library gives a new token the next free number, which need not be its own.
+    fn to_json(&self, bos: i32) -> Outcome<String> {
+        let wrong = |e: String| crate::Failure { code: Code::Internal, message: format!("tokenizer.json: {e}") };
+        let text = self.base.to_string(false).map_err(|e| wrong(e.to_string()))?;
+        let mut json: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let mut added: Vec<(&String, &u32)> = self.added.iter().collect();
+        added.sort_by_key(|(_, id)| **id);
+        if self.plain.is_none() {
+            let Some(vocab) = json["model"]["vocab"].as_object_mut() else {
+                return fail(Code::Unsupported, "the tokenizer's model has no vocabulary");
+            };
+            for (content, id) in &added {
+                vocab.insert(content.to_string(), Value::from(**id));
+            }
+            let listed = added.iter().map(|(content, id)| {
+                let special = self.kinds[**id as usize] == Kind::Special;
+                serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                                   "normalized": false, "special": special})
+            });
+            json["added_tokens"] = listed.collect();
+        }
+        if json["decoder"].is_null() {
+            json["decoder"] = if json["model"]["byte_fallback"] == Value::Bool(true) {
+                serde_json::json!({"type": "Sequence", "decoders": [
+                    {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+                    {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})
+            } else {
+                serde_json::json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true})
+            };
+        }
+        if bos >= 0 && (bos as usize) < self.kinds.len() && json["post_processor"].is_null() {
+            let name = String::from_utf8_lossy(self.token(bos as usize)).into_owned();
+            let first = serde_json::json!({"SpecialToken": {"id": name, "type_id": 0}});
+            json["post_processor"] = serde_json::json!({
+                "type": "TemplateProcessing",
+                "single": [first, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [first, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                "special_tokens": {name.clone(): {"id": name, "ids": [bos], "tokens": [name]}}});
+        }
+        serde_json::to_string(&json).map_err(|e| wrong(e.to_string()))
+    }
+
     fn encode(&self, text: &str, parse_special: bool) -> Outcome<Vec<u32>> {
         if let Some(plain) = &self.plain {
             return run(if parse_special { &self.base } else { plain }, text);
@@ -314,6 +357,20 @@ pub unsafe extern "C" fn kvt_tokenizer_from_json(
     guard(error, || {
         let parts = from_json(json.utf8("tokenizer.json")?)?;
         out.write(Box::into_raw(Box::new(TextTokenizer::new(parts)?)));
+        Ok(())
+    })
+}
+
+/// As a tokenizer.json; `bos`: the token in front of every text, or -1.
+#[no_mangle]
+pub unsafe extern "C" fn kvt_tokenizer_to_json(
+    tokenizer: *const TextTokenizer,
+    bos: i32,
+    out: *mut Owned<u8>,
+    error: *mut Owned<u8>,
+) -> i32 {
+    guard(error, || {
+        out.write(Owned::new((*tokenizer).to_json(bos)?.into_bytes()));
         Ok(())
     })
 }

@@ -1,0 +1,294 @@
+#include "weights/folder_export.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include "base/check.h"
+#include "base/file_system.h"
+#include "weights/folder_config.h"
+
+namespace kvasir::weights {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+constexpr std::uint64_t kMostShardBytes = 5'000'000'000;
+
+// "blk.12.attn_q" -> "blk.#.attn_q", 12
+std::string pattern_of(const std::string& stem, std::string& layer) {
+  if (!stem.starts_with("blk.")) return stem;
+  const std::size_t dot = stem.find('.', 4);
+  layer = stem.substr(4, dot - 4);
+  return "blk.#" + stem.substr(dot);
+}
+
+// The module that GGUF's stem stands for; with '@' where experts are a module each.
+std::string module_of(const HfFamily& family, const std::string& stem, bool mlx) {
+  std::string layer;
+  const std::string pattern = pattern_of(stem, layer);
+  for (const auto& modules : {family.modules, common_modules()}) {
+    for (const HfModule& m : modules) {
+      const bool each = m.name.find('@') != std::string_view::npos;
+      const bool stack = m.name.find("switch_mlp") != std::string_view::npos;
+      if (m.gguf != pattern || (mlx && each) || (!mlx && stack)) continue;
+      std::string name(m.name);
+      if (const std::size_t at = name.find('#'); at != std::string::npos) name.replace(at, 1, layer);
+      return name;
+    }
+  }
+  return {};
+}
+
+RowOrder order_of(const Checkpoint& file, const HfFamily& family, const TensorInfo& t) {
+  RowOrder order;
+  const bool q = t.name.find(".attn_q.") != std::string::npos;
+  const bool k = t.name.find(".attn_k.") != std::string::npos;
+  if (!family.permuted || file.boolean("kvasir.rope_neox").value_or(false) || (!q && !k)) return order;
+  const std::string name(family.architecture);
+  const auto heads = file.integer(name + ".attention.head_count").value_or(1);
+  const auto kv = file.integer(name + ".attention.head_count_kv").value_or(heads);
+  order.kind = RowOrder::Kind::kPairsToHalves;
+  const std::uint64_t rows = t.shape.size() == 1 ? t.columns() : t.rows();
+  order.head_rows = static_cast<std::size_t>(rows / std::max<std::uint64_t>(1, q ? heads : kv));
+  return order;
+}
+
+// A tensor of a safetensors file, and where its bytes go.
+struct Entry {
+  std::string name;
+  std::string_view dtype;
+  std::vector<std::uint64_t> shape;
+  std::uint64_t bytes = 0;
+  std::uint64_t at = 0;
+};
+
+std::string_view dtype_of(TensorType type) {
+  return type == TensorType::kF32 ? "F32" : type == TensorType::kF16 ? "F16" : "BF16";
+}
+
+std::uint64_t elements(const std::vector<std::uint64_t>& shape) {
+  std::uint64_t n = 1;
+  for (const std::uint64_t extent : shape) n *= extent;
+  return n;
+}
+
+// The files' tensors of one of ours: itself, or its codes, scales and biases.
+std::vector<Entry> entries_of(const FolderTensor& t) {
+  if (!t.form.is_affine()) {
+    const std::uint64_t bytes = elements(t.shape) * bytes_per_block(t.form.type);
+    return {{t.module + t.suffix, dtype_of(t.form.type), t.shape, bytes, 0}};
+  }
+  std::vector<std::uint64_t> codes = t.shape;
+  std::vector<std::uint64_t> scales = t.shape;
+  codes.back() = codes.back() * t.form.affine.bits / 32;
+  scales.back() /= t.form.affine.group;
+  const std::string_view type = t.form.affine.scales == kernels::ScaleType::kF16 ? "F16" : "BF16";
+  return {{t.module + ".weight", "U32", codes, elements(codes) * 4, 0},
+          {t.module + ".scales", type, scales, elements(scales) * 2, 0},
+          {t.module + ".biases", type, scales, elements(scales) * 2, 0}};
+}
+
+class FolderWriter {
+ public:
+  FolderWriter(std::string folder, const Checkpoint& file, const std::vector<FolderTensor>& tensors, bool mlx,
+               ThreadPool& pool, const std::function<void(double)>& progress)
+      : folder_(std::move(folder)),
+        file_(file),
+        tensors_(tensors),
+        mlx_(mlx),
+        pool_(pool),
+        progress_(progress) {}
+
+  Status write_weights() {
+    std::vector<std::pair<std::size_t, std::size_t>> shards;  // first tensor, and behind the last
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      std::uint64_t own = 0;
+      for (const Entry& e : entries_of(tensors_[i])) own += e.bytes;
+      if (shards.empty() || bytes + own > kMostShardBytes) {
+        shards.emplace_back(i, i);
+        bytes = 0;
+      }
+      bytes += own;
+      total_ += own;
+      shards.back().second = i + 1;
+    }
+    for (std::size_t s = 0; s < shards.size(); ++s) {
+      char name[64];
+      std::snprintf(name, sizeof(name), "model-%05zu-of-%05zu.safetensors", s + 1, shards.size());
+      const std::string file_name = shards.size() == 1 ? "model.safetensors" : name;
+      KVASIR_RETURN_IF_ERROR(write_shard(file_name, shards[s].first, shards[s].second));
+    }
+    if (shards.size() == 1) return {};
+    const json::object index{{"metadata", {{"total_size", total_}}}, {"weight_map", std::move(map_)}};
+    return write_text(folder_ + "/model.safetensors.index.json", json::serialize(index));
+  }
+
+  // config.json's account of what is quantised: the commonest form, and what differs from it.
+  void set_quantization(json::object& config) const {
+    std::map<std::pair<unsigned, std::size_t>, std::size_t> forms;
+    for (const FolderTensor& t : tensors_) {
+      if (t.form.is_affine()) ++forms[{t.form.affine.bits, t.form.affine.group}];
+    }
+    if (forms.empty()) return;
+    const auto most = std::ranges::max_element(forms, {}, [](const auto& f) { return f.second; })->first;
+    json::object q{{"group_size", most.second}, {"bits", most.first}, {"mode", "affine"}};
+    for (const FolderTensor& t : tensors_) {
+      if (!t.form.is_affine() || std::pair(t.form.affine.bits, t.form.affine.group) == most) continue;
+      q[t.module] = {{"group_size", t.form.affine.group}, {"bits", t.form.affine.bits}, {"mode", "affine"}};
+    }
+    config["quantization"] = q;
+    config["quantization_config"] = std::move(q);
+  }
+
+ private:
+  Status write_shard(const std::string& name, std::size_t first, std::size_t last) {
+    json::object header{{"__metadata__", {{"format", mlx_ ? "mlx" : "pt"}}}};
+    std::vector<std::vector<Entry>> entries;
+    std::uint64_t at = 0;
+    for (std::size_t i = first; i < last; ++i) {
+      entries.push_back(entries_of(tensors_[i]));
+      for (Entry& e : entries.back()) {
+        e.at = at;
+        at += e.bytes;
+        json::array shape(e.shape.begin(), e.shape.end());
+        header[e.name] = {
+            {"dtype", e.dtype}, {"shape", std::move(shape)}, {"data_offsets", json::array{e.at, at}}};
+        map_[e.name] = name;
+      }
+    }
+    std::string head = json::serialize(header);
+    head.resize((head.size() + 7) / 8 * 8, ' ');
+    std::uint64_t size = head.size();
+    std::string front(reinterpret_cast<const char*>(&size), sizeof(size));
+    front += head;
+    KVASIR_ASSIGN_OR_RETURN(out_, system_files().open(path_in(folder_, name), OpenMode::kCreateNew));
+    KVASIR_RETURN_IF_ERROR(out_->write_at(0, std::as_bytes(std::span(front))));
+    for (std::size_t i = first; i < last; ++i)
+      KVASIR_RETURN_IF_ERROR(write_tensor(tensors_[i], entries[i - first], front.size()));
+    KVASIR_RETURN_IF_ERROR(out_->sync());
+    out_.reset();
+    std::error_code ignored;
+    fs::permissions(path_in(folder_, name), fs::perms(0644), ignored);
+    return {};
+  }
+
+  Status write_tensor(const FolderTensor& t, std::vector<Entry> places, std::uint64_t base) {
+    RecodeJob job{t.source, t.form, t.order, t.minus, t.first, t.rows};
+    TensorInfo column;  // a permuted vector is one row of its own: as rows of one element
+    if (t.order.kind != RowOrder::Kind::kSame && t.source->shape.size() == 1) {
+      column = *t.source;
+      column.shape = {1, t.source->columns()};
+      column.parts.front().rows = t.source->columns();
+      job.tensor = &column;
+      job.rows = column.rows();
+    }
+    const Status written = recode(job, pool_, [&](const RecodedRows& rows) -> Status {
+      const std::span<const std::byte> pieces[] = {rows.codes, std::as_bytes(rows.scales),
+                                                   std::as_bytes(rows.biases)};
+      for (std::size_t i = 0; i < places.size(); ++i) {
+        KVASIR_RETURN_IF_ERROR(out_->write_at(base + places[i].at, pieces[i]));
+        places[i].at += pieces[i].size();
+        done_ += pieces[i].size();
+      }
+      const auto total = static_cast<double>(std::max<std::uint64_t>(1, total_));
+      if (progress_) progress_(static_cast<double>(done_) / total);
+      return {};
+    });
+    if (!written.ok()) return written;
+    file_.release(*t.source);
+    return {};
+  }
+
+  const std::string folder_;
+  const Checkpoint& file_;
+  const std::vector<FolderTensor>& tensors_;
+  const bool mlx_;
+  ThreadPool& pool_;
+  const std::function<void(double)>& progress_;
+  std::unique_ptr<File> out_;
+  json::object map_;
+  std::uint64_t total_ = 0;
+  std::uint64_t done_ = 0;
+};
+
+}  // namespace
+
+Result<std::vector<FolderTensor>> folder_tensors(const Checkpoint& file, const Choice& choice, bool mlx) {
+  const HfFamily* family = writable_family(file);
+  if (family == nullptr) {
+    return make_error(
+        ErrorCode::kUnsupported,
+        file.path() + ": models of family '" + std::string(file.string("general.architecture").value_or("")) +
+            "' cannot be written as a folder; llama, qwen2, qwen3, qwen3moe, granite and olmo2 can",
+        file.path());
+  }
+  std::vector<FolderTensor> out;
+  for (const TensorInfo& t : file.tensors()) {
+    if (t.name.starts_with("rope_f")) continue;  // worked out from config.json
+    const std::size_t dot = t.name.rfind('.');
+    FolderTensor f;
+    f.source = &t;
+    f.suffix = t.name.substr(dot);
+    f.module = module_of(*family, t.name.substr(0, dot), mlx);
+    if (f.module.empty()) {
+      return make_error(ErrorCode::kUnsupported,
+                        file.path() + ": tensor '" + t.name + "' has no name in folders of family '" +
+                            std::string(family->model_type) + "'",
+                        file.path());
+    }
+    f.form = choose_form(file, t, choice);
+    f.order = order_of(file, *family, t);
+    if (family->norms_less_one && t.name.find("norm") != std::string::npos) f.minus = 1;
+    f.shape.assign(t.shape.rbegin(), t.shape.rend());
+    f.rows = t.rows();
+    const std::size_t each = f.module.find('@');
+    if (each == std::string::npos) {
+      out.push_back(std::move(f));
+      continue;
+    }
+    const std::string pattern = f.module;
+    f.shape.erase(f.shape.begin());
+    f.rows = t.shape[1];
+    for (std::uint64_t e = 0; e < t.shape.back(); ++e) {
+      f.module = pattern;
+      f.module.replace(each, 1, std::to_string(e));
+      f.first = e * f.rows;
+      out.push_back(f);
+    }
+  }
+  return out;
+}
+
+Status write_folder(const std::string& folder, const Checkpoint& file,
+                    const std::vector<FolderTensor>& tensors, const FolderText& text, bool mlx,
+                    ThreadPool& pool, const std::function<void(double)>& progress) {
+  std::error_code failed;
+  const std::string part = folder + ".part";
+  fs::remove_all(part, failed);
+  fs::create_directories(part, failed);
+  if (failed) return make_error(ErrorCode::kIo, "cannot make " + part + ": " + failed.message(), part);
+  const auto write_all = [&]() -> Status {
+    KVASIR_ASSIGN_OR_RETURN(json::object config, folder_config(file, *writable_family(file)));
+    FolderWriter writer(part, file, tensors, mlx, pool, progress);
+    writer.set_quantization(config);
+    const auto plain =
+        std::ranges::find_if(tensors, [](const FolderTensor& t) { return !t.form.is_affine(); });
+    const std::string_view dtype = plain == tensors.end() ? "BF16" : dtype_of(plain->form.type);
+    config["torch_dtype"] = dtype == "F32" ? "float32" : dtype == "F16" ? "float16" : "bfloat16";
+    KVASIR_RETURN_IF_ERROR(write_text(part + "/config.json", json::serialize(config)));
+    KVASIR_RETURN_IF_ERROR(write_text_files(part, file, text));
+    KVASIR_RETURN_IF_ERROR(writer.write_weights());
+    return system_files().rename(part, folder);
+  };
+  const Status written = write_all();
+  if (!written.ok()) fs::remove_all(part, failed);
+  return written;
+}
+
+}  // namespace kvasir::weights

@@ -1,0 +1,131 @@
+#include "weights/gguf_export.h"
+
+#include <algorithm>
+#include <map>
+
+#include "weights/gguf.h"
+
+namespace kvasir::weights {
+namespace {
+
+constexpr std::string_view kFoldersOwn[] = {"kvasir.", "tokenizer.", "general.sampling."};
+
+// Ends of the keys that hold floats.
+constexpr std::string_view kFloats[] = {"freq_base", "freq_base_swa", "epsilon",   "scale",
+                                        "factor",    "softcapping",   "beta_fast", "beta_slow"};
+
+// llama.cpp's number of the type that most weights have (llama_ftype): shown by its tools, read by none.
+std::uint32_t file_type_of(const std::vector<ExportTensor>& tensors) {
+  std::map<TensorType, std::uint64_t> weights;
+  for (const ExportTensor& t : tensors) weights[t.form.type] += t.source->rows() * t.source->columns();
+  const auto most = std::ranges::max_element(weights, {}, [](const auto& e) { return e.second; });
+  switch (most->first) {
+    case TensorType::kF32:
+      return 0;
+    case TensorType::kF16:
+      return 1;
+    case TensorType::kQ4_0:
+      return 2;
+    case TensorType::kQ4_1:
+      return 3;
+    case TensorType::kQ8_0:
+      return 7;
+    case TensorType::kQ5_0:
+      return 8;
+    case TensorType::kQ5_1:
+      return 9;
+    case TensorType::kQ4_K:
+      return 15;
+    case TensorType::kQ5_K:
+      return 17;
+    case TensorType::kQ6_K:
+      return 18;
+    case TensorType::kBF16:
+      return 32;
+    default:
+      return 1024;  // guessed
+  }
+}
+
+// Rows of q and k in families whose rotary pairs GGUF has as neighbours.
+RowOrder order_of(const Checkpoint& file, const TensorInfo& t) {
+  RowOrder order;
+  if (!file.boolean("kvasir.rope_neox").value_or(false)) return order;
+  const bool q = t.name.find(".attn_q.") != std::string::npos;
+  if (!q && t.name.find(".attn_k.") == std::string::npos) return order;
+  const std::string family(file.string("general.architecture").value_or(""));
+  const auto heads = file.integer(family + ".attention.head_count").value_or(1);
+  const auto kv = file.integer(family + ".attention.head_count_kv").value_or(heads);
+  const std::uint64_t rows = t.shape.size() == 1 ? t.columns() : t.rows();
+  order.kind = RowOrder::Kind::kHalvesToPairs;
+  order.head_rows = static_cast<std::size_t>(rows / std::max<std::uint64_t>(1, q ? heads : kv));
+  return order;
+}
+
+}  // namespace
+
+Status set_metadata(GgufWriter& out, const Checkpoint& file) {
+  if (file.find("tokenizer.huggingface.json") == nullptr) {
+    KVASIR_ASSIGN_OR_RETURN(const auto gguf, GgufFile::open(file.path()));
+    out.copy_metadata(*gguf, [](std::string_view key) { return key.starts_with("split."); });
+    return {};
+  }
+  const std::string family(file.string("general.architecture").value_or(""));
+  out.set_text("general.architecture", family);
+  out.set_text("general.type", "model");
+  std::map<std::string, const MetaValue*> sorted;
+  for (const auto& [key, value] : file.metadata()) sorted.emplace(key, &value);
+  for (const auto& [key, value] : sorted) {
+    const bool own = std::ranges::any_of(kFoldersOwn, [&](std::string_view p) { return key.starts_with(p); });
+    if (own) continue;
+    // A config.json may have "rope_theta": 10000, which GGUF's readers want as a float.
+    const bool real = std::ranges::any_of(kFloats, [&](std::string_view e) { return key.ends_with(e); });
+    const auto number = real ? file.number(key) : std::nullopt;
+    number ? out.set_f32(key, static_cast<float>(*number)) : out.set_value(key, *value);
+  }
+  // Readers ask for what folders leave to be worked out.
+  const auto heads = file.integer(family + ".attention.head_count").value_or(1);
+  const auto width = file.integer(family + ".embedding_length").value_or(0);
+  if (!file.integer(family + ".rope.dimension_count")) {
+    const auto head =
+        file.integer(family + ".attention.key_length").value_or(width / std::max<std::uint64_t>(1, heads));
+    out.set_u32(family + ".rope.dimension_count", static_cast<std::uint32_t>(head));
+  }
+  return {};
+}
+
+std::vector<ExportTensor> gguf_tensors(const Checkpoint& file, const Choice& choice) {
+  std::vector<ExportTensor> tensors;
+  for (const TensorInfo& t : file.tensors())
+    tensors.push_back({&t, choose_form(file, t, choice), order_of(file, t)});
+  return tensors;
+}
+
+Status write_gguf(GgufWriter& out, const Checkpoint& file, const std::vector<ExportTensor>& tensors,
+                  ThreadPool& pool, const std::function<void(double)>& progress) {
+  out.set_u32("general.quantization_version", 2);
+  out.set_u32("general.file_type", file_type_of(tensors));
+  for (const ExportTensor& t : tensors) out.add_tensor(t.source->name, t.form.type, t.source->shape);
+  KVASIR_RETURN_IF_ERROR(out.begin());
+  double done = 0;
+  const auto total = static_cast<double>(file.tensor_bytes());
+  for (const ExportTensor& t : tensors) {
+    RecodeJob job{t.source, t.form, t.order, 0, 0, t.source->rows()};
+    // A permuted vector is one row of its own: as rows of one element.
+    TensorInfo column;
+    if (t.order.kind != RowOrder::Kind::kSame && t.source->shape.size() == 1) {
+      column = *t.source;
+      column.shape = {1, t.source->columns()};
+      column.parts.front().rows = t.source->columns();
+      job.tensor = &column;
+      job.rows = column.rows();
+    }
+    KVASIR_RETURN_IF_ERROR(recode(job, pool, [&](const RecodedRows& rows) { return out.write(rows.codes); }));
+    file.release(*t.source);
+    done += static_cast<double>(t.source->bytes());
+    if (progress) progress(std::min(1.0, done / total));
+  }
+  return out.finish();
+}
+
+}  // namespace kvasir::weights
