@@ -76,7 +76,7 @@ class Loader {
       const std::string said = string_of(*fields, "text");
       text += (text.empty() || said.empty() ? "" : "\n") + said;
     }
-    block["content"] = std::move(text);
+    block["content"] = text;
   }
 
   void add(json::object& block, const json::value& definition) {

@@ -10,7 +10,7 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
                  "The model: a GGUF file, a folder of safetensors (Hugging Face, MLX), a name that 'kvasir "
                  "list' shows, or hf:ORG/REPO[:FILE], pulled before")
       ->required()
-      ->type_name("MODEL");
+      ->type_name("PATH or NAME");
   app.add_option("--ctx", options.context,
                  "Most tokens of a conversation (default: from the model and memory)")
       ->type_name("TOKENS");

@@ -195,25 +195,26 @@ constexpr HfModule kDeltaNetModules[] = {
 };
 
 constexpr HfFamily delta_net(std::string_view model_type, std::string_view architecture) {
-  return {model_type,       architecture,       false, false, false, kDeltaNetFields,
-          kDeltaNetModules, "linear_attention", true};
+  return {model_type,       architecture,      false, false, false, true, kDeltaNetFields,
+          kDeltaNetModules, "linear_attention"};
 }
 
 constexpr HfFamily kFamilies[] = {
-    {"llama", "llama", true, false, false, {}, {}},
-    {"mistral", "llama", true, false, false, kWindowFields, {}},
-    {"qwen2", "qwen2", false, false, false, {}, {}},
-    {"qwen3", "qwen3", false, false, false, {}, {}},
-    {"qwen3_moe", "qwen3moe", false, false, false, kExpertFields, kExpertModules},
-    {"gemma2", "gemma2", false, true, true, kGemma2Fields, kGemmaModules},
-    {"gemma3_text", "gemma3", false, true, true, kGemma3Fields, kGemmaModules},
-    {"phi3", "phi3", false, false, false, kWindowFields, kPhi3Modules},
-    {"granite", "granite", true, false, false, kGraniteFields, {}},
-    {"olmo2", "olmo2", false, false, false, {}, kOlmo2Modules},
-    {"smollm3", "smollm3", true, false, true, {}, {}},
-    {"lfm2", "lfm2", false, false, true, kLfm2Fields, kLfm2Modules, "conv"},
-    {"lfm2_moe", "lfm2moe", false, false, true, kLfm2Fields, kLfm2Modules, "conv"},
-    {"granitemoehybrid", "granitehybrid", true, false, true, kGranite4Fields, kGranite4Modules, "mamba"},
+    {"llama", "llama", true, false, false, false, {}, {}},
+    {"mistral", "llama", true, false, false, false, kWindowFields, {}},
+    {"qwen2", "qwen2", false, false, false, false, {}, {}},
+    {"qwen3", "qwen3", false, false, false, false, {}, {}},
+    {"qwen3_moe", "qwen3moe", false, false, false, false, kExpertFields, kExpertModules},
+    {"gemma2", "gemma2", false, true, true, false, kGemma2Fields, kGemmaModules},
+    {"gemma3_text", "gemma3", false, true, true, false, kGemma3Fields, kGemmaModules},
+    {"phi3", "phi3", false, false, false, false, kWindowFields, kPhi3Modules},
+    {"granite", "granite", true, false, false, false, kGraniteFields, {}},
+    {"olmo2", "olmo2", false, false, false, false, {}, kOlmo2Modules},
+    {"smollm3", "smollm3", true, false, true, false, {}, {}},
+    {"lfm2", "lfm2", false, false, true, false, kLfm2Fields, kLfm2Modules, "conv"},
+    {"lfm2_moe", "lfm2moe", false, false, true, false, kLfm2Fields, kLfm2Modules, "conv"},
+    {"granitemoehybrid", "granitehybrid", true, false, true, false, kGranite4Fields, kGranite4Modules,
+     "mamba"},
     delta_net("qwen3_next", "qwen3next"),
     delta_net("qwen3_5", "qwen35"),
     delta_net("qwen3_5_text", "qwen35"),

@@ -29,13 +29,13 @@ struct HfFamily {
   bool norms_less_one = false;
   // The output layer is the embedding where config.json does not say.
   bool tied = false;
+  // Norm weights, but for those of recurrent layers, are stored less one in Hugging Face's folders, and whole
+  // in MLX's, which are told by how convolutions lie.
+  bool norms_less_one_unless_mlx = false;
   std::span<const HfField> fields;    // besides common_fields()
   std::span<const HfModule> modules;  // besides common_modules(), or instead of one of them
   // What layer_types calls layers that keep a state in place of keys and values; empty: there are none.
   std::string_view recurrent_type = {};
-  // Norm weights, but for those of recurrent layers, are stored less one in Hugging Face's folders, and whole
-  // in MLX's, which are told by how convolutions lie.
-  bool norms_less_one_unless_mlx = false;
 };
 
 const HfFamily* find_hf_family(std::string_view model_type);
