@@ -19,7 +19,8 @@ typedef enum kvt_status {
   KVT_OK = 0,
   KVT_INVALID = 1,      // the caller's input is wrong
   KVT_CORRUPT = 2,      // a vocabulary, tokenizer.json, template or PDF is malformed
-  KVT_UNSUPPORTED = 3,  // a tokenizer model or pre-tokenizer that this build does not know; a PDF without text or with a password
+  KVT_UNSUPPORTED = 3,  // a tokenizer model or pre-tokenizer that this build does not know; a PDF without
+                        // text or with a password
   KVT_INTERNAL = 4      // a bug
 } kvt_status;
 
@@ -128,8 +129,8 @@ kvt_status kvt_matcher_clone(const kvt_matcher* matcher, kvt_matcher** out, kvt_
 
 // ---- PDF ----
 
-// The text of `pdf`, a stretch for each page; over a limit KVT_INVALID. The same bytes give the same text. Bound
-// time and memory from outside: pdf.rs says what is not bounded here.
+// The text of `pdf`, a stretch for each page; over a limit KVT_INVALID. The same bytes give the same text.
+// Bound time and memory from outside: pdf.rs says what is not bounded here.
 kvt_status kvt_pdf_text(kvt_text pdf, size_t pages_max, size_t text_bytes_max, kvt_buffer* out,
                         kvt_buffer* error);
 // From now on the crate allocates at most that many bytes more in this process; what would exceed it aborts.
