@@ -161,7 +161,7 @@ def test_a_removed_tool_can_no_longer_be_called_until_it_is_added_again(server):
     def called(*changes, tools):
         turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "weather"}]
         turns += [{"role": "system", "content": [change]} for change in changes]
-        message = server.anthropic().beta.messages.create(model="default", max_tokens=60, temperature=0, messages=turns, tools=tools)
+        message = server.anthropic().beta.messages.create(model="default", max_tokens=60, messages=turns, tools=tools, extra_body={"temperature": 0})
         return [block.name for block in message.content if block.type == "tool_use"]
 
     for tools in (ANTHROPIC_TOOLS, [*ANTHROPIC_TOOLS, other]):
