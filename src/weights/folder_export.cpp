@@ -174,7 +174,10 @@ class FolderWriter {
     KVASIR_RETURN_IF_ERROR(out_->sync());
     out_.reset();
     std::error_code ignored;
-    fs::permissions(path_in(folder_, name), fs::perms(0644), ignored);
+    fs::permissions(
+        path_in(folder_, name),
+        fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read | fs::perms::others_read,
+        ignored);
     return {};
   }
 
@@ -188,7 +191,7 @@ class FolderWriter {
       job.tensor = &column;
       job.rows = column.rows();
     }
-    const Status written = recode(job, pool_, [&](const RecodedRows& rows) -> Status {
+    Status written = recode(job, pool_, [&](const RecodedRows& rows) -> Status {
       const std::span<const std::byte> pieces[] = {rows.codes, std::as_bytes(rows.scales),
                                                    std::as_bytes(rows.biases)};
       for (std::size_t i = 0; i < places.size(); ++i) {
