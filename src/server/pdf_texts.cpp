@@ -15,6 +15,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kThreads = 2;
 constexpr std::size_t kTasksMax = 64;
+constexpr std::size_t kTaskBytesMax = std::size_t{128} << 20U;
 constexpr std::size_t kBytesMax = std::size_t{32} << 20U;
 constexpr std::size_t kEntryBytes = 256;  // of one that is but an error
 // For all files of one request: many that each take as long as they may would keep a thread for hours.
@@ -62,12 +63,13 @@ api::PdfReader PdfTexts::reader(const std::string& name_space) {
   };
 }
 
-Status PdfTexts::later(std::function<void()> task) {
+Status PdfTexts::later(std::function<void()> task, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return make_error(ErrorCode::kUnavailable, "the server is stopping");
-  if (tasks_.size() >= kTasksMax)
+  if (tasks_.size() >= kTasksMax || (task_bytes_ > 0 && task_bytes_ + bytes > kTaskBytesMax))
     return make_error(ErrorCode::kResourceExhausted, "too many PDFs wait to be read; try again shortly");
-  tasks_.push_back(std::move(task));
+  tasks_.emplace_back(std::move(task), bytes);
+  task_bytes_ += bytes;
   if (threads_.empty()) {
     for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { run(); });
   }
@@ -76,7 +78,7 @@ Status PdfTexts::later(std::function<void()> task) {
 }
 
 void PdfTexts::stop() {
-  std::deque<std::function<void()>> dropped;
+  decltype(tasks_) dropped;
   std::vector<std::thread> threads;
   {
     const std::lock_guard lock(mutex_);
@@ -133,13 +135,16 @@ void PdfTexts::run() {
   for (;;) {
     wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
     if (stopping_) return;
+    std::size_t bytes = 0;
     {
-      const std::function<void()> task = std::move(tasks_.front());
+      const auto task = std::move(tasks_.front());
       tasks_.pop_front();
+      bytes = task.second;
       lock.unlock();
-      task();
+      task.first();
     }  // and what it holds, before anybody waits for the lock
     lock.lock();
+    task_bytes_ -= bytes;
   }
 }
 

@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "api/documents.h"
@@ -38,9 +39,9 @@ class PdfTexts {
   // namespace has had read, another does not find.
   api::PdfReader reader(const std::string& name_space);
 
-  // Runs `task`, a request parsed once more, on a thread that may wait. kResourceExhausted: too many do
-  // already.
-  Status later(std::function<void()> task);
+  // Runs `task`, a request parsed once more, on a thread that may wait. `bytes`: what it holds meanwhile.
+  // kResourceExhausted: too many wait already.
+  Status later(std::function<void()> task, std::size_t bytes);
 
   // Ends what is being read and drops what waits.
   void stop();
@@ -63,8 +64,9 @@ class PdfTexts {
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;  // everything below
   std::condition_variable wake_;
-  std::deque<std::function<void()>> tasks_;
-  std::list<Entry> entries_;  // most recently used first
+  std::deque<std::pair<std::function<void()>, std::size_t>> tasks_;
+  std::size_t task_bytes_ = 0;  // of those and of the ones that run
+  std::list<Entry> entries_;    // most recently used first
   std::map<SipTag, std::list<Entry>::iterator> by_key_;
   std::size_t bytes_ = 0;
   std::vector<std::thread> threads_;

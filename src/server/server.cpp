@@ -404,7 +404,8 @@ class Server::Impl {
 
   // A request with a file that has not been read yet: the same once more, on a thread that may wait for it.
   void route_later(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    const Status taken = pdf_texts_.later([this, request, exchange] { route_safely(request, exchange); });
+    const Status taken =
+        pdf_texts_.later([this, request, exchange] { route_safely(request, exchange); }, request.body.size());
     if (!taken.ok()) exchange->respond(error_response(dialect_of(request), taken.error()));
   }
 

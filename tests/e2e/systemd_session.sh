@@ -35,7 +35,14 @@ chmod 700 "$folder/run"
 export HOME=$folder/home XDG_RUNTIME_DIR=$folder/run XDG_STATE_HOME=$folder/state
 unset DBUS_SESSION_BUS_ADDRESS XDG_CONFIG_HOME
 /lib/systemd/systemd-journald >"$folder/journald.log" 2>&1 &
-/lib/systemd/systemd --user >"$folder/systemd.log" 2>&1 &
+# Where a user's manager is on a real system: the journal tells from the group whose unit a line is.
+(
+  for pair in $KVASIR_SESSION; do
+    home=${pair%%=*}/user.slice/user-0.slice/user@0.service/init.scope
+    mkdir -p "$home" && echo "$BASHPID" >"$home/cgroup.procs"
+  done
+  exec /lib/systemd/systemd --user
+) >"$folder/systemd.log" 2>&1 &
 for _ in $(seq 200); do
   state=$(systemctl --user is-system-running 2>/dev/null || true)
   case $state in running | degraded) break ;; esac
