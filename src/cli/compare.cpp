@@ -93,8 +93,8 @@ Result<std::vector<TokenId>> tokens_of(const OpenedModel& first, const OpenedMod
   const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   KVASIR_ASSIGN_OR_RETURN(const auto a, text::Tokenizer::from_checkpoint(*first.file));
   KVASIR_ASSIGN_OR_RETURN(const auto b, text::Tokenizer::from_checkpoint(*second.file));
-  std::vector<TokenId> tokens = a->encode(text, text::SpecialText::kAsText);
-  if (b->encode(text, text::SpecialText::kAsText) != tokens) {
+  std::vector<TokenId> tokens = a->encode(text, text::SpecialText::kParse);
+  if (b->encode(text, text::SpecialText::kParse) != tokens) {
     return make_error(ErrorCode::kInvalidArgument,
                       first.id + " and " + second.id +
                           " do not have the same vocabulary, so their logits say nothing "
@@ -224,7 +224,9 @@ void add_compare(CLI::App& app, int& exit_code) {
   command->add_option("first", given->first, "The model to go by")->required()->type_name("MODEL");
   command->add_option("second", given->second, "The model to judge")->required()->type_name("MODEL");
   command
-      ->add_option("--text", given->options.text, "A text of some thousand words, like what the model is for")
+      ->add_option("--text", given->options.text,
+                   "A text of some thousand words, like what the model is for; marks of its chat template "
+                   "count as such")
       ->required()
       ->check(CLI::ExistingFile)
       ->type_name("FILE");

@@ -11,7 +11,7 @@
 namespace kvasir::cli {
 
 struct CompareOptions {
-  std::string text;            // path of the file to judge by
+  std::string text;            // path of the file to judge by; marks like <|im_start|> in it are tokens
   std::uint32_t window = 512;  // tokens that are read in one go, each window from nothing
   std::uint32_t most = 8192;   // tokens of the text that are read
   std::uint32_t threads = 0;   // 0: every CPU
