@@ -89,7 +89,7 @@ class BlobDownload {
     while (have_ < file_.size) {
       const std::uint64_t before = have_;
       std::optional<std::string> retry_after;
-      const Status got = transfer(retry_after);
+      Status got = transfer(retry_after);
       if (have_ == file_.size) break;
       if (!got.ok() && got.error().code != ErrorCode::kUnavailable) return got;
       fruitless = have_ > before ? 0 : fruitless + 1;

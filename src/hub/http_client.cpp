@@ -178,8 +178,9 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request, const HttpSink
     if (!redirect || (request.stay_on_host && origin_of(next) != home)) return std::move(exchange.response);
     const std::string target(next);
     if (url.starts_with("https:") && !target.starts_with("https:")) {
-      return make_error(ErrorCode::kForbidden, url + " redirects to " + target + ", which is not encrypted",
-                        url);
+      std::string message = url;
+      message.append(" redirects to ").append(target).append(", which is not encrypted");
+      return make_error(ErrorCode::kForbidden, std::move(message), url);
     }
     url = target;
   }

@@ -95,8 +95,8 @@ void name_delta_net(TensorReader& read, const Description& d, const std::string&
     const std::size_t head = 2 * r.key_dim + 2 * values;
     const std::size_t all = r.key_heads * head;
     const auto of_heads = [&](std::size_t first, std::size_t rows) {
-      std::vector<RowRange> ranges;
-      for (std::size_t h = 0; h < r.key_heads; ++h) ranges.push_back({h * head + first, rows});
+      std::vector<RowRange> ranges(r.key_heads);
+      for (std::size_t h = 0; h < r.key_heads; ++h) ranges[h] = {h * head + first, rows};
       return ranges;
     };
     std::vector<RowRange> mixed = of_heads(0, r.key_dim);

@@ -128,8 +128,8 @@ Result<json::object> folder_config(const Checkpoint& file, const HfFamily& famil
   KVASIR_ASSIGN_OR_RETURN(auto config, read_folder_json(file.path(), "config.json"));
   if (!config) return make_error(ErrorCode::kNotFound, file.path() + " has no config.json", file.path());
   // Of a multimodal model, its text model is what is written.
-  json::object own =
-      object_field(*config, "text_config") != nullptr ? *object_field(*config, "text_config") : *config;
+  const json::object* text = object_field(*config, "text_config");
+  json::object own = text != nullptr ? *text : *config;
   own.erase("quantization");
   own.erase("quantization_config");
   return own;

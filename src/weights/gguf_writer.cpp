@@ -256,7 +256,10 @@ Status GgufWriter::finish() {
   KVASIR_RETURN_IF_ERROR(out_->sync());
   out_.reset();
   std::error_code failed;
-  std::filesystem::permissions(path_ + ".part", std::filesystem::perms(0644), failed);
+  using std::filesystem::perms;
+  std::filesystem::permissions(
+      path_ + ".part", perms::owner_read | perms::owner_write | perms::group_read | perms::others_read,
+      failed);
   return system_files().rename(path_ + ".part", path_);
 }
 

@@ -42,7 +42,7 @@ void symmetric_block(std::span<const float> x, bool five, std::byte* out) {
   const int offset = five ? 16 : 8;
   const std::uint16_t d = f32_to_f16(fit_symmetric(x, offset));
   const float scale = f16_to_f32(d);
-  std::uint8_t u[kBlock];
+  std::uint8_t u[kBlock] = {};
   codes_of(x, scale, -scale * static_cast<float>(offset), offset * 2, u);
   if (scale == 0) std::fill(u, u + kBlock, static_cast<std::uint8_t>(offset));
   put_f16(out, d);
@@ -56,7 +56,7 @@ void affine_block(std::span<const float> x, bool five, std::byte* out) {
   const ScaleAndMin fit = fit_affine(x, levels, std::numeric_limits<float>::max());
   const std::uint16_t d = f32_to_f16(fit.scale);
   const std::uint16_t m = f32_to_f16(fit.min);
-  std::uint8_t u[kBlock];
+  std::uint8_t u[kBlock] = {};
   codes_of(x, f16_to_f32(d), f16_to_f32(m), levels, u);
   put_f16(out, d);
   put_f16(out + 2, m);
@@ -112,7 +112,7 @@ void k45_block(std::span<const float> x, bool five, std::byte* out) {
     const auto block = x.subspan(b * kBlock, kBlock);
     scales[b] = six_bits(fits[b].scale, d);
     mins[b] = six_bits(-fits[b].min, dmin);
-    std::uint8_t u[kBlock];
+    std::uint8_t u[kBlock] = {};
     codes_of(block, f16_to_f32(d) * scales[b], -f16_to_f32(dmin) * mins[b], levels, u);
     for (std::size_t i = 0; i < kBlock; ++i) {
       nibbles[b / 2 * kBlock + i] |= static_cast<std::byte>((u[i] & 15U) << (b % 2 * 4));
