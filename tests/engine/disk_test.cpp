@@ -62,13 +62,6 @@ std::vector<TokenId> continued(std::vector<TokenId> prompt, const Outcome& answe
   return prompt;
 }
 
-// The disk is written behind the engine's back: until it has `records` of them.
-void wait_for_records(const Engine& engine, std::uint64_t records) {
-  const auto end = Clock::now() + std::chrono::seconds(30);
-  while (engine.disk_stats()->records < records && Clock::now() < end)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-}
-
 TEST_F(EngineDisk, ARestartReadsNothingAgainNeitherPromptNorAnswer) {
   const auto prompt = chat_of(777, 'a');
   const Outcome first = run(*start(), request_of(prompt));

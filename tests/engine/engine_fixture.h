@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/engine.h"
@@ -176,6 +178,13 @@ inline void expect_conserved(const Engine& engine) {
   EXPECT_EQ(stats.blocks_free + stats.blocks_cached, stats.blocks_total);
   EXPECT_EQ(stats.running, 0U);
   EXPECT_EQ(stats.waiting, 0U);
+}
+
+// The disk is written behind the engine's back: until it has `records` of them.
+inline void wait_for_records(const Engine& engine, std::uint64_t records) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (engine.disk_stats()->records < records && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 }  // namespace kvasir::engine

@@ -213,6 +213,8 @@ TEST_F(EngineStateDisk, WhatMemoryLetGoComesBackFromDisk) {
   const auto engine = start(30);
   std::vector<std::string> first;
   for (char c = 'a'; c < 'h'; ++c) first.push_back(expect_answer(*engine, request_of(chat_of(600, c))).text);
+  // What 30 blocks of memory cannot hold of seven times nine, and more.
+  wait_for_records(*engine, 33);
   std::uint32_t loaded = 0;
   for (char c = 'a'; c < 'h'; ++c) {
     const Outcome again = expect_answer(*engine, request_of(chat_of(600, c)));
