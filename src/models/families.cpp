@@ -79,4 +79,17 @@ void read_routing(Metadata& read, Description& d, Routing otherwise) {
   }
 }
 
+void read_state_space(Metadata& read, Description& d, RecurrenceKind kind) {
+  Recurrence& r = d.recurrence;
+  r.kind = kind;
+  r.taps = read.size("ssm.conv_kernel", kernels::kMaxTaps);
+  r.heads = read.size("ssm.time_step_rank", 4096);
+  r.key_heads = read.size("ssm.group_count", 4096);
+  r.key_dim = read.size("ssm.state_size", 4096);
+  const std::size_t inner = read.size("ssm.inner_size", 1U << 20);
+  if (inner % r.heads != 0) return read.fail("its inner size is not a multiple of its heads");
+  r.value_dim = inner / r.heads;
+  r.channels = inner + 2 * r.key_heads * r.key_dim;
+}
+
 }  // namespace kvasir::models

@@ -49,5 +49,7 @@ void read_experts(Metadata& read, Description& d, std::size_t first = 0);
 // expert_gating_func, expert_weights_norm, expert_weights_scale and exp_probs_b, where a family's files have
 // them.
 void read_routing(Metadata& read, Description& d, Routing otherwise);
+// The shape of a recurrence that is described by GGUF's ssm.* keys.
+void read_state_space(Metadata& read, Description& d, RecurrenceKind kind);
 
 }  // namespace kvasir::models

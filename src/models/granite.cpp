@@ -26,16 +26,7 @@ void describe_granite(Metadata& read, Description& d) {
 // Granite 4 (2025): most layers are Mamba 2 (Dao and Gu, 2024) in place of attention, which has no rotation.
 void describe_granite_hybrid(Metadata& read, Description& d) {
   describe_granite(read, d);
-  Recurrence& r = d.recurrence;
-  r.kind = RecurrenceKind::kMamba2;
-  r.taps = read.size("ssm.conv_kernel", kernels::kMaxTaps);
-  r.heads = read.size("ssm.time_step_rank", 4096);
-  r.key_heads = read.size("ssm.group_count", 4096);
-  r.key_dim = read.size("ssm.state_size", 4096);
-  const std::size_t inner = read.size("ssm.inner_size", 1U << 20);
-  if (inner % r.heads != 0) return read.fail("its inner size is not a multiple of its heads");
-  r.value_dim = inner / r.heads;
-  r.channels = inner + 2 * r.key_heads * r.key_dim;
+  read_state_space(read, d, RecurrenceKind::kMamba2);
 }
 
 }  // namespace kvasir::models

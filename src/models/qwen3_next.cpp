@@ -18,16 +18,7 @@ void describe_qwen3_next(Metadata& read, Description& d) {
   d.ffn_norm = "post_attention_norm";
   d.qk_norm = QkNorm::kHead;
   d.attention_gate = true;
-  Recurrence& r = d.recurrence;
-  r.kind = RecurrenceKind::kDeltaNet;
-  r.taps = read.size("ssm.conv_kernel", kernels::kMaxTaps);
-  r.heads = read.size("ssm.time_step_rank", 4096);
-  r.key_heads = read.size("ssm.group_count", 4096);
-  r.key_dim = read.size("ssm.state_size", 4096);
-  const std::size_t inner = read.size("ssm.inner_size", 1U << 20);
-  if (inner % r.heads != 0) return read.fail("its inner size is not a multiple of its heads");
-  r.value_dim = inner / r.heads;
-  r.channels = inner + 2 * r.key_heads * r.key_dim;
+  read_state_space(read, d, RecurrenceKind::kDeltaNet);
 
   if (read.optional_size("expert_count", 4096) == 0) return;
   read_experts(read, d);

@@ -45,17 +45,8 @@ std::string module_of(const HfFamily& family, const std::string& stem, bool mlx)
 }
 
 RowOrder order_of(const Checkpoint& file, const HfFamily& family, const TensorInfo& t) {
-  RowOrder order;
-  const bool q = t.name.find(".attn_q.") != std::string::npos;
-  const bool k = t.name.find(".attn_k.") != std::string::npos;
-  if (!family.permuted || file.boolean("kvasir.rope_neox").value_or(false) || (!q && !k)) return order;
-  const std::string name(family.architecture);
-  const auto heads = file.integer(name + ".attention.head_count").value_or(1);
-  const auto kv = file.integer(name + ".attention.head_count_kv").value_or(heads);
-  order.kind = RowOrder::Kind::kPairsToHalves;
-  const std::uint64_t rows = t.shape.size() == 1 ? t.columns() : t.rows();
-  order.head_rows = static_cast<std::size_t>(rows / std::max<std::uint64_t>(1, q ? heads : kv));
-  return order;
+  if (!family.permuted || file.boolean("kvasir.rope_neox").value_or(false)) return {};
+  return rotary_order(file, t, RowOrder::Kind::kPairsToHalves);
 }
 
 // A tensor of a safetensors file, and where its bytes go.
@@ -182,15 +173,7 @@ class FolderWriter {
   }
 
   Status write_tensor(const FolderTensor& t, std::vector<Entry> places, std::uint64_t base) {
-    RecodeJob job{t.source, t.form, t.order, t.minus, t.first, t.rows};
-    TensorInfo column;  // a permuted vector is one row of its own: as rows of one element
-    if (t.order.kind != RowOrder::Kind::kSame && t.source->shape.size() == 1) {
-      column = *t.source;
-      column.shape = {1, t.source->columns()};
-      column.parts.front().rows = t.source->columns();
-      job.tensor = &column;
-      job.rows = column.rows();
-    }
+    const RecodeJob job{t.source, t.form, t.order, t.minus, t.first, t.rows};
     Status written = recode(job, pool_, [&](const RecodedRows& rows) -> Status {
       const std::span<const std::byte> pieces[] = {rows.codes, std::as_bytes(rows.scales),
                                                    std::as_bytes(rows.biases)};

@@ -49,17 +49,8 @@ std::uint32_t file_type_of(const std::vector<ExportTensor>& tensors) {
 
 // Rows of q and k in families whose rotary pairs GGUF has as neighbours.
 RowOrder order_of(const Checkpoint& file, const TensorInfo& t) {
-  RowOrder order;
-  if (!file.boolean("kvasir.rope_neox").value_or(false)) return order;
-  const bool q = t.name.find(".attn_q.") != std::string::npos;
-  if (!q && t.name.find(".attn_k.") == std::string::npos) return order;
-  const std::string family(file.string("general.architecture").value_or(""));
-  const auto heads = file.integer(family + ".attention.head_count").value_or(1);
-  const auto kv = file.integer(family + ".attention.head_count_kv").value_or(heads);
-  const std::uint64_t rows = t.shape.size() == 1 ? t.columns() : t.rows();
-  order.kind = RowOrder::Kind::kHalvesToPairs;
-  order.head_rows = static_cast<std::size_t>(rows / std::max<std::uint64_t>(1, q ? heads : kv));
-  return order;
+  if (!file.boolean("kvasir.rope_neox").value_or(false)) return {};
+  return rotary_order(file, t, RowOrder::Kind::kHalvesToPairs);
 }
 
 }  // namespace
@@ -110,16 +101,7 @@ Status write_gguf(GgufWriter& out, const Checkpoint& file, const std::vector<Exp
   double done = 0;
   const auto total = static_cast<double>(file.tensor_bytes());
   for (const ExportTensor& t : tensors) {
-    RecodeJob job{t.source, t.form, t.order, 0, 0, t.source->rows()};
-    // A permuted vector is one row of its own: as rows of one element.
-    TensorInfo column;
-    if (t.order.kind != RowOrder::Kind::kSame && t.source->shape.size() == 1) {
-      column = *t.source;
-      column.shape = {1, t.source->columns()};
-      column.parts.front().rows = t.source->columns();
-      job.tensor = &column;
-      job.rows = column.rows();
-    }
+    const RecodeJob job{t.source, t.form, t.order, 0, 0, t.source->rows()};
     KVASIR_RETURN_IF_ERROR(recode(job, pool, [&](const RecodedRows& rows) { return out.write(rows.codes); }));
     file.release(*t.source);
     done += static_cast<double>(t.source->bytes());

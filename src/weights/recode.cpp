@@ -150,6 +150,14 @@ void recode_row(const RecodeJob& job, Way way, std::uint64_t source, const Place
   }
 }
 
+// A vector as rows of one element.
+TensorInfo as_column(const TensorInfo& vector) {
+  TensorInfo column = vector;
+  column.shape = {1, vector.columns()};
+  column.parts.front().rows = vector.columns();
+  return column;
+}
+
 }  // namespace
 
 std::size_t Form::row_bytes(std::size_t columns) const {
@@ -165,6 +173,16 @@ std::uint64_t RowOrder::source_row(std::uint64_t row) const {
   // Pairs: rows 2i and 2i + 1 belong together; halves: i and i + half.
   if (kind == Kind::kHalvesToPairs) return head + r / 2 + r % 2 * half;
   return head + r % half * 2 + r / half;
+}
+
+RowOrder rotary_order(const Checkpoint& file, const TensorInfo& t, RowOrder::Kind kind) {
+  const bool q = t.name.find(".attn_q.") != std::string::npos;
+  if (!q && t.name.find(".attn_k.") == std::string::npos) return {};
+  const std::string family(file.string("general.architecture").value_or(""));
+  const auto all = file.integer(family + ".attention.head_count").value_or(1);
+  const auto heads = q ? all : file.integer(family + ".attention.head_count_kv").value_or(all);
+  const std::uint64_t rows = t.shape.size() == 1 ? t.columns() : t.rows();
+  return {kind, static_cast<std::size_t>(rows / std::max<std::uint64_t>(1, heads))};
 }
 
 std::optional<Form> exact_gguf_form(const TensorInfo& t) {
@@ -195,7 +213,15 @@ std::optional<Form> exact_mlx_form(const TensorInfo& t) {
   return std::nullopt;
 }
 
-Status recode(const RecodeJob& job, ThreadPool& pool, const std::function<Status(const RecodedRows&)>& sink) {
+Status recode(const RecodeJob& asked, ThreadPool& pool,
+              const std::function<Status(const RecodedRows&)>& sink) {
+  RecodeJob job = asked;
+  TensorInfo column;
+  if (asked.order.kind != RowOrder::Kind::kSame && asked.tensor->shape.size() == 1) {
+    column = as_column(*asked.tensor);
+    job.tensor = &column;
+    job.rows = column.rows();
+  }
   const auto columns = static_cast<std::size_t>(job.tensor->columns());
   const std::size_t row_bytes = job.form.row_bytes(columns);
   const std::size_t groups = job.form.is_affine() ? columns / job.form.affine.group : 0;

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "weights/checkpoint.h"
 #include "weights/quantize.h"
 #include "weights/tensor.h"
 
@@ -35,12 +36,15 @@ struct RowOrder {
   std::uint64_t source_row(std::uint64_t row) const;
 };
 
+// That of t's rows where t makes queries or keys; all other tensors keep theirs.
+RowOrder rotary_order(const Checkpoint& file, const TensorInfo& t, RowOrder::Kind kind);
+
 struct RecodeJob {
   const TensorInfo* tensor = nullptr;
   Form form;
   RowOrder order;
   float minus = 0;          // of every element: for norms that folders store less one
-  std::uint64_t first = 0;  // rows of the tensor
+  std::uint64_t first = 0;  // rows of the tensor; a vector whose order changes has rows of one element
   std::uint64_t rows = 0;
 };
 
