@@ -1,13 +1,7 @@
 #include "server/server.h"
 
-#include <algorithm>
-#include <atomic>
 #include <boost/json.hpp>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
-#include <random>
-#include <thread>
 
 #include "api/anthropic_messages.h"
 #include "api/errors.h"
@@ -19,18 +13,18 @@
 #include "api/response_builder.h"
 #include "base/version.h"
 #include "chat/tool_constraint.h"
+#include "server/access.h"
 #include "server/answer.h"
 #include "server/anthropic_notes.h"
 #include "server/cache_admin.h"
-#include "server/cache_affinity.h"
-#include "server/cache_namespace.h"
 #include "server/completion_prompt.h"
 #include "server/cors.h"
+#include "server/generation.h"
 #include "server/pdf_texts.h"
-#include "server/random_id.h"
 #include "server/request_log.h"
 #include "server/response_store.h"
 #include "server/server_metrics.h"
+#include "server/ticker.h"
 #include "server/tokenize_routes.h"
 #include "server/turn_recording.h"
 #include "server/url.h"
@@ -50,33 +44,6 @@ Dialect dialect_of(const HttpRequest& request) {
   return anthropic ? Dialect::kAnthropic : Dialect::kOpenAi;
 }
 
-// Takes as long whatever the difference is.
-bool same_secret(std::string_view given, std::string_view secret) {
-  unsigned difference = given.size() == secret.size() ? 0 : 1;
-  for (std::size_t i = 0; i < secret.size(); ++i) {
-    const char c = given.empty() ? '\0' : given[i % given.size()];
-    difference |=
-        static_cast<unsigned>(static_cast<unsigned char>(c) ^ static_cast<unsigned char>(secret[i]));
-  }
-  return difference == 0;
-}
-
-// The scheme's letters may be of either case (RFC 9110).
-std::string_view bearer_token(std::string_view authorization) {
-  constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() < kScheme.size()) return {};
-  for (std::size_t i = 0; i < kScheme.size(); ++i) {
-    const char c = authorization[i];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != kScheme[i]) return {};
-  }
-  return authorization.substr(kScheme.size());
-}
-
-std::uint64_t random_seed() {
-  thread_local std::mt19937_64 generator{std::random_device{}()};
-  return generator();
-}
-
 // A status that the server itself finds, in the API's shape.
 HttpResponse shaped_error(int status, const std::string& sentence, const HttpRequest& request) {
   ErrorCode code = ErrorCode::kInvalidArgument;
@@ -92,7 +59,10 @@ HttpResponse shaped_error(int status, const std::string& sentence, const HttpReq
 class Server::Impl {
  public:
   Impl(ServerOptions options, ModelSlot& slot)
-      : options_(std::move(options)), slot_(slot), pdf_texts_(options_.pdf_worker) {}
+      : options_(std::move(options)),
+        access_(options_.api_keys, options_.share_cache),
+        slot_(slot),
+        pdf_texts_(options_.pdf_worker) {}
 
   ~Impl() {
     stop(0);
@@ -111,25 +81,20 @@ class Server::Impl {
         });
     if (!server.ok()) return server.error();
     http_ = std::move(server).value();
-    ticker_ = std::thread([this] { tick(); });
+    ticker_.start();
     return {};
   }
 
   std::uint16_t port() const { return http_->port(); }
 
   bool stop(double seconds) {
-    if (!http_ || !ticker_.joinable()) return true;
+    if (!http_ || !ticker_.running()) return true;
     cache_admin_.stop();
     const bool finished = http_->drain(seconds);
     pdf_texts_.stop();
     slot_.clear();  // what still runs fails with kUnavailable, and its clients are told
     if (!finished) http_->drain(1);
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_all();
-    ticker_.join();
+    ticker_.stop();
     return finished;
   }
 
@@ -141,14 +106,8 @@ class Server::Impl {
     if (!reads && !cors_.allows(request)) {
       return refused(request, make_error(ErrorCode::kForbidden, Cors::refusal(request), "origin"));
     }
-    const bool open = request.path == "/health" || request.path == "/";
-    if (options_.api_keys.empty() || open || key_of(request) != nullptr) return nullptr;
-    const bool none =
-        request.header("x-api-key").empty() && bearer_token(request.header("authorization")).empty();
-    const std::string sentence =
-        none ? "no API key was given; send 'Authorization: Bearer KEY' or 'x-api-key: KEY'"
-             : "the API key is not one that this server was started with";
-    return refused(request, make_error(ErrorCode::kUnauthenticated, sentence));
+    const Status known = access_.check(request);
+    return known.ok() ? nullptr : refused(request, known.error());
   }
 
   std::unique_ptr<HttpResponse> refused(const HttpRequest& request, const Error& error) const {
@@ -157,33 +116,6 @@ class Server::Impl {
     record.status(refusal->status);
     record.finish();
     return refusal;
-  }
-
-  // The server's key that a request shows; null where it shows none. One right key is enough: some clients
-  // send both headers. Every key is compared, so that the time tells nothing.
-  const std::string* key_of(const HttpRequest& request) const {
-    const std::string_view key = request.header("x-api-key");
-    const std::string_view bearer = bearer_token(request.header("authorization"));
-    const std::string* found = nullptr;
-    for (const std::string& ours : options_.api_keys) {
-      const bool by_key = same_secret(key, ours);
-      if (same_secret(bearer, ours) || by_key) found = &ours;
-    }
-    return found;
-  }
-
-  std::string cache_namespace_for(const HttpRequest& request, std::string_view salt) const {
-    const std::string* key = options_.share_cache ? nullptr : key_of(request);
-    return cache_namespace(key != nullptr ? *key : std::string(), salt);
-  }
-
-  void place_in_cache(const HttpRequest& request, api::GenerationOptions& options) const {
-    options.cache_namespace = cache_namespace_for(request, options.cache_salt);
-    const std::string* key = key_of(request);
-    options.client = key != nullptr ? *key : options.cache_namespace;
-    CacheAffinity affinity = cache_affinity(request, options.cache_family, options.user_id);
-    options.cache_family = std::move(affinity.family);
-    options.cache_ancestors = std::move(affinity.ancestors);
   }
 
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -248,7 +180,7 @@ class Server::Impl {
   }
 
   void admin_cache(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    cache_admin_.handle(request, cache_namespace_for(request, {}), exchange);
+    cache_admin_.handle(request, access_.namespace_for(request, {}), exchange);
   }
 
   void root(const HttpRequest& /*request*/, const std::shared_ptr<Exchange>& exchange) {
@@ -333,12 +265,12 @@ class Server::Impl {
     auto parsed = api::parse_openai_chat(request.body, pdfs_for(request));
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
     if (parsed->awaits_documents) return route_later(request, exchange);
-    place_in_cache(request, parsed->options);
+    access_.place_in_cache(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kOpenAi, request.path, exchange, api::make_openai_chat_response);
   }
 
   void responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    const std::string name_space = cache_namespace_for(request, {});
+    const std::string name_space = access_.namespace_for(request, {});
     ResponseTurns before;
     auto parsed = api::parse_openai_responses(
         request.body,
@@ -351,7 +283,7 @@ class Server::Impl {
         pdfs_for(request));
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kOpenAi, parsed.error()));
     if (parsed->chat.awaits_documents) return route_later(request, exchange);
-    place_in_cache(request, parsed->chat.options);
+    access_.place_in_cache(request, parsed->chat.options);
     api::ResponsesOptions options{std::move(parsed->echo), parsed->encrypted_thoughts, {}};
     if (parsed->store) {
       options.on_response = [this, name_space, before = std::move(before),
@@ -370,7 +302,7 @@ class Server::Impl {
 
   // GET and DELETE of a response that is kept.
   void one_response(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    const std::string name_space = cache_namespace_for(request, {});
+    const std::string name_space = access_.namespace_for(request, {});
     const std::string id = percent_decoded(std::string_view(request.path).substr(kOneResponse.size()));
     if (request.method == "GET" || request.method == "HEAD") {
       if (const auto found = responses_.response(name_space, id))
@@ -390,16 +322,16 @@ class Server::Impl {
     if (!parsed.ok()) return exchange->respond(error_response(Dialect::kAnthropic, parsed.error()));
     if (parsed->awaits_documents) return route_later(request, exchange);
     metrics_.foreign_thoughts += parsed->anthropic.foreign_thoughts.size();
-    place_in_cache(request, parsed->options);
+    access_.place_in_cache(request, parsed->options);
     answer_chat(std::move(*parsed), Dialect::kAnthropic, request.path, exchange, {});
   }
 
   api::ThoughtSigner signer_for(const HttpRequest& request) const {
-    return api::ThoughtSigner(cache_namespace_for(request, {}));
+    return api::ThoughtSigner(access_.namespace_for(request, {}));
   }
 
   api::PdfReader pdfs_for(const HttpRequest& request) {
-    return pdf_texts_.reader(cache_namespace_for(request, {}));
+    return pdf_texts_.reader(access_.namespace_for(request, {}));
   }
 
   // A request with a file that has not been read yet: the same once more, on a thread that may wait for it.
@@ -416,7 +348,7 @@ class Server::Impl {
     if (parsed->awaits_documents) return route_later(request, exchange);
     const auto model = model_for(parsed->options.model, kDialect, exchange);
     if (!model) return;
-    const auto count = token_counter(*model, cache_namespace_for(request, parsed->options.cache_salt));
+    const auto count = token_counter(*model, access_.namespace_for(request, parsed->options.cache_salt));
     auto tokens = count(parsed->conversation);
     std::optional<std::size_t> original;
     if (tokens.ok() && parsed->anthropic.edits) {
@@ -493,14 +425,14 @@ class Server::Impl {
     for (std::uint32_t i = 0; i < request.options.n; ++i) {
       auto plan = chat::make_constraint(constraining, request.conversation);
       if (!plan.ok()) return exchange->respond(error_response(dialect, plan.error()));
-      auto engine_request = engine_request_for(request.options, prompt->tokens, i, *model, dialect);
-      if (!engine_request.ok()) return exchange->respond(error_response(dialect, engine_request.error()));
-      engine_request->constraint = std::move(plan->constraint);
-      engine_request->shown_tokens = traits.shown_tokens();
-      requests.push_back(std::move(*engine_request));
+      auto asked = engine_request(request.options, options_, prompt->tokens, i, *model, dialect);
+      if (!asked.ok()) return exchange->respond(error_response(dialect, asked.error()));
+      asked->constraint = std::move(plan->constraint);
+      asked->shown_tokens = traits.shown_tokens();
+      requests.push_back(std::move(*asked));
       options.parsers.push_back(
-          parser_for(request.conversation, traits, *prompt,
-                     {dialect, plan->holds_calls, request.options.thoughts.in_content}));
+          output_parser(request.conversation, traits, *prompt,
+                        {dialect, plan->holds_calls, request.options.thoughts.in_content}));
       options.thoughts.emplace_back(traits.reasoning, prompt->opens_reasoning);
       options.warning = plan->warning;
     }
@@ -521,17 +453,15 @@ class Server::Impl {
                                    dialect == Dialect::kOpenAi](chat::Message turn) {
         // A client cannot send back what it has not seen; in Anthropic's dialect the signature carries it.
         if (forgets) turn.reasoning.clear();
-        const std::lock_guard lock(mutex_);
-        // Of several, the newest is the likeliest to go on; the older ones have what they have.
-        follow_up_ = FollowUp{weak, conversation, name_space, family, std::move(turn)};
-        wake_.notify_all();
+        ticker_.read_ahead({weak, conversation, name_space, family, std::move(turn)});
       };
     }
     options.token_bytes = [tokenizer = model->tokenizer](TokenId token) { return tokenizer->bytes(token); };
     options.replayed_tokens = prompt->replayed_tokens;
     options.explain_cache = request.options.explain_cache;
     if (options.explain_cache) options.parts = model->renderer->parts(request.conversation, *prompt);
-    api::ResponseOptions response = response_options(request.options, *model, requests.size());
+    api::ResponseOptions response =
+        response_options(request.options, options_, *model, slot_.id(), requests.size());
     if (dialect == Dialect::kAnthropic) {
       api::AnthropicNotes notes =
           anthropic_notes(request, *prompt, *model, api::anthropic_message_id(response.id), prompt_records_);
@@ -549,48 +479,13 @@ class Server::Impl {
     launch(std::move(options), std::move(requests), *model, exchange);
   }
 
-  struct ParserWish {
-    Dialect dialect;
-    bool holds_calls;          // ConstraintPlan::holds_calls
-    bool thoughts_in_content;  // as text, with their tags
-  };
-
-  static std::unique_ptr<chat::OutputParser> parser_for(const chat::Conversation& conversation,
-                                                        const chat::TemplateTraits& traits,
-                                                        const chat::RenderedPrompt& prompt,
-                                                        const ParserWish& wish) {
-    chat::OutputParserOptions options;
-    options.format = traits.format;
-    options.reasoning = traits.reasoning;
-    if (conversation.tool_choice.kind != chat::ToolChoice::Kind::kNone) {
-      options.tools = conversation.tools;
-      std::erase_if(options.tools, [](const chat::Tool& tool) { return tool.withdrawn; });
-    }
-    for (const chat::Marker& marker : traits.markers) {
-      if (!marker.ends_answer) options.markers.push_back(marker.text);
-    }
-    options.declared_only = wish.holds_calls;
-    options.starts_in_reasoning = prompt.opens_reasoning;
-    if (wish.thoughts_in_content) chat::leave_thoughts_in_text(options);
-    options.starts_in_call = prompt.opens_call;
-    if (traits.format.ids == chat::IdRule::kNine) {
-      constexpr std::size_t kNine = 9;
-      options.make_id = [] { return random_id().substr(0, kNine); };
-      return std::make_unique<chat::OutputParser>(std::move(options));
-    }
-    options.make_id = [prefix = wish.dialect == Dialect::kAnthropic ? "toolu_" : "call_"] {
-      return prefix + random_id();
-    };
-    return std::make_unique<chat::OutputParser>(std::move(options));
-  }
-
   void completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
     const Dialect dialect = Dialect::kOpenAi;
     auto parsed = api::parse_openai_completions(request.body);
     if (!parsed.ok()) return exchange->respond(error_response(dialect, parsed.error()));
     const auto model = model_for(parsed->options.model, dialect, exchange);
     if (!model) return;
-    place_in_cache(request, parsed->options);
+    access_.place_in_cache(request, parsed->options);
     std::vector<engine::Request> requests;
     std::vector<std::string> echoes;
     AnswerOptions options;
@@ -603,23 +498,23 @@ class Server::Impl {
       const auto prompt = completion_prompt(given, parsed->suffix, *model->tokenizer);
       if (!prompt.ok()) return exchange->respond(error_response(dialect, prompt.error()));
       for (std::uint32_t i = 0; i < parsed->options.n; ++i) {
-        auto engine_request = engine_request_for(parsed->options, prompt->tokens, i, *model, dialect);
-        if (!engine_request.ok()) return exchange->respond(error_response(dialect, engine_request.error()));
+        auto asked = engine_request(parsed->options, options_, prompt->tokens, i, *model, dialect);
+        if (!asked.ok()) return exchange->respond(error_response(dialect, asked.error()));
         auto plan = chat::make_constraint(constraining, plain);
         if (!plan.ok()) return exchange->respond(error_response(dialect, plan.error()));
-        engine_request->constraint = std::move(plan->constraint);
-        std::vector<TokenId>& stops = engine_request->stop_tokens;
+        asked->constraint = std::move(plan->constraint);
+        std::vector<TokenId>& stops = asked->stop_tokens;
         stops.insert(stops.end(), prompt->stop_tokens.begin(), prompt->stop_tokens.end());
         options.warning = plan->warning;
-        if (parsed->echo) engine_request->prompt_logprobs = parsed->options.logprobs;
-        requests.push_back(std::move(*engine_request));
+        if (parsed->echo) asked->prompt_logprobs = parsed->options.logprobs;
+        requests.push_back(std::move(*asked));
         if (parsed->echo) echoes.push_back(prompt->text);
       }
     }
     options.explain_cache = parsed->options.explain_cache;
     if (options.explain_cache) options.parts.push_back({"prompt", 0, "prompt"});
     options.builder = api::make_openai_completions_response(
-        response_options(parsed->options, *model, requests.size()), std::move(echoes));
+        response_options(parsed->options, options_, *model, slot_.id(), requests.size()), std::move(echoes));
     options.dialect = dialect;
     options.stream = parsed->options.stream;
     options.label = request.path;
@@ -627,114 +522,15 @@ class Server::Impl {
     launch(std::move(options), std::move(requests), *model, exchange);
   }
 
-  Result<engine::Request> engine_request_for(const api::GenerationOptions& options,
-                                             const std::vector<TokenId>& prompt, std::uint32_t answer,
-                                             const LoadedModel& model, Dialect dialect) const {
-    const std::uint32_t context = model.engine->context_length();
-    if (prompt.empty()) return make_error(ErrorCode::kInvalidArgument, "prompt: is empty", "prompt");
-    if (prompt.size() >= context) return api::prompt_too_long(dialect, prompt.size(), context);
-    engine::Request request;
-    request.prompt = prompt;
-    request.sampling = options.sampling;
-    if (!options.temperature_given) request.sampling.temperature = options_.temperature;
-    if (!options.top_p_given) request.sampling.top_p = options_.top_p;
-    // Each answer to a prompt has a seed of its own, the first the given one.
-    request.sampling.seed = (options.seed_given ? options.sampling.seed : random_seed()) + answer;
-    const auto room = static_cast<std::uint32_t>(context - prompt.size());
-    request.max_tokens = std::min(options.max_tokens.value_or(room), room);
-    request.min_tokens = options.min_tokens;
-    request.stop = options.stop;
-    request.stop.insert(request.stop.end(), options_.stop.begin(), options_.stop.end());
-    request.stop_tokens = options.stop_tokens;
-    request.logprobs = options.logprobs;
-    request.ignore_eos = options.ignore_eos;
-    request.use_cache = options.use_cache;
-    request.client = options.client;
-    request.cache_namespace = options.cache_namespace;
-    request.cache_family = options.cache_family;
-    request.cache_ancestors = options.cache_ancestors;
-    return request;
-  }
-
-  api::ResponseOptions response_options(const api::GenerationOptions& options, const LoadedModel& model,
-                                        std::size_t choices) const {
-    api::ResponseOptions r;
-    r.id = random_id();
-    r.created = static_cast<std::int64_t>(std::time(nullptr));
-    r.model = options.model.empty() ? slot_.id() : options.model;
-    r.fingerprint = model.fingerprint;
-    r.stream = options.stream;
-    r.include_usage = options.include_usage;
-    r.choices = static_cast<std::uint32_t>(choices);
-    r.answers_a_prompt = options.n;
-    r.logprobs = options.logprobs;
-    r.thoughts = options.thoughts.hidden         ? api::ThoughtField::kHidden
-                 : options.thoughts.as_reasoning ? api::ThoughtField::kBoth
-                                                 : options_.thoughts;
-    r.token_bytes = [tokenizer = model.tokenizer](TokenId token) { return tokenizer->bytes(token); };
-    return r;
-  }
-
   void launch(AnswerOptions options, std::vector<engine::Request> requests, const LoadedModel& model,
               const std::shared_ptr<Exchange>& exchange) {
     const auto answer = std::make_shared<Answer>(std::move(options), exchange, metrics_);
-    {
-      const std::lock_guard lock(mutex_);
-      std::erase_if(answers_, [](const std::weak_ptr<Answer>& a) { return a.expired(); });
-      answers_.push_back(answer);
-    }
+    ticker_.watch(answer);
     answer->start(*model.engine, std::move(requests));
   }
 
-  // An answered conversation, whose next prompt is read ahead.
-  struct FollowUp {
-    std::weak_ptr<const LoadedModel> model;
-    chat::Conversation conversation;
-    std::string cache_namespace;
-    std::string cache_family;
-    chat::Message turn;
-  };
-
-  static void read_ahead(FollowUp next) {
-    const auto model = next.model.lock();
-    if (!model) return;
-    engine::Request request;
-    request.prompt = model->renderer->next_prompt(std::move(next.conversation), std::move(next.turn),
-                                                  {model->replay.get(), next.cache_namespace});
-    request.background = true;
-    request.max_tokens = 1;
-    request.cache_namespace = std::move(next.cache_namespace);
-    request.cache_family = std::move(next.cache_family);
-    if (request.prompt.empty() || request.prompt.size() >= model->engine->context_length()) return;
-    // Refused or given up: then it is read when it is asked for.
-    (void)model->engine->submit(std::move(request), [](const engine::Event&) {});
-  }
-
-  // Keeps silent streams alive, and reads ahead.
-  void tick() {
-    std::unique_lock lock(mutex_);
-    while (true) {
-      wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_ || follow_up_; });
-      if (stopping_) return;
-      if (follow_up_) {
-        FollowUp next = std::move(*follow_up_);
-        follow_up_.reset();
-        lock.unlock();
-        read_ahead(std::move(next));
-        lock.lock();
-        continue;
-      }
-      const std::vector<std::weak_ptr<Answer>> answers = answers_;
-      lock.unlock();
-      const auto now = std::chrono::steady_clock::now();
-      for (const auto& weak : answers) {
-        if (const auto answer = weak.lock()) answer->tick(now);
-      }
-      lock.lock();
-    }
-  }
-
   ServerOptions options_;
+  Access access_;
   Cors cors_;
   ModelSlot& slot_;
   ServerMetrics metrics_;
@@ -743,12 +539,7 @@ class Server::Impl {
   PromptRecords prompt_records_;
   PdfTexts pdf_texts_;
   std::unique_ptr<HttpServer> http_;
-  std::thread ticker_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
-  std::vector<std::weak_ptr<Answer>> answers_;
-  std::optional<FollowUp> follow_up_;
+  Ticker ticker_;
 };
 
 Result<std::unique_ptr<Server>> Server::start(ServerOptions options, ModelSlot& slot) {
