@@ -6,6 +6,9 @@
 #include <fstream>
 #include <string>
 
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#endif
 #if defined(__APPLE__)
 #include <mach/mach.h>
 #endif
@@ -55,6 +58,16 @@ std::uint64_t resident_bytes() {
 void return_freed_memory() {
 #if defined(__GLIBC__)
   ::malloc_trim(0);
+#endif
+}
+
+bool allow_tile_registers() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // the registers' number in XCR0
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
 #endif
 }
 

@@ -14,4 +14,8 @@ std::uint64_t resident_bytes();
 // Gives memory that was freed back to the system, where the allocator would keep it. Takes milliseconds.
 void return_freed_memory();
 
+// Asks the system to let this process use the CPU's tile registers (AMX); false where it does not. Threads
+// that are started later may use them too.
+bool allow_tile_registers();
+
 }  // namespace kvasir

@@ -15,6 +15,7 @@
 #include <sys/auxv.h>
 #endif
 
+#include "base/machine.h"
 #include "kernels/kernels.h"
 
 namespace kvasir::kernels {
@@ -29,6 +30,7 @@ KVASIR_DECLARE_TABLE(avx2)
 KVASIR_DECLARE_TABLE(avxvnni)
 KVASIR_DECLARE_TABLE(avx512vnni)
 KVASIR_DECLARE_TABLE(avx512bf16)
+KVASIR_DECLARE_TABLE(avx512amx)
 #elif defined(__aarch64__)
 KVASIR_DECLARE_TABLE(neon)
 #endif
@@ -49,6 +51,20 @@ bool has_leaf7_1(unsigned bit) {
 }
 #endif
 
+#if defined(__x86_64__)
+// CPUID leaf 7, EDX: tile registers, and products of their bytes.
+constexpr unsigned kAmxTile = 1U << 24;
+constexpr unsigned kAmxInt8 = 1U << 25;
+bool has_tiles() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  constexpr unsigned kBoth = kAmxTile | kAmxInt8;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kBoth) == kBoth && allow_tile_registers();
+}
+#endif
+
 std::vector<const KernelTable*> find_tables() {
   std::vector<const KernelTable*> tables{&scalar::table()};
 #if defined(__x86_64__)
@@ -60,7 +76,10 @@ std::vector<const KernelTable*> find_tables() {
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512vnni")) {
     tables.push_back(&avx512vnni::table());
-    if (has_leaf7_1(kAvx512Bf16)) tables.push_back(&avx512bf16::table());
+    if (has_leaf7_1(kAvx512Bf16)) {
+      tables.push_back(&avx512bf16::table());
+      if (has_tiles()) tables.push_back(&avx512amx::table());
+    }
   }
 #elif defined(__aarch64__)
 #if defined(__linux__)
@@ -99,8 +118,8 @@ const KernelTable& kernels() {
 }
 
 std::size_t matmul_scratch_bytes(std::size_t k) {
-  constexpr std::size_t kMostPanels = 2;
-  return kMostPanels * matmul_panel_bytes(k);
+  // With a block's scales and scaled sums of 16 tokens behind the panels.
+  return matmul_panels(k) * matmul_panel_bytes(k) + k / kBlockK * 3 * 16 * sizeof(float);
 }
 
 std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim, std::size_t value_dim) {

@@ -4,11 +4,12 @@
 // One KernelTable a instruction set, all compiled from the same generic source over thin primitives, so that
 // every table gives the same bits: integer dots are exact, float steps are explicit FMAs in a fixed order,
 // lanes own outputs. Attention in bf16 alone is a variant's own.
-// KVASIR_KERNEL=scalar|avx2|avxvnni|avx512vnni|avx512bf16|neon forces one.
+// KVASIR_KERNEL=scalar|avx2|avxvnni|avx512vnni|avx512bf16|avx512amx|neon forces one.
 //
 // Shapes are in the comments; all pointers must be aligned for their element type only. Functions are pure
 // and may be called from any number of threads on disjoint outputs.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -118,6 +119,11 @@ std::size_t matmul_scratch_bytes(std::size_t k);
 // minima.
 constexpr std::size_t matmul_panel_bytes(std::size_t k) {
   return k / kBlockK * (512 + 4 * kGroupRows * sizeof(float));
+}
+// Groups of rows that a matmul of many tokens unpacks at a time, so that a token's row is read once for all
+// of them: as many as stay in a second-level cache, with room for the tokens.
+constexpr std::size_t matmul_panels(std::size_t k) {
+  return std::clamp<std::size_t>(std::size_t{768} * 1024 / matmul_panel_bytes(k), 2, 8);
 }
 std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim, std::size_t value_dim);
 

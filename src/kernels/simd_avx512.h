@@ -1,6 +1,7 @@
-// Thin primitives, AVX-512 with VNNI: 16 lanes are one register. Included by avx512vnni.cpp and
-// avx512bf16.cpp, which differ in KVASIR_AVX512_NAMESPACE and, under KVASIR_AVX512_BF16, in the bf16 dot. No
-// include guard by design: each translation unit includes it once, under its own namespace.
+// Thin primitives, AVX-512 with VNNI: 16 lanes are one register. Included by avx512vnni.cpp, avx512bf16.cpp
+// and avx512amx.cpp, which differ in KVASIR_AVX512_NAMESPACE, which is also their name, and, under
+// KVASIR_AVX512_BF16, in the bf16 dot. No include guard by design: each translation unit includes it once,
+// under its own namespace.
 
 #include <immintrin.h>
 
@@ -9,11 +10,9 @@
 
 namespace kvasir::kernels::KVASIR_AVX512_NAMESPACE {
 
-#ifdef KVASIR_AVX512_BF16
-inline constexpr const char* kName = "avx512bf16";
-#else
-inline constexpr const char* kName = "avx512vnni";
-#endif
+#define KVASIR_TEXT_OF(name) #name
+#define KVASIR_TEXT(name) KVASIR_TEXT_OF(name)
+inline constexpr const char* kName = KVASIR_TEXT(KVASIR_AVX512_NAMESPACE);
 inline constexpr int kTileGroups = 2;
 inline constexpr int kTileTokens = 6;
 inline constexpr int kAttentionRows = 6;

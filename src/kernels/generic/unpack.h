@@ -58,10 +58,11 @@ inline void unpack_block(const std::byte* q, [[maybe_unused]] const B& table, B*
 }
 
 // The codebook for unpack_block: signed bytes where the instruction set multiplies those, else 128 more.
+template <bool kSigned = kSignedPanel>
 inline B table_of(const PackedMatrix& w) {
   std::uint8_t bytes[64];
   for (std::size_t i = 0; i < sizeof(bytes); ++i) {
-    bytes[i] = static_cast<std::uint8_t>(w.codebook[i % 16] + (kSignedPanel ? 0 : 128));
+    bytes[i] = static_cast<std::uint8_t>(w.codebook[i % 16] + (kSigned ? 0 : 128));
   }
   return load_bytes(bytes);
 }

@@ -1,0 +1,22 @@
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/kernels.h"
+#define KVASIR_AMX
+#define KVASIR_AVX512_BF16
+#define KVASIR_AVX512_NAMESPACE avx512amx
+#include "kernels/simd_avx512.h"
+
+#define KVASIR_SIMD avx512amx
+#include "kernels/generic/kv_store.h"
+#include "kernels/generic/rows.h"
+#include "kernels/generic/unpack.h"
+// Those first: attention and products use them.
+#include "kernels/generic/attention.h"
+#include "kernels/generic/attention_bf16.h"
+#include "kernels/generic/limits.h"
+#include "kernels/generic/matmul.h"
+#include "kernels/generic/matmul_float.h"
+#include "kernels/generic/recurrent.h"
+#include "kernels/generic/table.h"

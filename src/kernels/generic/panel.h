@@ -1,0 +1,93 @@
+// A group of packed rows unpacked once for many tokens, and what is done with its products. Compiled once an
+// instruction set, behind unpack.h and in front of the products.
+
+namespace kvasir::kernels::KVASIR_SIMD {
+namespace {
+
+constexpr std::size_t kPanelBlockBytes = 512;  // of one group
+
+// s * sum of q over the half of a block: what its minimum is multiplied by.
+template <int kHalves>
+inline float scaled_sum(const QuantizedRows& x, std::size_t at, std::size_t half) {
+  if constexpr (kHalves == 1) return x.scaled_sum[at];
+  return x.scale[at] * (static_cast<float>(x.shift[2 * at + half]) * (-1.0F / 128.0F));
+}
+
+// Two planes: the start (which is exact for the whole q) goes into the low plane's dot, and the high one
+// counts 128-fold.
+inline I join_planes(I high, I low) {
+  return add_int(shift_left7(high), low);
+}
+
+// What is added to unpacked bytes to make them panel bytes.
+template <PackedType T, bool kSigned = kSignedPanel>
+constexpr int panel_move() {
+  if constexpr (has_table(T)) return 0;
+  if constexpr (is_affine(T)) return bits_of(T) == 8 && kSigned ? -128 : 0;
+  return kSigned ? -offset_of(T) : 128 - offset_of(T);
+}
+
+// A group unpacked: bytes [blocks][8 steps][64], then scales [blocks][halves]{ d[16] and, of affine types,
+// m[16] } floats. Symmetric bytes are u - offset where the instruction set multiplies signed bytes
+// (kSigned), else u - offset + 128, whose dot starts at -128 * sum q. Affine bytes are u; those of 8 bits
+// under kSigned are u - 128, and their dot starts at 128 * sum q.
+struct Panel {
+  std::byte* bytes;
+  float* scales;
+};
+
+constexpr std::size_t panel_scales(Kind k) {
+  return kGroupRows * static_cast<std::size_t>(k.halves) * (k.affine ? 2 : 1);
+}
+inline Panel panel_at(std::byte* scratch, std::size_t k, std::size_t index) {
+  std::byte* base = scratch + index * matmul_panel_bytes(k);
+  return {base, reinterpret_cast<float*>(base + k / kBlockK * kPanelBlockBytes)};
+}
+
+template <PackedType T, bool kSigned = kSignedPanel>
+void fill_panel(const PackedMatrix& w, std::size_t group, const Panel& panel) {
+  constexpr Kind kKind = kind_of(T);
+  const std::byte* quants = w.group(group);
+  const Scales<T> scales(w, group);
+  const B table = has_table(T) ? table_of<kSigned>(w) : B{};
+  float* to = panel.scales;
+  for (std::size_t b = 0; b < w.columns / kBlockK; ++b) {
+    B steps[kSteps];
+    unpack_block<T>(quants + b * quant_bytes(T), table, steps);
+    for (std::size_t s = 0; s < kSteps; ++s) {
+      constexpr int kMove = panel_move<T, kSigned>();
+      if constexpr (kMove != 0) steps[s] = add_bytes(steps[s], static_cast<std::int8_t>(kMove));
+      store_bytes(panel.bytes + b * kPanelBlockBytes + 64 * s, steps[s]);
+    }
+    const BlockScale scale = scales.block(b);
+    for (int h = 0; h < kKind.halves; ++h) {
+      store(to, scale.d[h]);
+      to += kGroupRows;
+      if constexpr (kKind.affine) {
+        store(to, scale.m[h]);
+        to += kGroupRows;
+      }
+    }
+  }
+}
+
+inline void store_result(F value, const PackedMatrix& w, std::size_t group, std::size_t token,
+                         const MatmulOutput& out) {
+  const std::size_t row = group * kGroupRows;
+  float* y = out.y + token * out.y_stride + row;
+  if (row + kGroupRows <= w.rows) {
+    if (out.bias != nullptr) value = add(value, load(out.bias + row));
+    if (out.accumulate) value = add(load(y), value);
+    store(y, value);
+    return;
+  }
+  float lanes[kGroupRows];
+  store(lanes, value);
+  for (std::size_t i = 0; row + i < w.rows; ++i) {
+    if (out.bias != nullptr) lanes[i] = lanes[i] + out.bias[row + i];
+    y[i] = out.accumulate ? y[i] + lanes[i] : lanes[i];
+  }
+}
+
+}  // namespace
+}  // namespace kvasir::kernels::KVASIR_SIMD
