@@ -24,102 +24,87 @@ struct TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-// Tile registers: sums of a block (0) or of its halves (1); tokens and weights of a whole block (4, 5), of a
-// half (6, 7).
+// Tile registers: 0 holds sums, 1 tokens, 2 weights of a block.
 constexpr TileConfig tile_config() {
   TileConfig config;
-  for (std::size_t i = 0; i < 8; ++i) {
-    const bool sums = i < 4;
-    const int block_bytes = i < 6 ? 32 : 16;
-    const bool tokens = i % 2 == 0;
-    config.rows[i] = static_cast<std::uint8_t>(sums || tokens ? 16 : block_bytes / 4);
-    config.row_bytes[i] = static_cast<std::uint16_t>(!sums && tokens ? block_bytes : 64);
+  for (const std::size_t i : {0, 1, 2}) {
+    config.rows[i] = i == 2 ? kSteps : kTileRows;
+    config.row_bytes[i] = i == 1 ? kBlockK : 64;
   }
   return config;
 }
 // Not a local one: GCC's intrinsic does not say that it reads all 64 bytes.
 alignas(64) constexpr TileConfig kTileConfig = tile_config();
 
-// The sums of one block of 16 tokens and 16 rows, [half][plane][token][row]. kSigned: how weights are read.
-template <bool kSigned, int kHalves, int P>
-inline void dot_block(const std::byte* weights, const std::int8_t* const* planes, std::size_t stride,
-                      std::int32_t* sums) {
-  for (int p = 0; p < P; ++p) {
-    if constexpr (kHalves == 1) {
-      if (p == 0) _tile_loadd(5, weights, 64);
-      _tile_loadd(4, planes[p], stride);
-      _tile_zero(0);
-      if constexpr (kSigned)
-        _tile_dpbssd(0, 4, 5);
-      else
-        _tile_dpbsud(0, 4, 5);
-      _tile_stored(0, sums + static_cast<std::size_t>(p) * kTileInts, 64);
-    } else {
-      for (int h = 0; h < 2; ++h) {
-        _tile_loadd(7, weights + 256 * h, 64);
-        _tile_loadd(6, planes[p] + 16 * h, stride);
-        _tile_zero(1);
-        if constexpr (kSigned)
-          _tile_dpbssd(1, 6, 7);
-        else
-          _tile_dpbsud(1, 6, 7);
-        _tile_stored(1, sums + static_cast<std::size_t>(h * P + p) * kTileInts, 64);
-      }
-    }
+// The sums of 16 tokens and 16 rows over block b, [plane][token][row]. kSigned: how weights are read.
+template <bool kSigned, int P>
+inline void dot_block(const std::byte* weights, const std::int8_t* const* planes, std::size_t b,
+                      std::size_t stride, std::int32_t* sums) {
+  _tile_loadd(2, weights + b * kPanelBlockBytes, 64);
+  for (std::size_t p = 0; p < P; ++p) {
+    _tile_zero(0);
+    _tile_loadd(1, planes[p] + b * kBlockK, stride);
+    if constexpr (kSigned)
+      _tile_dpbssd(0, 1, 2);
+    else
+      _tile_dpbsud(0, 1, 2);
+    _tile_stored(0, sums + p * kTileInts, 64);
   }
 }
 
 // What the 16 tokens from `token` on are multiplied by: of each block their scales, then, for affine weights,
-// their scaled sums of each half, 16 floats each.
-template <bool kAffine, int kHalves>
+// their scaled sums, 16 floats each.
+template <bool kAffine>
 void gather_scales(const QuantizedRows& x, std::size_t token, std::size_t blocks, float* to) {
   for (std::size_t b = 0; b < blocks; ++b) {
     for (std::size_t n = 0; n < kTileRows; ++n) to[n] = x.scale[(token + n) * blocks + b];
     to += kTileRows;
-    if constexpr (kAffine) {
-      for (std::size_t h = 0; h < kHalves; ++h) {
-        for (std::size_t n = 0; n < kTileRows; ++n)
-          to[n] = scaled_sum<kHalves>(x, (token + n) * blocks + b, h);
-        to += kTileRows;
-      }
-    }
+    if constexpr (!kAffine) continue;
+    for (std::size_t n = 0; n < kTileRows; ++n) to[n] = x.scaled_sum[(token + n) * blocks + b];
+    to += kTileRows;
   }
 }
 
-template <bool kAffine, int kHalves, int P>
-inline void tile_sums(const Panel& panel, std::size_t blocks, const std::int8_t* const* first_planes,
-                      const float* token_scales, F (&sums)[kTileRows]) {
-  constexpr std::size_t kScales = panel_scales({kAffine, kHalves, false});
-  constexpr std::size_t kTokenScales = kTileRows * (1 + (kAffine ? kHalves : 0));
-  const std::size_t stride = blocks * kBlockK;
-  // A block's dots are under way while those before it are scaled.
-  alignas(64) std::int32_t dots[2][static_cast<std::size_t>(kHalves * P) * kTileInts];
-  const std::int8_t* planes[P];
-  std::copy_n(first_planes, P, planes);
+// Sums that wait to be scaled: what a tile stores can be loaded once it has left the core's store buffer,
+// which takes a while. 4 KiB in all, since a load waits for an earlier store whose address ends in the same
+// 12 bits.
+constexpr std::size_t kWaitingTiles = 4;
+
+// The products of 16 tokens with a panel's 16 rows: results (tokens, rows).
+template <bool kAffine, int P>
+inline void tile_sums(const Panel& panel, std::size_t blocks, const std::int8_t* const* planes,
+                      const float* token_scales, float* results) {
+  constexpr std::size_t kScales = panel_scales({kAffine, 1, false});
+  constexpr std::size_t kTokenScales = kTileRows * (kAffine ? 2 : 1);
+  constexpr std::size_t kRing = kWaitingTiles / P;
+  constexpr std::size_t kAhead = kRing / 2;
+  alignas(64) std::int32_t dots[kWaitingTiles * kTileInts];
+  const auto dot_some = [&](std::size_t first) {
+    for (std::size_t b = first; b < std::min(first + kAhead, blocks); ++b)
+      dot_block<!kAffine, P>(panel.bytes, planes, b, blocks * kBlockK, dots + b % kRing * P * kTileInts);
+  };
+  F sums[kTileRows];
   for (F& s : sums) s = set1(0.0F);
-  dot_block<!kAffine, kHalves, P>(panel.bytes, planes, stride, dots[0]);
-  for (std::size_t b = 0; b < blocks; ++b) {
-    if (b + 1 < blocks) {
-      for (const std::int8_t*& p : planes) p += kBlockK;
-      dot_block<!kAffine, kHalves, P>(panel.bytes + (b + 1) * kPanelBlockBytes, planes, stride,
-                                      dots[(b + 1) % 2]);
-    }
-    const float* of_tokens = token_scales + b * kTokenScales;
-    for (std::size_t h = 0; h < kHalves; ++h) {
-      const float* scales = panel.scales + kScales * b + kScales / kHalves * h;
-      const F d = load(scales);
-      const std::int32_t* of_half = dots[b % 2] + h * P * kTileInts;
+  dot_some(0);
+  for (std::size_t first = 0; first < blocks; first += kAhead) {
+    dot_some(first + kAhead);
+    for (std::size_t b = first; b < std::min(first + kAhead, blocks); ++b) {
+      const float* of_tokens = token_scales + b * kTokenScales;
+      const F d = load(panel.scales + kScales * b);
+      const F m = kAffine ? load(panel.scales + kScales * b + kGroupRows) : d;
+      const std::int32_t* of_block = dots + b % kRing * P * kTileInts;
 #pragma GCC unroll 16
       for (std::size_t n = 0; n < kTileRows; ++n) {
-        I whole = _mm512_load_si512(of_half + n * kGroupRows);
+        I whole = _mm512_load_si512(of_block + n * kGroupRows);
         if constexpr (P == 2)
-          whole = join_planes(whole, _mm512_load_si512(of_half + kTileInts + n * kGroupRows));
+          whole = join_planes(whole, _mm512_load_si512(of_block + kTileInts + n * kGroupRows));
         sums[n] = fma(mul(to_float(whole), d), set1(of_tokens[n]), sums[n]);
-        if constexpr (kAffine)
-          sums[n] = fma(load(scales + kGroupRows), set1(of_tokens[kTileRows * (1 + h) + n]), sums[n]);
+        if constexpr (kAffine) sums[n] = fma(m, set1(of_tokens[kTileRows + n]), sums[n]);
       }
     }
   }
+#pragma GCC unroll 16
+  for (std::size_t n = 0; n < kTileRows; ++n) store(results + n * kGroupRows, sums[n]);
 }
 
 struct Product {
@@ -128,7 +113,7 @@ struct Product {
   const MatmulOutput& out;
 };
 
-// For at least kTileRows tokens.
+// For at least kTileRows tokens, and types with one scale a block: with two, tiles would be half full.
 template <PackedType T, int P>
 void tile_product(const Product& of, std::size_t first_group, std::size_t last_group, std::size_t tokens,
                   std::byte* scratch) {
@@ -144,13 +129,13 @@ void tile_product(const Product& of, std::size_t first_group, std::size_t last_g
       fill_panel<T, !kKind.affine>(of.w, g + i, panel_at(scratch, k, i));
     for (std::size_t t = 0; t < tokens; t += kTileRows) {
       const std::size_t first = std::min(t, tokens - kTileRows);
-      gather_scales<kKind.affine, kKind.halves>(of.x, first, blocks, token_scales);
+      gather_scales<kKind.affine>(of.x, first, blocks, token_scales);
       const std::int8_t* planes[2] = {of.x.q + first * k, P == 2 ? of.x.low + first * k : nullptr};
       for (std::size_t i = 0; i < count; ++i) {
-        F sums[kTileRows];
-        tile_sums<kKind.affine, kKind.halves, P>(panel_at(scratch, k, i), blocks, planes, token_scales, sums);
+        alignas(64) float results[kTileInts];
+        tile_sums<kKind.affine, P>(panel_at(scratch, k, i), blocks, planes, token_scales, results);
         for (std::size_t n = t - first; n < kTileRows; ++n)
-          store_result(sums[n], of.w, g + i, first + n, of.out);
+          store_result(load(results + n * kGroupRows), of.w, g + i, first + n, of.out);
       }
     }
     g += count;

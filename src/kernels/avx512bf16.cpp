@@ -13,9 +13,12 @@
 #include "kernels/generic/unpack.h"
 // Those first: attention and products use them.
 #include "kernels/generic/attention.h"
-#include "kernels/generic/attention_bf16.h"
+#include "kernels/generic/bf16_pairs.h"
 #include "kernels/generic/limits.h"
 #include "kernels/generic/matmul.h"
 #include "kernels/generic/matmul_float.h"
 #include "kernels/generic/recurrent.h"
+// Behind those.
+#include "kernels/generic/attention_bf16.h"
+// Last.
 #include "kernels/generic/table.h"

@@ -52,7 +52,8 @@ bool has_leaf7_1(unsigned bit) {
 #endif
 
 #if defined(__x86_64__)
-// CPUID leaf 7, EDX: tile registers, and products of their bytes.
+// CPUID leaf 7, EDX: tile registers, and products of their bf16 and of their bytes.
+constexpr unsigned kAmxBf16 = 1U << 22;
 constexpr unsigned kAmxTile = 1U << 24;
 constexpr unsigned kAmxInt8 = 1U << 25;
 bool has_tiles() {
@@ -60,8 +61,8 @@ bool has_tiles() {
   unsigned b = 0;
   unsigned c = 0;
   unsigned d = 0;
-  constexpr unsigned kBoth = kAmxTile | kAmxInt8;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kBoth) == kBoth && allow_tile_registers();
+  constexpr unsigned kAll = kAmxTile | kAmxInt8 | kAmxBf16;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kAll) == kAll && allow_tile_registers();
 }
 #endif
 
@@ -119,13 +120,18 @@ const KernelTable& kernels() {
 
 std::size_t matmul_scratch_bytes(std::size_t k) {
   // With a block's scales and scaled sums of 16 tokens behind the panels.
-  return matmul_panels(k) * matmul_panel_bytes(k) + k / kBlockK * 3 * 16 * sizeof(float);
+  return matmul_panels(k) * matmul_panel_bytes(k) + k / kBlockK * 2 * 16 * sizeof(float);
 }
 
 std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim, std::size_t value_dim) {
-  // A block of keys or values, the queries as pairs, and the rows' weights.
-  const std::size_t floats = std::max(head_dim, value_dim) * kBlockTokens + rows * head_dim / 2 +
-                             rows * kSegmentBlocks * kBlockTokens;
+  // A block of keys or values, the queries as pairs, and the rows' weights; rows and dimensions in whole
+  // tiles.
+  constexpr std::size_t kRows = 16;
+  constexpr std::size_t kDims = 32;
+  const std::size_t all_rows = (rows + kRows - 1) / kRows * kRows;
+  const std::size_t dims = (std::max(head_dim, value_dim) + kDims - 1) / kDims * kDims;
+  const std::size_t floats =
+      dims * kBlockTokens + all_rows * dims / 2 + all_rows * kSegmentBlocks * kBlockTokens;
   return floats * sizeof(float);
 }
 

@@ -191,6 +191,9 @@ struct KernelTable {
   std::int32_t (*dot_bytes)(std::size_t rounds);
   // `rounds` multiply-adds of 16 floats each (32 operations), in independent chains, from registers.
   float (*fma_floats)(std::size_t rounds);
+  // `rounds` bf16 dots of 32 products each (64 operations), in independent chains, from registers. Null where
+  // there is none.
+  float (*dot_pairs)(std::size_t rounds) = nullptr;
 };
 
 // The table that this process uses: KVASIR_KERNEL, else the best that the CPU runs. Decided once; an unknown

@@ -46,5 +46,20 @@ float fma_floats(std::size_t rounds) {
   return all;
 }
 
+#ifdef KVASIR_AVX512_BF16
+float dot_pairs(std::size_t rounds) {
+  constexpr int kChains = 12;
+  const P factor = set1_pair(rounds % 2 == 0 ? 0x3F003F00U : 0x3E803E80U);  // pairs of 0.5, or of 0.25
+  F sum[kChains];
+  for (F& s : sum) s = set1(1.0F);
+  for (std::size_t r = 0; r < rounds; r += kChains) {
+    for (F& s : sum) s = dot_bf16(s, factor, factor);
+  }
+  float all = 0;
+  for (const F& s : sum) all += reduce_add(s);
+  return all;
+}
+#endif
+
 }  // namespace
 }  // namespace kvasir::kernels::KVASIR_SIMD

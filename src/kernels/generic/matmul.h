@@ -215,7 +215,9 @@ void matmul_planes(const PackedMatrix& w, std::size_t first_group, std::size_t l
     return;
   }
 #ifdef KVASIR_AMX
-  if (tokens >= kTileRows) return tile_product<T, P>({w, x, out}, first_group, last_group, tokens, scratch);
+  if constexpr (kind_of(T).halves == 1) {
+    if (tokens >= kTileRows) return tile_product<T, P>({w, x, out}, first_group, last_group, tokens, scratch);
+  }
 #endif
   Panel panels[kTileGroups];
   for (std::size_t g = first_group; g < last_group;) {

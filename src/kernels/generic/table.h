@@ -21,7 +21,9 @@ const KernelTable& table() {
       .soft_cap = soft_cap,
       .store_kv = store_kv,
       .attention_segment = attention_segment,
-#ifdef KVASIR_AVX512_BF16
+#if defined(KVASIR_AMX)
+      .attention_segment_bf16 = attention_segment_tiles,
+#elif defined(KVASIR_AVX512_BF16)
       .attention_segment_bf16 = attention_segment_bf16,
 #endif
       .attention_merge = attention_merge,
@@ -32,6 +34,9 @@ const KernelTable& table() {
       .read_bytes = read_bytes,
       .dot_bytes = dot_bytes,
       .fma_floats = fma_floats,
+#ifdef KVASIR_AVX512_BF16
+      .dot_pairs = dot_pairs,
+#endif
   };
   return kTable;
 }
