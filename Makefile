@@ -64,7 +64,7 @@ oracle: setup-test models
 	@tools/oracle/run.sh
 
 bench: build models
-	@bench/run.sh
+	@bench/run.sh $(ARGS)
 
 # The cache's bars (docs/benchmarks/2026-11-cache.md); each fails when one is missed.
 bench-session bench-fork bench-agents bench-memory: bench-%: build models

@@ -4,30 +4,18 @@
 //     build/attention_bench [KEYS]
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "timing.h"
 
 namespace {
 
 using namespace kvasir;
 using namespace kvasir::kernels;
-
-// The fastest of some rounds: what disturbs a round only makes it slower.
-template <class Work>
-double best_seconds(const Work& work, int rounds) {
-  double best = 1e9;
-  for (int i = 0; i < rounds; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
-    work();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  }
-  return best;
-}
 
 double float_peak(const KernelTable& table) {
   constexpr std::size_t kRounds = std::size_t{1} << 22;

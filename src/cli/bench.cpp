@@ -26,6 +26,7 @@ struct BenchOptions {
   std::uint32_t prefill = 512;
   std::uint32_t decode = 64;
   std::uint32_t depth = 0;
+  std::uint32_t batch = 1;
   std::uint32_t repeat = 3;
   std::vector<std::string> points;
   bool json = false;
@@ -43,33 +44,42 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// One sequence in a block table of its own, read over and over.
-class Sequence {
+// Some sequences, each in a block table of its own, read over and over.
+class Sequences {
  public:
-  Sequence(executor::Executor& executor, std::size_t tokens)
+  Sequences(executor::Executor& executor, std::size_t tokens, std::size_t count)
       : executor_(executor),
-        memory_((tokens / kBlockTokens + 1 + executor.describe().state_blocks) *
+        memory_(count * (tokens / kBlockTokens + 1 + executor.describe().state_blocks) *
                 executor.describe().kv_bytes_per_block),
-        logits_(executor.describe().vocab_size) {
+        logits_(count * executor.describe().vocab_size),
+        all_(count) {
     std::uint32_t next = 0;
-    while (blocks_.size() <= tokens / kBlockTokens) blocks_.push_back(BlockId{next++});
-    while (state_.size() < executor.describe().state_blocks) state_.push_back(BlockId{next++});
+    for (Blocks& s : all_) {
+      while (s.kv.size() <= tokens / kBlockTokens) s.kv.push_back(BlockId{next++});
+      while (s.state.size() < executor.describe().state_blocks) s.state.push_back(BlockId{next++});
+    }
   }
-  // Reads tokens at `start`; seconds, or a negative number on failure.
-  double read(std::span<const TokenId> tokens, std::uint32_t start) {
-    const executor::SequenceSpan span{tokens, start, blocks_, 1, state_, state_};
+  // The first `count` sequences read the same tokens at `start`, together; seconds, or a negative number on
+  // failure.
+  double read(std::span<const TokenId> tokens, std::uint32_t start, std::size_t count = 1) {
+    std::vector<executor::SequenceSpan> spans;
+    for (const Blocks& s : std::span(all_).first(count))
+      spans.push_back({tokens, start, s.kv, 1, s.state, s.state});
     const auto begin = std::chrono::steady_clock::now();
     const Status status =
-        executor_.forward({&span, 1}, {memory_.data(), executor_.describe().kv_bytes_per_block}, logits_);
+        executor_.forward(spans, {memory_.data(), executor_.describe().kv_bytes_per_block}, logits_);
     return status.ok() ? seconds_since(begin) : -1;
   }
 
  private:
+  struct Blocks {
+    std::vector<BlockId> kv;
+    std::vector<BlockId> state;
+  };
   executor::Executor& executor_;
   AlignedBuffer memory_;
   std::vector<float> logits_;
-  std::vector<BlockId> blocks_;
-  std::vector<BlockId> state_;
+  std::vector<Blocks> all_;
 };
 
 // Ordinary tokens in a fixed, mixed order; which ones they are does not change the work.
@@ -81,23 +91,35 @@ std::vector<TokenId> mixed_tokens(const executor::Executor& executor, std::uint3
   return tokens;
 }
 
+double read_in_steps(Sequences& sequences, std::span<const TokenId> all, Point point, std::size_t count = 1) {
+  double seconds = 0;
+  for (std::uint32_t done = 0; done < point.tokens;) {
+    const std::uint32_t step =
+        std::min<std::uint32_t>(std::max<std::size_t>(1, kChunk / count), point.tokens - done);
+    seconds += sequences.read(all.subspan(point.depth + done, step), point.depth + done, count);
+    done += step;
+  }
+  return seconds;
+}
+
 Rates measure(executor::Executor& executor, const BenchOptions& options) {
-  Sequence sequence(executor, options.depth + std::max(options.prefill, options.decode));
+  Sequences sequences(executor, options.depth + std::max(options.prefill, options.decode), options.batch);
   const std::vector<TokenId> tokens =
-      mixed_tokens(executor, std::max({options.prefill, options.decode, options.depth, 1U}));
+      mixed_tokens(executor, std::max({options.depth + options.prefill, options.decode, 32U}));
   const std::span all(tokens);
-  sequence.read(all.first(std::min<std::size_t>(32, tokens.size())), 0);  // warm
-  if (options.depth > 0) sequence.read(all.first(options.depth), 0);
+  sequences.read(all.first(std::min<std::size_t>(32, tokens.size())), 0);  // warm
+  if (options.depth > 0) read_in_steps(sequences, all, {options.depth, 0}, options.batch);
   Rates rates;
   for (std::uint32_t round = 0; round < options.repeat; ++round) {
     if (options.prefill > 0) {
-      rates.prefill.push_back(options.prefill / sequence.read(all.first(options.prefill), options.depth));
+      const double seconds = read_in_steps(sequences, all, {options.prefill, options.depth});
+      rates.prefill.push_back(options.prefill / seconds);
     }
     if (options.decode == 0) continue;
     double total = 0;
     for (std::uint32_t i = 0; i < options.decode; ++i)
-      total += sequence.read(all.subspan(i, 1), options.depth + i);
-    rates.decode.push_back(options.decode / total);
+      total += sequences.read(all.subspan(i, 1), options.depth + i, options.batch);
+    rates.decode.push_back(options.batch * options.decode / total);
   }
   return rates;
 }
@@ -115,16 +137,6 @@ Result<Point> parse_point(const std::string& text) {
                     "--points takes TOKENS@DEPTH, like 30@9600, not '" + text + "'", text);
 }
 
-double read_in_steps(Sequence& sequence, std::span<const TokenId> all, Point point) {
-  double seconds = 0;
-  for (std::uint32_t done = 0; done < point.tokens;) {
-    const std::uint32_t step = std::min(kChunk, point.tokens - done);
-    seconds += sequence.read(all.subspan(point.depth + done, step), point.depth + done);
-    done += step;
-  }
-  return seconds;
-}
-
 // Seconds of every point, one a round; rounds go over all points, so that a neighbour's noise hits none
 // alone.
 std::vector<std::vector<double>> measure_points(executor::Executor& executor,
@@ -135,13 +147,13 @@ std::vector<std::vector<double>> measure_points(executor::Executor& executor,
     deepest = std::max(deepest, p.depth);
     longest = std::max(longest, p.depth + p.tokens);
   }
-  Sequence sequence(executor, longest);
+  Sequences sequences(executor, longest, 1);
   const std::vector<TokenId> tokens = mixed_tokens(executor, longest);
-  read_in_steps(sequence, tokens, {deepest, 0});
+  read_in_steps(sequences, tokens, {deepest, 0});
   std::vector<std::vector<double>> seconds(points.size());
   for (std::uint32_t round = 0; round < rounds; ++round) {
     for (std::size_t i = 0; i < points.size(); ++i)
-      seconds[i].push_back(read_in_steps(sequence, tokens, points[i]));
+      seconds[i].push_back(read_in_steps(sequences, tokens, points[i]));
   }
   return seconds;
 }
@@ -162,8 +174,9 @@ void print(const executor::Description& d, const MachineLimits& limits, const Ra
            const BenchOptions& o) {
   const Spread prefill = spread(rates.prefill);
   const Spread decode = spread(rates.decode);
-  // A decoded token reads every weight once; a prefilled one multiplies and adds each once.
-  const double read_share = decode.median * static_cast<double>(d.weight_bytes) / limits.read_bytes_per_s;
+  // A step of decoding reads every weight once; every token multiplies and adds each once.
+  const double read_share =
+      decode.median / o.batch * static_cast<double>(d.weight_bytes) / limits.read_bytes_per_s;
   const double weights = d.matrix_weights;
   const double int8_share = prefill.median * weights * 2 / limits.int8_ops_per_s;
   if (o.json) {
@@ -171,22 +184,27 @@ void print(const executor::Description& d, const MachineLimits& limits, const Ra
         "{\"family\":\"%s\",\"kernels\":\"%s\",\"prefill_tokens\":%u,\"decode_tokens\":%u,\"depth\":%u,"
         "\"prefill_per_s\":%.2f,\"prefill_low\":%.2f,\"prefill_high\":%.2f,"
         "\"decode_per_s\":%.2f,\"decode_low\":%.2f,\"decode_high\":%.2f,"
-        "\"memory_bytes_per_s\":%.3e,\"int8_ops_per_s\":%.3e,\"decode_memory_share\":%.3f,"
-        "\"prefill_int8_share\":%.3f}\n",
+        "\"batch\":%u,\"memory_bytes_per_s\":%.3e,\"int8_ops_per_s\":%.3e,\"bf16_ops_per_s\":%.3e,"
+        "\"f32_ops_per_s\":%.3e,\"decode_memory_share\":%.3f,\"prefill_int8_share\":%.3f,"
+        "\"decode_int8_share\":%.3f}\n",
         d.family.c_str(), d.kernel_variant.c_str(), o.prefill, o.decode, o.depth, prefill.median, prefill.low,
-        prefill.high, decode.median, decode.low, decode.high, limits.read_bytes_per_s, limits.int8_ops_per_s,
-        read_share, int8_share);
+        prefill.high, decode.median, decode.low, decode.high, o.batch, limits.read_bytes_per_s,
+        limits.int8_ops_per_s, limits.bf16_ops_per_s, limits.f32_ops_per_s, read_share, int8_share,
+        decode.median * weights * 2 / limits.int8_ops_per_s);
     return;
   }
-  std::printf("machine   memory read %.1f GB/s, int8 %.0f GOPS (%s)\n", limits.read_bytes_per_s / 1e9,
-              limits.int8_ops_per_s / 1e9, d.kernel_variant.c_str());
+  std::printf("machine   memory read %.1f GB/s, int8 %.0f GOPS, bf16 %.0f GFLOPS, f32 %.0f GFLOPS (%s)\n",
+              limits.read_bytes_per_s / 1e9, limits.int8_ops_per_s / 1e9, limits.bf16_ops_per_s / 1e9,
+              limits.f32_ops_per_s / 1e9, d.kernel_variant.c_str());
   if (o.prefill > 0) {
     std::printf("prefill   %u tokens at depth %u: %.1f tokens/s (%.1f to %.1f), %.0f%% of the int8 limit\n",
                 o.prefill, o.depth, prefill.median, prefill.low, prefill.high, int8_share * 100);
   }
   if (o.decode > 0) {
-    std::printf("decode    %u tokens at depth %u: %.1f tokens/s (%.1f to %.1f), %.0f%% of the memory limit\n",
-                o.decode, o.depth, decode.median, decode.low, decode.high, read_share * 100);
+    std::printf(
+        "decode    %u tokens at depth %u, %u at a time: %.1f tokens/s (%.1f to %.1f), %.0f%% of the memory "
+        "limit\n",
+        o.decode, o.depth, o.batch, decode.median, decode.low, decode.high, read_share * 100);
   }
 }
 
@@ -251,6 +269,9 @@ void add_bench(CLI::App& app, int& exit_code) {
   command->add_option("--decode", options->decode, "Tokens to decode one by one")->capture_default_str();
   command->add_option("--depth", options->depth, "Tokens that are in the cache before")
       ->capture_default_str();
+  command->add_option("--batch", options->batch, "Sequences that decode at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 256U));
   command
       ->add_option("--points", options->points,
                    "Time instead what these take: TOKENS@DEPTH,..., tokens read with so many in the cache")

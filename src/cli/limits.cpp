@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstring>
 
@@ -40,13 +41,18 @@ MachineLimits measure_limits(ThreadPool& pool, const kernels::KernelTable& table
 
   constexpr std::size_t kRounds = std::size_t{1} << 20;
   const std::size_t jobs = pool.size() * 8;
-  const double dot = best_seconds([&] {
-    pool.parallel_for(jobs, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
-      for (std::size_t i = begin; i < end; ++i)
-        sink += static_cast<std::uint32_t>(table.dot_bytes(kRounds + i % 2 * 8));
+  const auto ops_per_s = [&](double of_a_round, const auto& loop) {
+    const double seconds = best_seconds([&] {
+      pool.parallel_for(jobs, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+        for (std::size_t i = begin; i < end; ++i)
+          sink += std::bit_cast<std::uint32_t>(loop(kRounds + i % 2 * 8));
+      });
     });
-  });
-  limits.int8_ops_per_s = static_cast<double>(jobs * kRounds) * 128.0 / dot;
+    return static_cast<double>(jobs * kRounds) * of_a_round / seconds;
+  };
+  limits.int8_ops_per_s = ops_per_s(128, table.dot_bytes);
+  limits.f32_ops_per_s = ops_per_s(32, table.fma_floats);
+  if (table.dot_pairs != nullptr) limits.bf16_ops_per_s = ops_per_s(64, table.dot_pairs);
   return limits;
 }
 

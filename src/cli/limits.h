@@ -8,10 +8,13 @@ namespace kvasir::cli {
 
 struct MachineLimits {
   double read_bytes_per_s = 0;  // memory, all threads
-  double int8_ops_per_s = 0;    // multiplies and adds of int8 dots, all threads
+  // Multiplies and adds from registers, all threads.
+  double int8_ops_per_s = 0;  // of the vector unit's int8 dots; tile registers can do more
+  double bf16_ops_per_s = 0;  // 0 where the kernels have no bf16 dot
+  double f32_ops_per_s = 0;
 };
 
-// Takes about half a second.
+// Takes about a second.
 MachineLimits measure_limits(ThreadPool& pool, const kernels::KernelTable& table);
 
 }  // namespace kvasir::cli
