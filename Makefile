@@ -16,7 +16,7 @@ model_file.smollm2       = $(KVASIR_MODELS)/smollm2-135m-instruct-q4_1.gguf
 # MODEL may also be the path of any GGUF file.
 model_path = $(or $(model_file.$(MODEL)),$(MODEL))
 
-.PHONY: serve build test install models oracle bench bench-cache bench-session bench-fork bench-agents bench-memory bench-loading bench-calls bench-bfcl bench-grammar bench-claude bench-lookup format tidy clean setup setup-test help
+.PHONY: serve build test install models oracle bench bench-start bench-neighbours bench-many bench-cache bench-session bench-fork bench-agents bench-memory bench-loading bench-calls bench-bfcl bench-grammar bench-claude bench-lookup format tidy clean setup setup-test help
 .DEFAULT_GOAL := help
 
 help:
@@ -24,7 +24,8 @@ help:
 	@echo "make test      every test, check and sanitizer that CI runs"
 	@echo "make build     build/kvasir and build/mlx_textgen"
 	@echo "make install   put them into PREFIX/bin (default ~/.local/bin)"
-	@echo "make bench     speed beside llama.cpp; make oracle   remake the golden files"
+	@echo "make bench     speed beside llama.cpp and ik_llama.cpp; make bench-start | bench-neighbours | bench-many   more of it"
+	@echo "make oracle    remake the golden files"
 	@echo "make bench-cache   the cache's bars: bench-session, bench-fork, bench-agents, bench-memory [ARGS=...]"
 	@echo "make bench-calls | bench-bfcl | bench-grammar   the bars of tools: generated calls, BFCL beside llama-server, what a grammar costs"
 	@echo "make bench-claude   Claude Code with a real model, one tool turn, beside llama-server"
@@ -65,6 +66,10 @@ oracle: setup-test models
 
 bench: build models
 	@bench/run.sh $(ARGS)
+
+# More of speed: starts, a busy neighbour, long prompts and many streams.
+bench-start bench-neighbours bench-many: bench-%: build models
+	@bench/run.sh $* $(ARGS)
 
 # The cache's bars (docs/benchmarks/2026-11-cache.md); each fails when one is missed.
 bench-session bench-fork bench-agents bench-memory: bench-%: build models

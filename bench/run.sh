@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Speed beside the peers on the same files, alternating in one run: bench/run.sh [ARGUMENTS of speed.py].
+# Speed: bench/run.sh [speed|start|neighbours|many] [ARGUMENTS]. Each prints its bars and fails when one is missed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec "$(tools/python.sh)" bench/speed.py "$@"
+part=speed
+case ${1:-} in speed | start | neighbours | many) part=$1 && shift ;; esac
+exec "$(tools/python.sh)" "bench/$part.py" "$@"

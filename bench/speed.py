@@ -1,6 +1,6 @@
 """Kvasir, llama.cpp and ik_llama.cpp alternately in one run, on the same files: prefill, decode, decode of a batch, in shares of the machine's limits.
 
-    bench/run.sh [--rounds 5] [--quick] [--json FILE] [--plot FILE.svg] [MODEL.gguf ...]      (make bench ARGS=...)
+    bench/run.sh speed [--rounds 5] [--quick] [--json FILE] [--plot FILE.svg] [MODEL.gguf ...]      (make bench ARGS=...)
 
 The peers are built natively from their own source packages (bench/peer.sh) and take the flags that served each measure best in a round
 of trying. A ratio is of the medians of rounds that alternate; its spread is that of the rounds' own ratios. --quick: one model, llama.cpp

@@ -187,6 +187,7 @@ struct EngineStats {
   std::uint32_t blocks_total = 0;
   std::uint32_t blocks_free = 0;
   std::uint32_t blocks_cached = 0;        // held by the tree and by no running sequence
+  std::uint64_t block_bytes = 0;          // of each
   std::uint32_t largest_batch = 0;        // most sequences ever in one step
   std::uint64_t idle_prefill_tokens = 0;  // computed for requests that have not come yet
   std::uint64_t loaded_tokens = 0;        // prompt tokens whose KV came from disk

@@ -591,6 +591,7 @@ void Engine::Loop::publish() {
   counted_.blocks_total = blocks.total;
   counted_.blocks_free = blocks.free;
   counted_.blocks_cached = blocks.cached;
+  counted_.block_bytes = pool_->block_bytes();
   const std::lock_guard lock(mutex_);
   published_ = counted_;
 }

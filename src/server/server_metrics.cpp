@@ -39,6 +39,7 @@ std::string ServerMetrics::text(const engine::Engine* engine) const {
   out.gauge("kvasir:kv_blocks", "KV blocks in all.", n(s.blocks_total));
   out.gauge("kvasir:kv_blocks_free", "KV blocks that hold nothing.", n(s.blocks_free));
   out.gauge("kvasir:kv_blocks_cached", "KV blocks held by the prefix cache alone.", n(s.blocks_cached));
+  out.gauge("kvasir:kv_block_bytes", "Bytes of a KV block.", n(s.block_bytes));
   out.counter("kvasir:idle_prefill_tokens_total", "Prompt tokens computed ahead of their request.",
               n(s.idle_prefill_tokens));
   out.counter("kvasir:loaded_tokens_total", "Prompt tokens whose KV came from disk.", n(s.loaded_tokens));
