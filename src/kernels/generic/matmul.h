@@ -53,7 +53,8 @@ inline void prefetch_block(const std::byte* quants, const std::byte* scales) {
 
 // The dot of `count` steps with one token's planes.
 template <bool kPanelBytes, int P>
-inline I dot_steps(I start, const B* steps, std::size_t count, const QuantizedRows& x, std::size_t at) {
+[[gnu::always_inline]] inline I dot_steps(I start, const B* steps, std::size_t count, const QuantizedRows& x,
+                                          std::size_t at) {
   I dots[P];
   for (int p = 0; p < P; ++p) {
     const std::int8_t* a = (p == 0 ? x.q : x.low) + at;
@@ -78,6 +79,7 @@ void fused_tile(const PackedMatrix& w, std::size_t group, const QuantizedRows& x
   constexpr Kind kKind = kind_of(T);
   constexpr std::size_t kHalves = kKind.halves;
   const std::size_t blocks = w.columns / kBlockK;
+  const std::size_t group_bytes = w.group_bytes();
   const std::byte* quants = w.group(group);
   const Scales<T> scales(w, group);
   const B table = has_table(T) ? table_of(w) : B{};
@@ -86,7 +88,7 @@ void fused_tile(const PackedMatrix& w, std::size_t group, const QuantizedRows& x
   for (std::size_t b = 0; b < blocks; ++b) {
     B steps[kSteps];
     unpack_block<T>(quants + b * quant_bytes(T), table, steps);
-    prefetch_block<T>(quants + b * quant_bytes(T), scales.near(b) + w.group_bytes());
+    prefetch_block<T>(quants + b * quant_bytes(T), scales.near(b) + group_bytes);
     const BlockScale scale = scales.block(b);
     if constexpr (kKind.wide && panel_move<T>() != 0) {
       for (B& s : steps) s = add_bytes(s, static_cast<std::int8_t>(panel_move<T>()));
