@@ -5,12 +5,21 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/check.h"
+
 namespace kvasir {
 namespace {
 
 // Long enough to bridge the serial steps between two matrix products of one decoded token, short enough that
 // an idle server costs nothing.
 constexpr std::chrono::microseconds kSpin{60};
+
+constexpr std::uint32_t kClosed = ~std::uint32_t{0};
+constexpr std::size_t kMostIndices = std::size_t{1} << 31U;
+
+constexpr std::uint64_t ticket(std::uint32_t generation, std::uint32_t next) {
+  return std::uint64_t{generation} << 32U | next;
+}
 
 void pause_cpu() {
 #if defined(__x86_64__)
@@ -42,11 +51,9 @@ ThreadPool::ThreadPool(std::size_t threads) {
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
+  stopping_.store(true, std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_seq_cst);
+  generation_.notify_all();
   for (std::thread& w : workers_) w.join();
 }
 
@@ -57,58 +64,48 @@ void ThreadPool::parallel_for(std::size_t count, std::size_t chunk, RangeFunctio
     f(0, count, 0);
     return;
   }
+  KVASIR_CHECK(count <= kMostIndices, "a job's indices fit into half a ticket");
+  const std::uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
+  // Closed while the job changes: a late worker's ticket is of another generation from here on.
+  ticket_.store(ticket(generation, kClosed), std::memory_order_seq_cst);
   job_ = &f;
-  count_ = count;
-  chunk_ = chunk;
-  next_.store(0, std::memory_order_relaxed);
-  active_.store(workers_.size(), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_seq_cst);  // publishes the job to spinning workers
-  if (sleepers_.load(std::memory_order_seq_cst) > 0) {
-    const std::lock_guard lock(mutex_);
-    wake_.notify_all();
-  }
-  take_chunks(0);
-  const auto finished = [this] { return active_.load(std::memory_order_seq_cst) == 0; };
-  if (spin_until(finished)) return;
-  std::unique_lock lock(mutex_);
-  caller_sleeps_.store(true, std::memory_order_seq_cst);
-  done_.wait(lock, finished);
-  caller_sleeps_.store(false, std::memory_order_relaxed);
+  count_.store(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
+  chunk_.store(static_cast<std::uint32_t>(std::min(chunk, count)), std::memory_order_relaxed);
+  left_.store(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
+  ticket_.store(ticket(generation, 0), std::memory_order_release);
+  generation_.store(generation, std::memory_order_seq_cst);
+  generation_.notify_all();
+  take_chunks(generation, 0);
+  if (spin_until([this] { return left_.load(std::memory_order_acquire) == 0; })) return;
+  while (const std::uint32_t left = left_.load(std::memory_order_acquire))
+    left_.wait(left, std::memory_order_acquire);
 }
 
-void ThreadPool::take_chunks(std::size_t worker) {
+void ThreadPool::take_chunks(std::uint32_t generation, std::size_t worker) {
+  std::uint64_t seen = ticket_.load(std::memory_order_acquire);
   for (;;) {
-    const std::size_t begin = next_.fetch_add(chunk_, std::memory_order_relaxed);
-    if (begin >= count_) return;
-    (*job_)(begin, std::min(begin + chunk_, count_), worker);
+    const auto begin = static_cast<std::uint32_t>(seen);
+    const std::uint32_t count = count_.load(std::memory_order_relaxed);
+    const std::uint32_t chunk = chunk_.load(std::memory_order_relaxed);
+    if (seen >> 32U != generation || begin >= count) return;
+    const std::uint32_t taken = std::min(chunk, count - begin);
+    // Fails where another took it, and where count and chunk are a later job's.
+    if (!ticket_.compare_exchange_weak(seen, seen + taken, std::memory_order_acq_rel,
+                                       std::memory_order_acquire))
+      continue;
+    (*job_)(begin, begin + taken, worker);
+    if (left_.fetch_sub(taken, std::memory_order_acq_rel) == taken) left_.notify_one();
+    seen = ticket_.load(std::memory_order_acquire);
   }
-}
-
-bool ThreadPool::wait_for_job(std::uint64_t seen) {
-  const auto ready = [&] {
-    return generation_.load(std::memory_order_acquire) != seen || stopping_.load(std::memory_order_relaxed);
-  };
-  if (!spin_until(ready)) {
-    std::unique_lock lock(mutex_);
-    sleepers_.fetch_add(1, std::memory_order_seq_cst);
-    wake_.wait(lock, [&] { return generation_.load(std::memory_order_seq_cst) != seen || stopping_; });
-    sleepers_.fetch_sub(1, std::memory_order_relaxed);
-  }
-  return generation_.load(std::memory_order_acquire) != seen;
 }
 
 void ThreadPool::run_worker(std::size_t worker) {
-  std::uint64_t seen = 0;
-  while (wait_for_job(seen)) {
-    ++seen;
-    take_chunks(worker);
-    // The caller may be asleep only after it has set the flag; reading it after the decrement closes the
-    // race.
-    if (active_.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
-        caller_sleeps_.load(std::memory_order_seq_cst)) {
-      const std::lock_guard lock(mutex_);
-      done_.notify_one();
-    }
+  for (std::uint32_t seen = 0;;) {
+    if (!spin_until([&] { return generation_.load(std::memory_order_acquire) != seen; }))
+      generation_.wait(seen, std::memory_order_acquire);
+    seen = generation_.load(std::memory_order_acquire);
+    if (stopping_.load(std::memory_order_relaxed)) return;
+    take_chunks(seen, worker);
   }
 }
 

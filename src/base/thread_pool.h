@@ -1,13 +1,12 @@
 #pragma once
-// The process's compute threads. A parallel_for hands out chunks dynamically, so that a thread that the
-// system has descheduled costs its share and little more; workers spin shortly between calls, then sleep.
+// The process's compute threads. A parallel_for hands out chunks dynamically, and ends when all are done,
+// whoever did them: a thread that the system has descheduled costs the chunk that it holds, if any. Workers
+// spin shortly between calls, then sleep.
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -40,29 +39,27 @@ class ThreadPool {
 
   std::size_t size() const { return workers_.size() + 1; }
 
-  // Calls f(begin, end, worker) over [0, count) in chunks of at most `chunk`, on all threads, and returns
+  // Calls f(begin, end, worker) over [0, count), fewer than 2^31, in chunks of at most `chunk`, and returns
   // when all is done. worker < size() names the executing thread (for per-thread scratch). Called by one
   // thread at a time; f must not throw and must not call parallel_for.
   void parallel_for(std::size_t count, std::size_t chunk, RangeFunction f);
 
  private:
   void run_worker(std::size_t worker);
-  void take_chunks(std::size_t worker);
-  bool wait_for_job(std::uint64_t seen);
+  void take_chunks(std::uint32_t generation, std::size_t worker);
 
   std::vector<std::thread> workers_;
+  // The current job. Read by those who see its generation in ticket_; f only while they hold a chunk of it.
   const RangeFunction* job_ = nullptr;
-  std::size_t count_ = 0;
-  std::size_t chunk_ = 1;
-  std::atomic<std::size_t> next_{0};
-  std::atomic<std::uint64_t> generation_{0};  // bumped once per job
-  std::atomic<std::size_t> active_{0};        // workers that have not finished the current job
+  std::atomic<std::uint32_t> count_{0};
+  std::atomic<std::uint32_t> chunk_{1};
+  // The generation of the job in the upper half, the next index to hand out in the lower: who comes late for
+  // a job, or never, takes nothing of another and is not waited for.
+  std::atomic<std::uint64_t> ticket_{0};
+  // Both are slept on.
+  std::atomic<std::uint32_t> generation_{0};  // bumped once per job, and to stop
+  std::atomic<std::uint32_t> left_{0};        // indices of the job that are not done
   std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::condition_variable done_;
-  std::atomic<std::size_t> sleepers_{0};
-  std::atomic<bool> caller_sleeps_{false};
 };
 
 // Threads that make sense on this machine: the CPUs that this process may run on.
