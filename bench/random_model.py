@@ -114,8 +114,8 @@ def matrix(source, elements, deviation):
 
 def random_blocks(source, kind):
     """About CHUNK bytes of whole blocks with small finite scales."""
-    _, elements, size, scales = TYPES[kind]
-    data = bytearray(source.randbytes(max(1, CHUNK // (size * 56)) * size * 56))
+    _, _, size, scales = TYPES[kind]
+    data = bytearray(source.randbytes(CHUNK // size * size))
     for at in range(0, len(data), size):
         for scale in scales:
             data[at + scale + 1] = 0x10 | data[at + scale + 1] & 0x83  # f16 of 2^-11 to 2^-10
