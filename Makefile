@@ -16,7 +16,7 @@ model_file.smollm2       = $(KVASIR_MODELS)/smollm2-135m-instruct-q4_1.gguf
 # MODEL may also be the path of any GGUF file.
 model_path = $(or $(model_file.$(MODEL)),$(MODEL))
 
-.PHONY: serve build test install models oracle bench bench-start bench-neighbours bench-many bench-cache bench-session bench-fork bench-agents bench-memory bench-loading bench-calls bench-bfcl bench-grammar bench-claude bench-lookup format tidy clean setup setup-test help
+.PHONY: serve build test install models oracle bench bench-start bench-neighbours bench-many bench-cache bench-session bench-fork bench-agents bench-memory bench-loading bench-loading-types bench-calls bench-bfcl bench-grammar bench-claude bench-lookup format tidy clean setup setup-test help
 .DEFAULT_GOAL := help
 
 help:
@@ -82,6 +82,10 @@ bench-calls bench-bfcl bench-grammar bench-claude bench-lookup: bench-%: build m
 # Memory while loading, of the two models or of ARGS (files and folders in any format).
 bench-loading: build models
 	@python3 bench/loading.py $(or $(ARGS),$(model_file.qwen2.5-coder) $(model_file.smollm2))
+
+# The same for models of random weights of every type (ARGS: --megabytes, --folder, types).
+bench-loading-types: build models
+	@python3 bench/loading_types.py $(model_file.smollm2) $(ARGS)
 
 bench-cache:
 	@failed=0; for part in fork agents memory session; do $(MAKE) --no-print-directory bench-$$part || failed=1; done; exit $$failed

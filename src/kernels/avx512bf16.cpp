@@ -8,6 +8,7 @@
 #include "kernels/simd_avx512.h"
 
 #define KVASIR_SIMD avx512bf16
+#include "kernels/generic/grids.h"
 #include "kernels/generic/kv_store.h"
 #include "kernels/generic/rows.h"
 #include "kernels/generic/unpack.h"

@@ -9,6 +9,7 @@
 #include "kernels/simd_avx2.h"
 
 #define KVASIR_SIMD avxvnni
+#include "kernels/generic/grids.h"
 #include "kernels/generic/kv_store.h"
 #include "kernels/generic/rows.h"
 #include "kernels/generic/unpack.h"

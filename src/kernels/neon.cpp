@@ -6,6 +6,7 @@
 #include "kernels/simd_neon.h"
 
 #define KVASIR_SIMD neon
+#include "kernels/generic/grids.h"
 #include "kernels/generic/kv_store.h"
 #include "kernels/generic/rows.h"
 #include "kernels/generic/unpack.h"

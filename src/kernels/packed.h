@@ -8,7 +8,7 @@
 // A quantised weight is one of
 //   symmetric  w = d * (u - offset)      u an unsigned code
 //   affine     w = d * u + m
-//   table      w = d * codebook[u]       16 or 8 signed bytes a matrix
+//   table      w = d * codebook[u]       16 signed bytes a matrix
 // K is cut into blocks of 32; a block of a group is 8 steps of [16 rows][4 k] bytes (64 bytes: what one int8
 // dot instruction takes), in which byte i of step s is row i / 4, k = 4 * s + i % 4. A group is its codes,
 // block by block, then its scales. Codes of a block, by their bits:
@@ -20,16 +20,35 @@
 //   6  as 4, then 128 bytes: byte h*64 + i holds bits 4..5 of steps 4h + j at bit position 2j, j < 4
 //   8  512 bytes: step s at s*64
 //
+// Two kinds of types have codes that stand for several weights:
+//   grid  w = d * (entry of a table of signed bytes, with signs or moved by one)
+//         kOct*: an index names 8 k of a row, kQuad*: 4 k; a block has n = 4 or 8 of them a row. It is
+//         16 n bytes: byte j*16 + r is the low 8 bits of row r's index j;
+//         then their other bits, h an index, in a field a row, index j's from bit j*h on: nothing for h = 0,
+//         8 bytes for fields of 4 bits (rows r and r + 8 share byte r, the first in its low nibble), 16 bytes
+//         for 8 bits, 16 words for 12 bits;
+//         then signs: 64 bytes, 8 words of 64 bits, bit i of word s is set where byte i of step s is negated.
+//         kOct11 has no signs: bit 12 + j of a row's word says that index j's weights are one less than the
+//         table has them, else they are one more.
+//   trit  w = d * (u - 1), u 0, 1 or 2: three are a code of 5 bits, c = 9 u0 + 3 u1 + u2, but the last code
+//         of a block is of two, c = 3 u0 + u1. Two blocks together are 224 bytes:
+//         64 bytes for each of them: byte i holds the low 4 bits of the code of byte i of steps 0, 1, 2 in
+//         its low nibble, of that of steps 3, 4, 5 in its high one;
+//         64 bytes: byte i holds the codes of byte i of steps 6, 7, of either block in a nibble;
+//         4 words of 64 bits: bit i of word 2h + j is bit 4 of the code of byte i of steps 3j, 3j + 1, 3j + 2
+//         of block h.
+//
 // Scales of the types with super-blocks of 256 are
 //   kU4K, kU5K  f16 d[16], f16 dmin[16], then 8 x { u8 sc[16], u8 mn[16] }; d = d * sc, m = -(dmin * mn)
-//   kU2K        f16 d[16], f16 dmin[16], then 16 x { u8[16] }, one for 16 k: sc in the low nibble, mn in the
-//   high kU3K, kU6K  f16 d[16], then 16 x { i8 sc[16] }, one for 16 k
+//   kU2K        f16 d[16], f16 dmin[16], then 16 x { u8[16] }, for 16 k each: sc in the low nibble, mn above
+//   kU3K, kU6K  f16 d[16], then 16 x { i8 sc[16] }, one for 16 k
 // and of all others, for every `scale_k` columns, d[16] and, where the type is affine, m[16], stored as the
 // matrix's ScaleType says. Unquantised types store [K][16 rows] of the element type; kF8 has scales behind.
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "base/aligned_buffer.h"
 
@@ -43,22 +62,28 @@ enum class PackedType : std::uint8_t {
   kU4Sym,     // GGUF's Q4_0
   kU5Sym,     // Q5_0
   kU8Sym,     // Q8_0
-  kU2Sym,     // TQ1_0, TQ2_0
+  kU2Sym,     // TQ2_0
+  kTrit,      // TQ1_0
   kU2Affine,  // MLX, and for 4 and 5 bits GGUF's Q4_1 and Q5_1
   kU3Affine,
   kU4Affine,
   kU5Affine,
   kU6Affine,
   kU8Affine,
-  kU2K,    // Q2_K
-  kU3K,    // Q3_K
-  kU4K,    // Q4_K
-  kU5K,    // Q5_K
-  kU6K,    // Q6_K
-  kT3,     // IQ1 and IQ2, where a scale covers 32 k or more
-  kT3x16,  // ... and where it covers 16
-  kT4,     // IQ3, IQ4, MXFP4
-  kT4x16,  // NVFP4
+  kU2K,       // Q2_K
+  kU3K,       // Q3_K
+  kU4K,       // Q4_K
+  kU5K,       // Q5_K
+  kU6K,       // Q6_K
+  kT4,        // IQ4, MXFP4
+  kT4x16,     // NVFP4
+  kOct8,      // IQ2_XXS. The number: bits of an index; x16: a scale for 16 k, else for 32
+  kOct9x16,   // IQ2_XS
+  kOct10x16,  // IQ2_S
+  kOct11,     // IQ1_S
+  kOct11x16,  // IQ1_M
+  kQuad8,     // IQ3_XXS
+  kQuad9,     // IQ3_S
   kF32,
   kF16,
   kBF16,
@@ -66,8 +91,9 @@ enum class PackedType : std::uint8_t {
 };
 
 // How a scale is stored: floats, a power of two with a biased exponent in a byte, e4m3, or an f16 for 256 k
-// times an i8 for every scale_k: f16 d[16], then 256 / scale_k x { i8 sc[16] }.
-enum class ScaleType : std::uint8_t { kF16, kBF16, kF32, kE8M0, kE4M3, kF16I8 };
+// times an integer for every scale_k: an i8, f16 d[16], then 256 / scale_k x { i8 sc[16] }; or 2n + 1,
+// f16 d[16], then 128 / scale_k x { u8[16] }: n of an even scale in the low nibble, of the next in the high.
+enum class ScaleType : std::uint8_t { kF16, kBF16, kF32, kE8M0, kE4M3, kF16I8, kF16Odd4 };
 
 constexpr std::size_t bytes_of(ScaleType t) {
   switch (t) {
@@ -91,17 +117,55 @@ constexpr bool is_affine(PackedType t) {
   return t >= PackedType::kU2Affine && t <= PackedType::kU5K && t != PackedType::kU3K;
 }
 constexpr bool has_table(PackedType t) {
-  return t >= PackedType::kT3 && t <= PackedType::kT4x16;
+  return t == PackedType::kT4 || t == PackedType::kT4x16;
+}
+constexpr bool has_grid(PackedType t) {
+  return t >= PackedType::kOct8 && t <= PackedType::kQuad9;
+}
+// Weights that one index of a grid type names.
+constexpr std::size_t entry_k(PackedType t) {
+  return t >= PackedType::kQuad8 ? 4 : 8;
+}
+// Indices of a row in a block.
+constexpr std::size_t indices_of(PackedType t) {
+  return kBlockK / entry_k(t);
+}
+constexpr unsigned index_bits(PackedType t) {
+  switch (t) {
+    case PackedType::kOct8:
+    case PackedType::kQuad8:
+      return 8;
+    case PackedType::kOct9x16:
+    case PackedType::kQuad9:
+      return 9;
+    case PackedType::kOct10x16:
+      return 10;
+    default:
+      return 11;
+  }
+}
+// Its entries are moved by one instead of having signs.
+constexpr bool moves_entries(PackedType t) {
+  return t == PackedType::kOct11 || t == PackedType::kOct11x16;
+}
+// Bytes of a block's low and high index bits.
+constexpr std::size_t index_low_bytes(PackedType t) {
+  return indices_of(t) * kGroupRows;
+}
+constexpr std::size_t index_high_bytes(PackedType t) {
+  const std::size_t bits = (index_bits(t) - 8) * indices_of(t) + (moves_entries(t) ? 4 : 0);
+  return bits * kGroupRows / 8;
 }
 // Scales that change within a block of 32.
 constexpr bool scales_by_16(PackedType t) {
-  return t == PackedType::kU2K || t == PackedType::kU3K || t == PackedType::kU6K || t == PackedType::kT3x16 ||
-         t == PackedType::kT4x16;
+  return t == PackedType::kU2K || t == PackedType::kU3K || t == PackedType::kU6K || t == PackedType::kT4x16 ||
+         t == PackedType::kOct9x16 || t == PackedType::kOct10x16 || t == PackedType::kOct11x16;
 }
 // What u is shifted by in symmetric types; 0 for all others.
 constexpr int offset_of(PackedType t) {
   switch (t) {
     case PackedType::kU2Sym:
+    case PackedType::kTrit:
       return 1;
     case PackedType::kU3K:
       return 4;
@@ -118,7 +182,7 @@ constexpr int offset_of(PackedType t) {
   }
 }
 
-// Of a code; 0 for unquantised types.
+// Of a code; 0 for unquantised types and those whose codes stand for several weights.
 constexpr unsigned bits_of(PackedType t) {
   switch (t) {
     case PackedType::kU2Sym:
@@ -127,8 +191,6 @@ constexpr unsigned bits_of(PackedType t) {
       return 2;
     case PackedType::kU3Affine:
     case PackedType::kU3K:
-    case PackedType::kT3:
-    case PackedType::kT3x16:
       return 3;
     case PackedType::kU4Sym:
     case PackedType::kU4Affine:
@@ -151,8 +213,18 @@ constexpr unsigned bits_of(PackedType t) {
   }
 }
 
-// Bytes of one block's codes (quantised types), and of one k of one group (unquantised types).
+// The trits of a code at bit positions 0, 2 and 4; nought for codes that no three trits have.
+constexpr std::array<std::uint8_t, 32> kTritsOfCode = [] {
+  std::array<std::uint8_t, 32> trits{};
+  for (unsigned c = 0; c < 27; ++c) trits[c] = static_cast<std::uint8_t>(c / 9 | c / 3 % 3 << 2 | c % 3 << 4);
+  return trits;
+}();
+
+// Bytes of one block's codes (quantised types; of kTrit, half of what two take), and of one k of one
+// group (unquantised types).
 constexpr std::size_t quant_bytes(PackedType t) {
+  if (t == PackedType::kTrit) return 112;
+  if (has_grid(t)) return index_low_bytes(t) + index_high_bytes(t) + (moves_entries(t) ? 0 : 64);
   if (is_quantized(t)) return std::size_t{64} * bits_of(t);
   return t == PackedType::kF32 ? 64 : t == PackedType::kF8 ? 16 : 32;
 }
@@ -170,17 +242,29 @@ constexpr std::size_t super_bytes(PackedType t) {
   }
 }
 
+// The entries that the indices of a grid type name, 8 or 4 bytes each, none below -127 (so that its negative
+// is a byte): as they are, and 128 more, for instruction sets whose dot takes unsigned bytes.
+struct Grid {
+  std::vector<std::int8_t> entries;
+  std::vector<std::uint8_t> entries_moved;
+
+  Grid() = default;
+  explicit Grid(std::vector<std::int8_t> bytes);
+};
+
 // A weight matrix of shape (rows, columns), y = W x. Owns its bytes; immutable once packed. Rows past the
 // last whole group are zeros.
 struct PackedMatrix {
   PackedType type = PackedType::kF32;
   std::size_t rows = 0;
-  std::size_t columns = 0;  // K: a multiple of 32, of 256 for types with super-blocks, and of scale_k
+  std::size_t columns =
+      0;  // K: a multiple of 32 and scale_k; of 256 for kTrit and types with super-blocks or grids
   // Of types without super-blocks.
   ScaleType scale_type = ScaleType::kF16;
   std::size_t scale_k = kBlockK;           // 32, 64, 128 or 256; 16 where scales_by_16()
-  float scale_factor = 1;                  // of table types and kF8: scales are multiplied by it
+  float scale_factor = 1;                  // of table and grid types and kF8: scales are multiplied by it
   std::array<std::int8_t, 16> codebook{};  // of table types
+  const Grid* grid = nullptr;              // of grid types: not owned, outlives the matrix
   AlignedBuffer data;
 
   std::size_t groups() const { return (rows + kGroupRows - 1) / kGroupRows; }
@@ -194,6 +278,10 @@ struct PackedMatrix {
     if (!is_quantized(type) && type != PackedType::kF8) return 0;
     if (scale_type == ScaleType::kF16I8) {
       return k / kSuperK * (32 + kSuperK / scale_k * kGroupRows) + (k % kSuperK) / scale_k * kGroupRows;
+    }
+    if (scale_type == ScaleType::kF16Odd4) {  // of pairs of scales
+      return k / kSuperK * (32 + kSuperK / scale_k / 2 * kGroupRows) +
+             (k % kSuperK) / scale_k / 2 * kGroupRows;
     }
     return k / scale_k * kGroupRows * bytes_of(scale_type) * (is_affine(type) ? 2 : 1);
   }

@@ -189,6 +189,38 @@ inline I shift_left7(I x) {
 inline I shift_right7(I x) {
   return {_mm256_srai_epi32(x.a, 7), _mm256_srai_epi32(x.b, 7)};
 }
+inline I or_int(I x, I y) {
+  return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+}
+template <std::int32_t kMask>
+inline I or_masked(I x, I y) {
+  const __m256i m = _mm256_set1_epi32(kMask);
+  return {_mm256_or_si256(x.a, _mm256_and_si256(y.a, m)), _mm256_or_si256(x.b, _mm256_and_si256(y.b, m))};
+}
+template <int kBits>
+inline I shift(I x) {
+  if constexpr (kBits < 0)
+    return {_mm256_srli_epi32(x.a, -kBits), _mm256_srli_epi32(x.b, -kBits)};
+  else
+    return {_mm256_slli_epi32(x.a, kBits), _mm256_slli_epi32(x.b, kBits)};
+}
+inline I shift_right31(I x) {
+  return {_mm256_srai_epi32(x.a, 31), _mm256_srai_epi32(x.b, 31)};
+}
+inline I widen_u8_lanes(__m128i x) {
+  return {_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_srli_si128(x, 8))};
+}
+inline I load_u8_lanes(const void* p) {
+  return widen_u8_lanes(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+inline I load_u16_lanes(const void* p) {
+  const auto* h = static_cast<const __m128i*>(p);
+  return {_mm256_cvtepu16_epi32(_mm_loadu_si128(h)), _mm256_cvtepu16_epi32(_mm_loadu_si128(h + 1))};
+}
+inline I load_nibble_lanes(const void* p) {
+  const __m128i x = _mm_loadl_epi64(static_cast<const __m128i*>(p));
+  return widen_u8_lanes(_mm_unpacklo_epi64(x, _mm_srli_epi64(x, 4)));
+}
 
 inline B load_bytes(const void* p) {
   const auto* v = static_cast<const __m256i*>(p);
@@ -205,15 +237,18 @@ inline B bits(B x, std::uint8_t mask) {
   return {_mm256_and_si256(_mm256_srli_epi16(x.a, kShift), m),
           _mm256_and_si256(_mm256_srli_epi16(x.b, kShift), m)};
 }
-// 32 bits -> 32 bytes, each 1 << kBit or 0.
-template <int kBit>
-inline __m256i spread_bit(std::uint32_t w) {
+// 32 bits -> 32 bytes, each -1 or 0.
+inline __m256i spread_mask(std::uint32_t w) {
   const __m256i source = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2,
                                           2, 3, 3, 3, 3, 3, 3, 3, 3);
   const __m256i one_bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
   const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(w)), source);
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, one_bit), one_bit);
-  return _mm256_and_si256(set, _mm256_set1_epi8(1 << kBit));
+  return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, one_bit), one_bit);
+}
+// ... each 1 << kBit or 0.
+template <int kBit>
+inline __m256i spread_bit(std::uint32_t w) {
+  return _mm256_and_si256(spread_mask(w), _mm256_set1_epi8(1 << kBit));
 }
 template <int kBit>
 inline B or_bit(B x, const void* word64) {
@@ -227,6 +262,46 @@ inline B or_high2(B x, B two) {
 }
 inline B look_up(B table, B codes) {
   return {_mm256_shuffle_epi8(table.a, codes.a), _mm256_shuffle_epi8(table.b, codes.b)};
+}
+inline B negate(B x, const void* word64) {
+  std::uint32_t w[2];
+  std::memcpy(w, word64, sizeof(w));
+  const auto part = [](__m256i v, __m256i mask) { return _mm256_sub_epi8(_mm256_xor_si256(v, mask), mask); };
+  return {part(x.a, spread_mask(w[0])), part(x.b, spread_mask(w[1]))};
+}
+inline B add_lanes(B x, I lanes) {
+  return {_mm256_add_epi8(x.a, lanes.a), _mm256_add_epi8(x.b, lanes.b)};
+}
+inline B look_up_4(const void* table, I index) {
+  const auto* t = static_cast<const int*>(table);
+  return {_mm256_i32gather_epi32(t, index.a, 4), _mm256_i32gather_epi32(t, index.b, 4)};
+}
+inline void look_up_8(const void* table, I index, B& first, B& last) {
+  const auto* t = static_cast<const long long*>(table);
+  // A shuffle takes from both of its operands within each half, so rows 0, 1, 4, 5 and 2, 3, 6, 7 go
+  // together.
+  const __m256i order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
+  const auto eight = [&](__m256i i, __m256i& even, __m256i& odd) {
+    const __m256i at = _mm256_permutevar8x32_epi32(i, order);
+    const auto four_of = [&](__m128i four_rows) {
+      return _mm256_castsi256_ps(_mm256_i32gather_epi64(t, four_rows, 8));
+    };
+    const __m256 x = four_of(_mm256_castsi256_si128(at));
+    const __m256 y = four_of(_mm256_extracti128_si256(at, 1));
+    even = _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88));
+    odd = _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xDD));
+  };
+  eight(index.a, first.a, last.a);
+  eight(index.b, first.b, last.b);
+}
+inline B look_up_32(B low, B high, B codes, const void* word64) {
+  std::uint32_t w[2];
+  std::memcpy(w, word64, sizeof(w));
+  const auto part = [](__m256i first, __m256i second, __m256i code, std::uint32_t word) {
+    return _mm256_blendv_epi8(_mm256_shuffle_epi8(first, code), _mm256_shuffle_epi8(second, code),
+                              spread_mask(word));
+  };
+  return {part(low.a, high.a, codes.a, w[0]), part(low.b, high.b, codes.b, w[1])};
 }
 inline B add_bytes(B x, std::int8_t n) {
   const __m256i v = _mm256_set1_epi8(n);

@@ -146,6 +146,33 @@ inline I shift_left7(I a) {
 inline I shift_right7(I a) {
   return _mm512_srai_epi32(a, 7);
 }
+inline I or_int(I a, I b) {
+  return _mm512_or_si512(a, b);
+}
+template <std::int32_t kMask>
+inline I or_masked(I a, I b) {
+  return _mm512_ternarylogic_epi32(a, b, _mm512_set1_epi32(kMask), 0xF8);  // a | (b & mask)
+}
+template <int kBits>
+inline I shift(I a) {
+  if constexpr (kBits < 0)
+    return _mm512_srli_epi32(a, -kBits);
+  else
+    return _mm512_slli_epi32(a, kBits);
+}
+inline I shift_right31(I a) {
+  return _mm512_srai_epi32(a, 31);
+}
+inline I load_u8_lanes(const void* p) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+inline I load_u16_lanes(const void* p) {
+  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+}
+inline I load_nibble_lanes(const void* p) {
+  const __m128i x = _mm_loadl_epi64(static_cast<const __m128i*>(p));
+  return _mm512_cvtepu8_epi32(_mm_unpacklo_epi64(x, _mm_srli_epi64(x, 4)));
+}
 
 inline B load_bytes(const void* p) {
   return {_mm512_loadu_si512(p)};
@@ -171,6 +198,31 @@ inline B or_high2(B b, B two) {
 }
 inline B look_up(B table, B codes) {
   return {_mm512_shuffle_epi8(table.v, codes.v)};
+}
+inline B negate(B b, const void* word64) {
+  std::uint64_t w = 0;
+  std::memcpy(&w, word64, sizeof(w));
+  return {_mm512_mask_sub_epi8(b.v, _cvtu64_mask64(w), _mm512_setzero_si512(), b.v)};
+}
+inline B add_lanes(B b, I lanes) {
+  return {_mm512_add_epi8(b.v, lanes)};
+}
+inline B look_up_4(const void* table, I index) {
+  return {_mm512_i32gather_epi32(index, table, 4)};
+}
+inline void look_up_8(const void* table, I index, B& first, B& last) {
+  const __m512i low = _mm512_i32gather_epi64(_mm512_castsi512_si256(index), table, 8);
+  const __m512i high = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(index, 1), table, 8);
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  first.v = _mm512_permutex2var_epi32(low, even, high);
+  last.v = _mm512_permutex2var_epi32(low, odd, high);
+}
+inline B look_up_32(B low, B high, B codes, const void* word64) {
+  std::uint64_t w = 0;
+  std::memcpy(&w, word64, sizeof(w));
+  const __m512i first = _mm512_shuffle_epi8(low.v, codes.v);
+  return {_mm512_mask_shuffle_epi8(first, _cvtu64_mask64(w), high.v, codes.v)};
 }
 inline B add_bytes(B b, std::int8_t x) {
   return {_mm512_add_epi8(b.v, _mm512_set1_epi8(x))};

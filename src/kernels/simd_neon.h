@@ -182,6 +182,43 @@ inline I shift_left7(I a) {
 inline I shift_right7(I a) {
   return map<I>([&](int i) { return vshrq_n_s32(a.v[i], 7); });
 }
+inline I or_int(I a, I b) {
+  return map<I>([&](int i) { return vorrq_s32(a.v[i], b.v[i]); });
+}
+template <std::int32_t kMask>
+inline I or_masked(I a, I b) {
+  return map<I>([&](int i) { return vorrq_s32(a.v[i], vandq_s32(b.v[i], vdupq_n_s32(kMask))); });
+}
+template <int kBits>
+inline I shift(I a) {
+  return map<I>([&](int i) {
+    if constexpr (kBits < 0)
+      return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a.v[i]), -kBits));
+    else
+      return vshlq_n_s32(a.v[i], kBits);
+  });
+}
+inline I shift_right31(I a) {
+  return map<I>([&](int i) { return vshrq_n_s32(a.v[i], 31); });
+}
+inline I widen_u16_lanes(uint16x8_t low, uint16x8_t high) {
+  const auto widen = [](uint16x4_t x) { return vreinterpretq_s32_u32(vmovl_u16(x)); };
+  return {{widen(vget_low_u16(low)), widen(vget_high_u16(low)), widen(vget_low_u16(high)),
+           widen(vget_high_u16(high))}};
+}
+inline I load_u8_lanes(const void* p) {
+  const uint8x16_t x = vld1q_u8(static_cast<const std::uint8_t*>(p));
+  return widen_u16_lanes(vmovl_u8(vget_low_u8(x)), vmovl_u8(vget_high_u8(x)));
+}
+inline I load_u16_lanes(const void* p) {
+  std::uint16_t h[16];
+  std::memcpy(h, p, sizeof(h));
+  return widen_u16_lanes(vld1q_u16(h), vld1q_u16(h + 8));
+}
+inline I load_nibble_lanes(const void* p) {
+  const uint8x8_t x = vld1_u8(static_cast<const std::uint8_t*>(p));
+  return widen_u16_lanes(vmovl_u8(x), vmovl_u8(vshr_n_u8(x, 4)));
+}
 
 inline B load_bytes(const void* p) {
   return map<B>([&](int i) { return vld1q_u8(static_cast<const std::uint8_t*>(p) + 16 * i); });
@@ -198,21 +235,67 @@ inline B bits(B b, std::uint8_t mask) {
       return vandq_u8(vshrq_n_u8(b.v[i], kShift), vdupq_n_u8(mask));
   });
 }
-template <int kBit>
-inline B or_bit(B b, const void* word64) {
+// 64 bits -> 64 bytes, each -1 or 0.
+inline B spread_mask(const void* word64) {
   static constexpr std::uint8_t kBits[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
   const auto* w = static_cast<const std::uint8_t*>(word64);
   const uint8x16_t one_bit = vld1q_u8(kBits);
-  return map<B>([&](int i) {
-    const uint8x16_t bytes = vcombine_u8(vdup_n_u8(w[2 * i]), vdup_n_u8(w[2 * i + 1]));
-    return vorrq_u8(b.v[i], vandq_u8(vtstq_u8(bytes, one_bit), vdupq_n_u8(1 << kBit)));
-  });
+  return map<B>(
+      [&](int i) { return vtstq_u8(vcombine_u8(vdup_n_u8(w[2 * i]), vdup_n_u8(w[2 * i + 1])), one_bit); });
+}
+template <int kBit>
+inline B or_bit(B b, const void* word64) {
+  const B mask = spread_mask(word64);
+  return map<B>([&](int i) { return vorrq_u8(b.v[i], vandq_u8(mask.v[i], vdupq_n_u8(1 << kBit))); });
 }
 inline B or_high2(B b, B two) {
   return map<B>([&](int i) { return vorrq_u8(b.v[i], vshlq_n_u8(two.v[i], 4)); });
 }
 inline B look_up(B table, B codes) {
   return map<B>([&](int i) { return vqtbl1q_u8(table.v[i], codes.v[i]); });
+}
+inline B negate(B b, const void* word64) {
+  const B mask = spread_mask(word64);
+  return map<B>([&](int i) { return vsubq_u8(veorq_u8(b.v[i], mask.v[i]), mask.v[i]); });
+}
+inline B add_lanes(B b, I lanes) {
+  return map<B>([&](int i) { return vaddq_u8(b.v[i], vreinterpretq_u8_s32(lanes.v[i])); });
+}
+inline B look_up_4(const void* table, I index) {
+  std::int32_t at[16];
+  for (int i = 0; i < 4; ++i) vst1q_s32(at + 4 * i, index.v[i]);
+  const auto entry = [&](int i) {
+    std::uint32_t e = 0;
+    std::memcpy(&e, static_cast<const char*>(table) + 4 * static_cast<std::size_t>(at[i]), sizeof(e));
+    return e;
+  };
+  return map<B>([&](int i) {
+    uint32x4_t v = vdupq_n_u32(entry(4 * i));
+    v = vsetq_lane_u32(entry(4 * i + 1), v, 1);
+    v = vsetq_lane_u32(entry(4 * i + 2), v, 2);
+    v = vsetq_lane_u32(entry(4 * i + 3), v, 3);
+    return vreinterpretq_u8_u32(v);
+  });
+}
+inline void look_up_8(const void* table, I index, B& first, B& last) {
+  std::int32_t at[16];
+  for (int i = 0; i < 4; ++i) vst1q_s32(at + 4 * i, index.v[i]);
+  const auto entry = [&](int i) {
+    return vld1_u8(static_cast<const std::uint8_t*>(table) + 8 * static_cast<std::size_t>(at[i]));
+  };
+  const auto pair = [&](int i) { return vreinterpretq_u32_u8(vcombine_u8(entry(i), entry(i + 1))); };
+  for (int i = 0; i < 4; ++i) {
+    const uint32x4_t x = pair(4 * i);
+    const uint32x4_t y = pair(4 * i + 2);
+    first.v[i] = vreinterpretq_u8_u32(vuzp1q_u32(x, y));
+    last.v[i] = vreinterpretq_u8_u32(vuzp2q_u32(x, y));
+  }
+}
+inline B look_up_32(B low, B high, B codes, const void* word64) {
+  const B mask = spread_mask(word64);
+  return map<B>([&](int i) {
+    return vbslq_u8(mask.v[i], vqtbl1q_u8(high.v[i], codes.v[i]), vqtbl1q_u8(low.v[i], codes.v[i]));
+  });
 }
 inline B add_bytes(B b, std::int8_t x) {
   return map<B>([&](int i) { return vaddq_u8(b.v[i], vdupq_n_u8(static_cast<std::uint8_t>(x))); });

@@ -175,6 +175,46 @@ inline I shift_right7(I a) {
   for (std::int32_t& x : a.v) x >>= 7;
   return a;
 }
+template <class Op>
+inline I map_int(Op op) {
+  I r;
+  for (int i = 0; i < 16; ++i) r.v[i] = op(i);
+  return r;
+}
+inline I or_int(const I& a, const I& b) {
+  return map_int([&](int i) { return a.v[i] | b.v[i]; });
+}
+template <std::int32_t kMask>
+inline I or_masked(const I& a, const I& b) {
+  return map_int([&](int i) { return a.v[i] | (b.v[i] & kMask); });
+}
+// To the left; to the right, filled with noughts, where kBits is negative.
+template <int kBits>
+inline I shift(const I& a) {
+  return map_int([&](int i) {
+    const auto x = static_cast<std::uint32_t>(a.v[i]);
+    return static_cast<std::int32_t>(kBits < 0 ? x >> (kBits < 0 ? -kBits : 0)
+                                               : x << (kBits < 0 ? 0 : kBits));
+  });
+}
+inline I shift_right31(const I& a) {
+  return map_int([&](int i) { return a.v[i] >> 31; });
+}
+inline I load_u8_lanes(const void* p) {
+  const auto* b = static_cast<const std::uint8_t*>(p);
+  return map_int([&](int i) { return static_cast<std::int32_t>(b[i]); });
+}
+inline I load_u16_lanes(const void* p) {
+  std::uint16_t h[16];
+  std::memcpy(h, p, sizeof(h));
+  return map_int([&](int i) { return static_cast<std::int32_t>(h[i]); });
+}
+// 8 bytes; lane i is the low nibble of byte i, lane i + 8 the high one. What is above the nibble is
+// undefined.
+inline I load_nibble_lanes(const void* p) {
+  const auto* b = static_cast<const std::uint8_t*>(p);
+  return map_int([&](int i) { return static_cast<std::int32_t>(b[i % 8] >> (i / 8 * 4)); });
+}
 
 inline B load_bytes(const void* p) {
   B r;
@@ -203,6 +243,44 @@ inline B or_high2(B b, const B& two) {
 }
 inline B look_up(const B& table, B codes) {
   for (int i = 0; i < 64; ++i) codes.v[i] = table.v[i / 16 * 16 + codes.v[i]];
+  return codes;
+}
+// Bytes whose bit is set in the word become their negatives, modulo 256.
+inline B negate(B b, const void* word64) {
+  std::uint64_t w = 0;
+  std::memcpy(&w, word64, sizeof(w));
+  for (int i = 0; i < 64; ++i) {
+    if ((w >> i & 1U) != 0) b.v[i] = static_cast<std::uint8_t>(-b.v[i]);
+  }
+  return b;
+}
+// Byte by byte, the four of a lane.
+inline B add_lanes(B b, const I& lanes) {
+  std::uint8_t x[64];
+  std::memcpy(x, lanes.v, sizeof(x));
+  for (int i = 0; i < 64; ++i) b.v[i] = static_cast<std::uint8_t>(b.v[i] + x[i]);
+  return b;
+}
+// Entries of 4 bytes, one a lane.
+inline B look_up_4(const void* table, const I& index) {
+  B r;
+  for (int i = 0; i < 16; ++i)
+    std::memcpy(r.v + 4 * i, static_cast<const std::uint8_t*>(table) + 4 * index.v[i], 4);
+  return r;
+}
+// Entries of 8 bytes, one a lane: the first 4 of each, and the last.
+inline void look_up_8(const void* table, const I& index, B& first, B& last) {
+  for (int i = 0; i < 16; ++i) {
+    const auto* entry = static_cast<const std::uint8_t*>(table) + 8 * index.v[i];
+    std::memcpy(first.v + 4 * i, entry, 4);
+    std::memcpy(last.v + 4 * i, entry + 4, 4);
+  }
+}
+// A table of 32 bytes in two halves; a set bit of the word names the second.
+inline B look_up_32(const B& low, const B& high, B codes, const void* word64) {
+  std::uint64_t w = 0;
+  std::memcpy(&w, word64, sizeof(w));
+  for (int i = 0; i < 64; ++i) codes.v[i] = ((w >> i & 1U) != 0 ? high : low).v[i / 16 * 16 + codes.v[i]];
   return codes;
 }
 inline B add_bytes(B b, std::int8_t x) {

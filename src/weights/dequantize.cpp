@@ -68,7 +68,7 @@ void decode_low_bits(TensorType type, const std::byte* p, std::size_t b, float* 
   using kernels::PackedType;
   const kernels::PackedMatrix form = low_bits_form(type);
   const LowBits block = read_low_bits(type, p, b);
-  const bool table = kernels::has_table(form.type);
+  const bool table = kernels::has_table(form.type) || kernels::has_grid(form.type);
   const bool halves = kernels::scales_by_16(form.type);
   const int offset = kernels::offset_of(form.type);
   for (std::size_t i = 0; i < 32; ++i) {
@@ -77,7 +77,7 @@ void decode_low_bits(TensorType type, const std::byte* p, std::size_t b, float* 
         form.scale_type == kernels::ScaleType::kE8M0 || form.scale_type == kernels::ScaleType::kE4M3;
     const float d = stored ? scale_at(form.scale_type, reinterpret_cast<const std::byte*>(block.scale), h)
                            : kernels::f16_to_f32(block.d) * static_cast<float>(block.sub[h]);
-    const int code = table ? form.codebook[block.u[i]] : block.u[i] - offset;
+    const int code = table ? codebook_of(type).values[block.u[i]] : block.u[i] - offset;
     out[i] = d * form.scale_factor * static_cast<float>(code);
     if (form.type == PackedType::kU2K) {
       out[i] -= kernels::f16_to_f32(block.dmin) * static_cast<float>(block.min[h]);

@@ -1,6 +1,8 @@
 #include "weights/low_bits.h"
 
 #include <bit>
+#include <utility>
+#include <vector>
 
 #include "weights/blocks.h"
 #include "weights/codes.h"
@@ -15,18 +17,27 @@ using kernels::ScaleType;
 
 // ---- Groups of values that a table knows, with signs ----
 
-// 8 values from a row of 2-bit places. The codes of negative values come after those of the positive ones.
-void take_8(std::uint16_t row, unsigned negative, std::uint8_t* u) {
+// 8 values from the table's row `index` of 2-bit places, number j of a block. The codes of negative values
+// come after those of the positive ones.
+template <std::size_t N>
+void take_8(const std::array<std::uint16_t, N>& rows, unsigned index, unsigned negative, std::size_t j,
+            LowBits& out) {
+  out.index[j] = static_cast<std::uint16_t>(index);
+  out.negative |= negative << (8 * j);
   for (unsigned i = 0; i < 8; ++i) {
-    const unsigned place = row >> (2 * i) & 3U;
-    u[i] = static_cast<std::uint8_t>(place + ((negative >> i & 1U) != 0 ? 3 : 0));
+    const unsigned place = rows[index] >> (2 * i) & 3U;
+    out.u[8 * j + i] = static_cast<std::uint8_t>(place + ((negative >> i & 1U) != 0 ? 3 : 0));
   }
 }
 // 4 values from a row of 3-bit places, their signs in the lowest bits.
-void take_4(std::uint16_t row, unsigned negative, std::uint8_t* u) {
+template <std::size_t N>
+void take_4(const std::array<std::uint16_t, N>& rows, unsigned index, unsigned negative, std::size_t j,
+            LowBits& out) {
+  out.index[j] = static_cast<std::uint16_t>(index);
+  out.negative |= (negative & 15U) << (4 * j);
   for (unsigned i = 0; i < 4; ++i) {
-    const unsigned place = row >> (3 * i) & 7U;
-    u[i] = static_cast<std::uint8_t>(place + ((negative >> i & 1U) != 0 ? 8 : 0));
+    const unsigned place = rows[index] >> (3 * i) & 7U;
+    out.u[4 * j + i] = static_cast<std::uint8_t>(place + ((negative >> i & 1U) != 0 ? 8 : 0));
   }
 }
 // Seven stored signs; an even number of the eight is negative.
@@ -41,7 +52,7 @@ void iq2_xxs(const std::byte* p, std::size_t b, LowBits& out) {
   const std::byte* q = p + 2 + 8 * b;
   const auto rest = read_at<std::uint32_t>(q, 4);
   for (std::size_t j = 0; j < 4; ++j) {
-    take_8(kIq2XxsGrid[byte_of(q, j)], eight_signs(rest >> (7 * j) & 127U), out.u + 8 * j);
+    take_8(kIq2XxsGrid, byte_of(q, j), eight_signs(rest >> (7 * j) & 127U), j, out);
   }
   out.sub[0] = odd(rest >> 28);
 }
@@ -49,7 +60,7 @@ void iq2_xxs(const std::byte* p, std::size_t b, LowBits& out) {
 void iq2_xs(const std::byte* p, std::size_t b, LowBits& out) {
   for (std::size_t j = 0; j < 4; ++j) {
     const unsigned q = read_at<std::uint16_t>(p, 2 + 8 * b + 2 * j);
-    take_8(kIq2XsGrid[q & 511U], eight_signs(q >> 9), out.u + 8 * j);
+    take_8(kIq2XsGrid, q & 511U, eight_signs(q >> 9), j, out);
   }
   const unsigned scales = byte_of(p, 66 + b);
   out.sub[0] = odd(scales & 15U);
@@ -60,7 +71,7 @@ void iq2_s(const std::byte* p, std::size_t b, LowBits& out) {
   const unsigned high = byte_of(p, 66 + b);
   for (std::size_t j = 0; j < 4; ++j) {
     const std::size_t at = 4 * b + j;
-    take_8(kIq2SGrid[byte_of(p, 2 + at) | (high >> (2 * j) & 3U) << 8], byte_of(p, 34 + at), out.u + 8 * j);
+    take_8(kIq2SGrid, byte_of(p, 2 + at) | (high >> (2 * j) & 3U) << 8, byte_of(p, 34 + at), j, out);
   }
   const unsigned scales = byte_of(p, 74 + b);
   out.sub[0] = odd(scales & 15U);
@@ -71,7 +82,7 @@ void iq3_xxs(const std::byte* p, std::size_t b, LowBits& out) {
   const auto rest = read_at<std::uint32_t>(p, 66 + 4 * b);
   for (std::size_t j = 0; j < 8; ++j) {
     const unsigned signs = eight_signs(rest >> (7 * (j / 2)) & 127U);
-    take_4(kIq3XxsGrid[byte_of(p, 2 + 8 * b + j)], signs >> (4 * (j % 2)), out.u + 4 * j);
+    take_4(kIq3XxsGrid, byte_of(p, 2 + 8 * b + j), signs >> (4 * (j % 2)), j, out);
   }
   out.sub[0] = odd(rest >> 28);
 }
@@ -80,8 +91,7 @@ void iq3_s(const std::byte* p, std::size_t b, LowBits& out) {
   const unsigned high = byte_of(p, 66 + b);
   for (std::size_t j = 0; j < 8; ++j) {
     const unsigned signs = byte_of(p, 74 + 4 * b + j / 2);
-    take_4(kIq3SGrid[byte_of(p, 2 + 8 * b + j) | (high >> j & 1U) << 8], signs >> (4 * (j % 2)),
-           out.u + 4 * j);
+    take_4(kIq3SGrid, byte_of(p, 2 + 8 * b + j) | (high >> j & 1U) << 8, signs >> (4 * (j % 2)), j, out);
   }
   out.sub[0] = odd(byte_of(p, 106 + b / 2) >> (4 * (b % 2)) & 15U);
 }
@@ -91,7 +101,7 @@ void iq1_s(const std::byte* p, std::size_t b, LowBits& out) {
   const unsigned high = read_at<std::uint16_t>(p, 34 + 2 * b);
   const unsigned down = (high & 0x8000U) != 0 ? 255U : 0U;
   for (std::size_t j = 0; j < 4; ++j) {
-    take_8(kIq1Grid[byte_of(p, 2 + 4 * b + j) | (high >> (3 * j) & 7U) << 8], down, out.u + 8 * j);
+    take_8(kIq1Grid, byte_of(p, 2 + 4 * b + j) | (high >> (3 * j) & 7U) << 8, down, j, out);
   }
   out.sub[0] = odd(high >> 12 & 7U);
 }
@@ -100,7 +110,7 @@ void iq1_m(const std::byte* p, std::size_t b, LowBits& out) {
   for (std::size_t j = 0; j < 4; ++j) {
     const std::size_t at = 4 * b + j;
     const unsigned high = byte_of(p, 32 + at / 2) >> (4 * (at % 2)) & 15U;
-    take_8(kIq1Grid[byte_of(p, at) | (high & 7U) << 8], (high & 8U) != 0 ? 255U : 0U, out.u + 8 * j);
+    take_8(kIq1Grid, byte_of(p, at) | (high & 7U) << 8, (high & 8U) != 0 ? 255U : 0U, j, out);
   }
   unsigned d = 0;
   for (std::size_t i = 0; i < 4; ++i) d |= (read_at<std::uint16_t>(p, 48 + 2 * i) >> 12U) << (4 * i);
@@ -192,6 +202,22 @@ void tq2_0(const std::byte* p, std::size_t b, LowBits& out) {
   out.d = read_at<std::uint16_t>(p, 64);
 }
 
+// ---- What the packed forms look up ----
+
+// The entries of a table whose rows are places of `bits` bits in `values`, each `less` less.
+template <std::size_t N>
+kernels::Grid entries_of(const std::array<std::uint16_t, N>& rows, unsigned bits, const Codebook& values,
+                         int less = 0) {
+  std::vector<std::int8_t> entries;
+  for (const std::uint16_t row : rows) {
+    for (unsigned i = 0; i < (bits == 2 ? 8U : 4U); ++i) {
+      const unsigned place = row >> (bits * i) & ((1U << bits) - 1);
+      entries.push_back(static_cast<std::int8_t>(values.values[place] - less));
+    }
+  }
+  return kernels::Grid(std::move(entries));
+}
+
 constexpr Codebook kIq2 = {{8, 25, 43, -8, -25, -43}, 0.125F};
 constexpr Codebook kIq1 = {{-7, 1, 9, -9, -1, 7}, 0.125F};
 constexpr Codebook kIq3Xxs = {{4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62}, 0.25F};
@@ -199,6 +225,33 @@ constexpr Codebook kIq3S = {{1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11,
 constexpr Codebook kIq4 = {{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}, 1};
 constexpr Codebook kFp4 = {kFp4Twice, 0.5F};
 constexpr Codebook kNone = {};
+
+const kernels::Grid* grid_of(TensorType type) {
+  static const kernels::Grid iq2_xxs_grid = entries_of(kIq2XxsGrid, 2, kIq2);
+  static const kernels::Grid iq2_xs_grid = entries_of(kIq2XsGrid, 2, kIq2);
+  static const kernels::Grid iq2_s_grid = entries_of(kIq2SGrid, 2, kIq2);
+  static const kernels::Grid iq3_xxs_grid = entries_of(kIq3XxsGrid, 3, kIq3Xxs);
+  static const kernels::Grid iq3_s_grid = entries_of(kIq3SGrid, 3, kIq3S);
+  // Each weight is one more or one less than its entry; kIq1 begins with those that are one more.
+  static const kernels::Grid iq1_grid = entries_of(kIq1Grid, 2, kIq1, 1);
+  switch (type) {
+    case TensorType::kIQ2_XXS:
+      return &iq2_xxs_grid;
+    case TensorType::kIQ2_XS:
+      return &iq2_xs_grid;
+    case TensorType::kIQ2_S:
+      return &iq2_s_grid;
+    case TensorType::kIQ3_XXS:
+      return &iq3_xxs_grid;
+    case TensorType::kIQ3_S:
+      return &iq3_s_grid;
+    case TensorType::kIQ1_S:
+    case TensorType::kIQ1_M:
+      return &iq1_grid;
+    default:
+      return nullptr;
+  }
+}
 
 struct Row {
   TensorType type;
@@ -221,16 +274,16 @@ void mxfp4(const std::byte* p, std::size_t /*b*/, LowBits& out) {
 constexpr Row kRows[] = {
     {TensorType::kQ2_K, q2_k, &kNone, PackedType::kU2K, ScaleType::kF16, 16, -1},
     {TensorType::kQ3_K, q3_k, &kNone, PackedType::kU3K, ScaleType::kF16, 16, -1},
-    {TensorType::kIQ2_XXS, iq2_xxs, &kIq2, PackedType::kT3, ScaleType::kF16I8, 32, 0},
-    {TensorType::kIQ2_XS, iq2_xs, &kIq2, PackedType::kT3x16, ScaleType::kF16I8, 16, 0},
-    {TensorType::kIQ2_S, iq2_s, &kIq2, PackedType::kT3x16, ScaleType::kF16I8, 16, 0},
-    {TensorType::kIQ3_XXS, iq3_xxs, &kIq3Xxs, PackedType::kT4, ScaleType::kF16I8, 32, 0},
-    {TensorType::kIQ3_S, iq3_s, &kIq3S, PackedType::kT4, ScaleType::kF16I8, 32, 0},
-    {TensorType::kIQ1_S, iq1_s, &kIq1, PackedType::kT3, ScaleType::kF16I8, 32, 0},
-    {TensorType::kIQ1_M, iq1_m, &kIq1, PackedType::kT3x16, ScaleType::kF16I8, 16, -1},
+    {TensorType::kIQ2_XXS, iq2_xxs, &kIq2, PackedType::kOct8, ScaleType::kF16Odd4, 32, 0},
+    {TensorType::kIQ2_XS, iq2_xs, &kIq2, PackedType::kOct9x16, ScaleType::kF16Odd4, 16, 0},
+    {TensorType::kIQ2_S, iq2_s, &kIq2, PackedType::kOct10x16, ScaleType::kF16Odd4, 16, 0},
+    {TensorType::kIQ3_XXS, iq3_xxs, &kIq3Xxs, PackedType::kQuad8, ScaleType::kF16Odd4, 32, 0},
+    {TensorType::kIQ3_S, iq3_s, &kIq3S, PackedType::kQuad9, ScaleType::kF16Odd4, 32, 0},
+    {TensorType::kIQ1_S, iq1_s, &kIq1, PackedType::kOct11, ScaleType::kF16Odd4, 32, 0},
+    {TensorType::kIQ1_M, iq1_m, &kIq1, PackedType::kOct11x16, ScaleType::kF16Odd4, 16, -1},
     {TensorType::kIQ4_NL, iq4_nl, &kIq4, PackedType::kT4, ScaleType::kF16, 32, 0},
     {TensorType::kIQ4_XS, iq4_xs, &kIq4, PackedType::kT4, ScaleType::kF16I8, 32, 0},
-    {TensorType::kTQ1_0, tq1_0, &kNone, PackedType::kU2Sym, ScaleType::kF16, 256, -1},
+    {TensorType::kTQ1_0, tq1_0, &kNone, PackedType::kTrit, ScaleType::kF16, 256, -1},
     {TensorType::kTQ2_0, tq2_0, &kNone, PackedType::kU2Sym, ScaleType::kF16, 256, -1},
     {TensorType::kMXFP4, mxfp4, &kFp4, PackedType::kT4, ScaleType::kE8M0, 32, -1},
     {TensorType::kNVFP4, nvfp4, &kFp4, PackedType::kT4x16, ScaleType::kE4M3, 16, -1},
@@ -268,7 +321,8 @@ PackedMatrix low_bits_form(TensorType type) {
   m.scale_type = row.scale;
   m.scale_k = row.scale_k;
   m.scale_factor = row.codebook->factor;
-  m.codebook = row.codebook->values;
+  if (kernels::has_table(m.type)) m.codebook = row.codebook->values;
+  m.grid = grid_of(type);
   return m;
 }
 

@@ -181,6 +181,57 @@ void pack_row_codes(const TensorInfo& tensor, const TensorRow& row, std::size_t 
   }
 }
 
+void or_byte(std::byte* at, unsigned bits) {
+  *at |= static_cast<std::byte>(bits);
+}
+
+// Writes a block of one row of a type with a grid into a block of the packed group, which is zero there.
+void place_grid(PackedType type, const LowBits& from, std::size_t lane, std::byte* block) {
+  const std::size_t indices = kernels::indices_of(type);
+  const unsigned extra = kernels::index_bits(type) - 8;
+  const bool moves = kernels::moves_entries(type);
+  std::byte* high = block + kernels::index_low_bytes(type);
+  unsigned field = 0;
+  for (std::size_t j = 0; j < indices; ++j) {
+    block[j * kGroupRows + lane] = static_cast<std::byte>(from.index[j] & 255U);
+    field |= static_cast<unsigned>(from.index[j] >> 8) << (extra * j);
+    if (moves) field |= (from.negative >> (8 * j) & 1U) << (12 + j);
+  }
+  switch (kernels::index_high_bytes(type)) {
+    case 0:
+      break;
+    case 8:
+      or_byte(high + lane % 8, field << (lane < 8 ? 0 : 4));
+      break;
+    case 16:
+      or_byte(high + lane, field);
+      break;
+    default:
+      or_byte(high + 2 * lane, field & 255U);
+      or_byte(high + 2 * lane + 1, field >> 8);
+  }
+  if (moves) return;
+  std::byte* signs = high + kernels::index_high_bytes(type);
+  for (std::size_t k = 0; k < kBlockK; ++k) {
+    const std::size_t i = lane * 4 + k % 4;
+    or_byte(signs + k / 4 * 8 + i / 8, (from.negative >> k & 1U) << (i % 8));
+  }
+}
+
+// Writes a block of one row of trits into one of the two blocks at `pair` of the packed group, zero there.
+void place_trits(const std::uint8_t* u, std::size_t lane, bool second, std::byte* pair) {
+  for (std::size_t k = 0; k < 4; ++k) {
+    const std::size_t i = lane * 4 + k;
+    const auto at = [&](std::size_t step) { return static_cast<unsigned>(u[4 * step + k]); };
+    for (std::size_t j = 0; j < 2; ++j) {
+      const unsigned code = 9 * at(3 * j) + 3 * at(3 * j + 1) + at(3 * j + 2);
+      or_byte(pair + (second ? 64 : 0) + i, (code & 15U) << (4 * j));
+      or_byte(pair + 192 + (second ? 16 : 0) + 8 * j + i / 8, code >> 4 << (i % 8));
+    }
+    or_byte(pair + 128 + i, (3 * at(6) + at(7)) << (second ? 4 : 0));
+  }
+}
+
 // Writes the scales of block b of one row of a type of few bits.
 void place_low_scales(const LowBits& block, std::size_t b, std::size_t lane, const PackedMatrix& m,
                       std::byte* group) {
@@ -194,6 +245,10 @@ void place_low_scales(const LowBits& block, std::size_t b, std::size_t lane, con
       super[64 + unit * kGroupRows + lane] = sub | std::byte{block.min[h]} << 4;
       std::memcpy(super + lane * 2, &block.d, 2);
       std::memcpy(super + 32 + lane * 2, &block.dmin, 2);
+    } else if (m.scale_type == kernels::ScaleType::kF16Odd4) {
+      const auto n = static_cast<unsigned>(block.sub[h]) / 2;
+      or_byte(super + 32 + unit / 2 * kGroupRows + lane, n << (unit % 2 == 0 ? 0 : 4));
+      std::memcpy(super + lane * 2, &block.d, 2);
     } else if (m.type == PackedType::kU3K || m.scale_type == kernels::ScaleType::kF16I8) {
       super[32 + unit * kGroupRows + lane] = sub;
       std::memcpy(super + lane * 2, &block.d, 2);
@@ -214,7 +269,14 @@ void pack_row_low(TensorType type, const std::byte* row, std::size_t lane, Packe
   const std::size_t bytes = bytes_per_block(type);
   for (std::size_t b = 0; b < m.columns / kBlockK; ++b) {
     const LowBits block = read_low_bits(type, row + b / blocks * bytes, b % blocks);
-    place_block(m.type, block.u, lane, group + b * kernels::quant_bytes(m.type));
+    std::byte* to = group + b * kernels::quant_bytes(m.type);
+    if (m.type == PackedType::kTrit) {
+      place_trits(block.u, lane, b % 2 != 0, group + b / 2 * (2 * kernels::quant_bytes(m.type)));
+    } else if (kernels::has_grid(m.type)) {
+      place_grid(m.type, block, lane, to);
+    } else {
+      place_block(m.type, block.u, lane, to);
+    }
     place_low_scales(block, b, lane, m, group);
   }
 }

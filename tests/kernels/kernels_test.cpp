@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <random>
 #include <vector>
 
@@ -85,8 +86,14 @@ constexpr Layout kAllLayouts[] = {
     {P::kU4Affine, S::kBF16, 64},
     {P::kU4Affine, S::kF32, 128},
     {P::kU8Affine, S::kBF16, 128},
-    {P::kT3, S::kF16I8, 32},
-    {P::kT3x16, S::kF16I8, 16},
+    {P::kTrit, S::kF16, 256},
+    {P::kOct8, S::kF16Odd4, 32},
+    {P::kOct9x16, S::kF16Odd4, 16},
+    {P::kOct10x16, S::kF16Odd4, 16},
+    {P::kOct11, S::kF16Odd4, 32},
+    {P::kOct11x16, S::kF16Odd4, 16},
+    {P::kQuad8, S::kF16Odd4, 32},
+    {P::kQuad9, S::kF16Odd4, 32},
     {P::kT4, S::kF16, 32},
     {P::kT4, S::kE8M0, 32},
     {P::kT4, S::kF16I8, 32},
@@ -125,7 +132,7 @@ class RandomBytes {
 void fill_scales(const PackedMatrix& m, std::byte* p, RandomBytes& random) {
   const bool affine = is_affine(m.type);
   if (!is_quantized(m.type) && m.type != P::kF8) return;
-  if (has_super_blocks(m.type) || m.scale_type == S::kF16I8) {
+  if (has_super_blocks(m.type) || m.scale_type == S::kF16I8 || m.scale_type == S::kF16Odd4) {
     const std::size_t bytes = m.scale_bytes_before(kSuperK);
     for (std::size_t u = 0; u < m.columns / kSuperK; ++u, p += bytes) {
       for (std::size_t i = 0; i < bytes; ++i) p[i] = random.byte(63);
@@ -136,6 +143,22 @@ void fill_scales(const PackedMatrix& m, std::byte* p, RandomBytes& random) {
   for (std::size_t i = 0; i < m.columns / m.scale_k * kGroupRows * (affine ? 2 : 1); ++i) {
     p = random.scale(m.scale_type, p);
   }
+}
+
+// Entries for every index of the type, the extreme ones first.
+const Grid* random_grid(PackedType type) {
+  static std::map<PackedType, Grid> grids;  // outlive every matrix
+  const auto known = grids.find(type);
+  if (known != grids.end()) return &known->second;
+  std::mt19937 rng(static_cast<unsigned>(type));
+  // Entries that are moved by one have room for it.
+  const int most = moves_entries(type) ? 126 : 127;
+  std::uniform_int_distribution<int> entry(-most, most);
+  std::vector<std::int8_t> bytes((std::size_t{1} << index_bits(type)) * entry_k(type));
+  for (std::int8_t& b : bytes) b = static_cast<std::int8_t>(entry(rng));
+  std::fill_n(bytes.begin(), entry_k(type), static_cast<std::int8_t>(-most));
+  std::fill_n(bytes.end() - static_cast<long>(entry_k(type)), entry_k(type), static_cast<std::int8_t>(most));
+  return &grids.emplace(type, Grid(std::move(bytes))).first->second;
 }
 
 // A matrix with random quants and random small scales; every bit pattern of the layout is legal.
@@ -152,6 +175,10 @@ PackedMatrix random_matrix(const Layout& layout, std::size_t rows, std::size_t c
     for (std::int8_t& code : m.codebook) code = static_cast<std::int8_t>(random.byte());
     m.codebook[0] = -127;
     m.codebook[1] = 127;
+  }
+  if (has_grid(m.type)) {
+    m.scale_factor = 0.125F;
+    m.grid = random_grid(m.type);
   }
   m.data = AlignedBuffer(m.groups() * m.group_bytes());
   for (std::size_t g = 0; g < m.groups(); ++g) {
@@ -255,8 +282,10 @@ TEST_P(Kernels, MatmulGivesTheScalarKernelsBits) {
 
 TEST_P(Kernels, ExtremeBytesDoNotSaturate) {
   // The largest products: every u and every q at its limit.
-  for (const Layout& type : {Layout{P::kU8Sym}, Layout{P::kU6K}, Layout{P::kU5Affine}, Layout{P::kU8Affine},
-                             Layout{P::kT4, S::kE8M0}}) {
+  for (const Layout& type :
+       {Layout{P::kU8Sym}, Layout{P::kU6K}, Layout{P::kU5Affine}, Layout{P::kU8Affine},
+        Layout{P::kT4, S::kE8M0}, Layout{P::kOct8, S::kF16Odd4}, Layout{P::kQuad9, S::kF16Odd4},
+        Layout{P::kOct11, S::kF16Odd4}, Layout{P::kTrit, S::kF16, 256}}) {
     std::mt19937 rng(4);
     PackedMatrix w = random_matrix(type, 16, 256, rng);
     for (const int fill : {0x00, 0xFF}) {

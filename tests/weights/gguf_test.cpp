@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -82,6 +83,46 @@ TEST(Repack, KeepsEveryValueExactly) {
         ASSERT_EQ(row[i], expected[r * row.size() + i]) << tensor.name << " row " << r << " column " << i;
       }
     }
+  }
+}
+
+// The golden tensors of few bits have few rows; a packed group has 16, and some types' rows share bytes.
+TEST(Repack, KeepsEveryValueOfRandomBlocksInEveryLane) {
+  constexpr std::uint64_t kRows = 37;
+  constexpr std::uint64_t kColumns = 768;
+  std::mt19937 rng(8);
+  ThreadPool pool(2);
+  const auto file = golden();
+  for (const TensorInfo& known : file->tensors()) {
+    TensorInfo tensor{known.name, known.type, {kColumns, kRows}, {}, {}, 0};
+    std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.row_bytes() * kRows));
+    for (std::byte& b : bytes) b = static_cast<std::byte>(rng());
+    tensor.parts = {{kRows, bytes, {}, {}, 0}};
+    const auto packed = repack(tensor, pool);
+    ASSERT_TRUE(packed.ok());
+    EXPECT_EQ(packed->groups() * packed->group_bytes(), packed_bytes(tensor));
+    const std::vector<float> expected = dequantize(tensor);
+    std::vector<float> row(kColumns);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      kernels::dequantize_row(*packed, r, row.data());
+      for (std::size_t i = 0; i < kColumns; ++i) {
+        const float value = expected[r * kColumns + i];
+        if (std::isnan(value))
+          ASSERT_TRUE(std::isnan(row[i])) << tensor.name << " row " << r << " column " << i;
+        else
+          ASSERT_EQ(row[i], value) << tensor.name << " row " << r << " column " << i;
+      }
+    }
+  }
+}
+
+// What loading takes (docs/formats/weights.md).
+TEST(Repack, TakesAtMostATenthMoreThanTheFile) {
+  const auto file = golden();
+  for (const TensorInfo& known : file->tensors()) {
+    const TensorInfo tensor{known.name, known.type, {4096, 4096}, {}, {}, 0};
+    const auto stored = static_cast<double>(tensor.row_bytes() * 4096);
+    EXPECT_LE(static_cast<double>(packed_bytes(tensor)), 1.1 * stored) << tensor.name;
   }
 }
 

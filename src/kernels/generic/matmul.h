@@ -82,12 +82,12 @@ void fused_tile(const PackedMatrix& w, std::size_t group, const QuantizedRows& x
   const std::size_t group_bytes = w.group_bytes();
   const std::byte* quants = w.group(group);
   const Scales<T> scales(w, group);
-  const B table = has_table(T) ? table_of(w) : B{};
+  const Table<T> table(w);
   F sum[N];
   for (F& s : sum) s = set1(0.0F);
   for (std::size_t b = 0; b < blocks; ++b) {
     B steps[kSteps];
-    unpack_block<T>(quants + b * quant_bytes(T), table, steps);
+    unpack_block(quants, b, table, steps);
     prefetch_block<T>(quants + b * quant_bytes(T), scales.near(b) + group_bytes);
     const BlockScale scale = scales.block(b);
     if constexpr (kKind.wide && panel_move<T>() != 0) {
@@ -281,10 +281,22 @@ void matmul(const PackedMatrix& w, std::size_t first_group, std::size_t last_gro
       return matmul_as<PackedType::kU5K>(w, first_group, last_group, x, tokens, out, scratch);
     case PackedType::kU6K:
       return matmul_as<PackedType::kU6K>(w, first_group, last_group, x, tokens, out, scratch);
-    case PackedType::kT3:
-      return matmul_as<PackedType::kT3>(w, first_group, last_group, x, tokens, out, scratch);
-    case PackedType::kT3x16:
-      return matmul_as<PackedType::kT3x16>(w, first_group, last_group, x, tokens, out, scratch);
+    case PackedType::kTrit:
+      return matmul_as<PackedType::kTrit>(w, first_group, last_group, x, tokens, out, scratch);
+    case PackedType::kOct8:
+      return matmul_as<PackedType::kOct8>(w, first_group, last_group, x, tokens, out, scratch);
+    case PackedType::kOct9x16:
+      return matmul_as<PackedType::kOct9x16>(w, first_group, last_group, x, tokens, out, scratch);
+    case PackedType::kOct10x16:
+      return matmul_as<PackedType::kOct10x16>(w, first_group, last_group, x, tokens, out, scratch);
+    case PackedType::kOct11:
+      return matmul_as<PackedType::kOct11>(w, first_group, last_group, x, tokens, out, scratch);
+    case PackedType::kOct11x16:
+      return matmul_as<PackedType::kOct11x16>(w, first_group, last_group, x, tokens, out, scratch);
+    case PackedType::kQuad8:
+      return matmul_as<PackedType::kQuad8>(w, first_group, last_group, x, tokens, out, scratch);
+    case PackedType::kQuad9:
+      return matmul_as<PackedType::kQuad9>(w, first_group, last_group, x, tokens, out, scratch);
     case PackedType::kT4:
       return matmul_as<PackedType::kT4>(w, first_group, last_group, x, tokens, out, scratch);
     case PackedType::kT4x16:

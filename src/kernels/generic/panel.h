@@ -22,7 +22,7 @@ inline I join_planes(I high, I low) {
 // What is added to unpacked bytes to make them panel bytes.
 template <PackedType T, bool kSigned = kSignedPanel>
 constexpr int panel_move() {
-  if constexpr (has_table(T)) return 0;
+  if constexpr (has_table(T) || has_grid(T)) return 0;
   if constexpr (is_affine(T)) return bits_of(T) == 8 && kSigned ? -128 : 0;
   return kSigned ? -offset_of(T) : 128 - offset_of(T);
 }
@@ -49,11 +49,11 @@ void fill_panel(const PackedMatrix& w, std::size_t group, const Panel& panel) {
   constexpr Kind kKind = kind_of(T);
   const std::byte* quants = w.group(group);
   const Scales<T> scales(w, group);
-  const B table = has_table(T) ? table_of<kSigned>(w) : B{};
+  const Table<T, kSigned> table(w);
   float* to = panel.scales;
   for (std::size_t b = 0; b < w.columns / kBlockK; ++b) {
     B steps[kSteps];
-    unpack_block<T>(quants + b * quant_bytes(T), table, steps);
+    unpack_block(quants, b, table, steps);
     for (std::size_t s = 0; s < kSteps; ++s) {
       constexpr int kMove = panel_move<T, kSigned>();
       if constexpr (kMove != 0) steps[s] = add_bytes(steps[s], static_cast<std::int8_t>(kMove));

@@ -14,12 +14,37 @@ struct Kind {
   bool wide;   // its bytes take all 8 bits: on every path they are moved as a panel's are
 };
 constexpr Kind kind_of(PackedType t) {
-  return {is_affine(t), scales_by_16(t) ? 2 : 1, bits_of(t) == 8 || has_table(t)};
+  return {is_affine(t), scales_by_16(t) ? 2 : 1, bits_of(t) == 8 || has_table(t) || has_grid(t)};
 }
 
-// The codes of a block as bytes. Of table types: the codebook's, `table` being four copies of it.
+// What codes are looked up in: signed bytes where those are multiplied (kSigned), else 128 more.
+template <PackedType T, bool kSigned = kSignedPanel>
+struct Table {
+  B codebook{};                   // of table types: four copies
+  const void* entries = nullptr;  // of grid types
+  TritTable trits{};
+
+  explicit Table(const PackedMatrix& w) {
+    if constexpr (has_grid(T)) {
+      if constexpr (kSigned)
+        entries = w.grid->entries.data();
+      else
+        entries = w.grid->entries_moved.data();
+    }
+    if constexpr (T == PackedType::kTrit) trits = trit_table();
+    if constexpr (has_table(T)) {
+      std::uint8_t bytes[64];
+      for (std::size_t i = 0; i < sizeof(bytes); ++i) {
+        bytes[i] = static_cast<std::uint8_t>(w.codebook[i % 16] + (kSigned ? 0 : 128));
+      }
+      codebook = load_bytes(bytes);
+    }
+  }
+};
+
+// Codes of 2 to 8 bits, a weight each.
 template <PackedType T>
-[[gnu::always_inline]] inline void unpack_block(const std::byte* q, [[maybe_unused]] const B& table,
+[[gnu::always_inline]] inline void unpack_codes(const std::byte* q, [[maybe_unused]] const B& codebook,
                                                 B* steps) {
   constexpr unsigned kBits = bits_of(T);
   if constexpr (kBits == 8) {
@@ -55,18 +80,22 @@ template <PackedType T>
     }
   }
   if constexpr (has_table(T)) {
-    for (std::size_t s = 0; s < kSteps; ++s) steps[s] = look_up(table, steps[s]);
+    for (std::size_t s = 0; s < kSteps; ++s) steps[s] = look_up(codebook, steps[s]);
   }
 }
 
-// The codebook for unpack_block: signed bytes where the instruction set multiplies those, else 128 more.
-template <bool kSigned = kSignedPanel>
-inline B table_of(const PackedMatrix& w) {
-  std::uint8_t bytes[64];
-  for (std::size_t i = 0; i < sizeof(bytes); ++i) {
-    bytes[i] = static_cast<std::uint8_t>(w.codebook[i % 16] + (kSigned ? 0 : 128));
+// Block b of a group's codes as bytes: of grid and table types those that are multiplied, of all others u.
+template <PackedType T, bool kSigned>
+[[gnu::always_inline]] inline void unpack_block(const std::byte* quants, std::size_t b,
+                                                const Table<T, kSigned>& table, B* steps) {
+  if constexpr (T == PackedType::kTrit) {
+    unpack_trits(quants + b / 2 * (2 * quant_bytes(T)), b % 2 != 0, table.trits, steps);
+  } else if constexpr (has_grid(T)) {
+    unpack_grid<T>(quants + b * quant_bytes(T), table.entries, steps,
+                   std::make_index_sequence<indices_of(T)>{});
+  } else {
+    unpack_codes<T>(quants + b * quant_bytes(T), table.codebook, steps);
   }
-  return load_bytes(bytes);
 }
 
 inline F load_scale(ScaleType type, const std::byte* p) {
@@ -110,9 +139,11 @@ class Scales {
       return of_super_block(base_ + b / 8 * super_bytes(T), b % 8);
     else if constexpr (has_table(T))
       return of_table(b);
+    else if constexpr (has_grid(T))
+      return of_grid(b);
     else if constexpr (is_affine(T))
       return of_affine(base_ + (b >> shift_) * (2 * kGroupRows * bytes_of(type_)));
-    else if constexpr (T == PackedType::kU2Sym)
+    else if constexpr (T == PackedType::kU2Sym || T == PackedType::kTrit)
       return one_scale(load_f16(base_ + (b >> shift_) * 32));
     else
       return one_scale(load_f16(base_ + b * 32));
@@ -121,10 +152,15 @@ class Scales {
   const std::byte* near(std::size_t b) const {
     if constexpr (has_super_blocks(T)) return base_ + b / 8 * super_bytes(T);
     if constexpr (is_affine(T)) return base_ + (b >> shift_) * (2 * kGroupRows * bytes_of(type_));
+    if constexpr (has_grid(T)) return base_ + b / 8 * kGridSuperBytes;
+    if constexpr (T == PackedType::kTrit) return base_ + (b >> shift_) * 32;
     return base_ + b * 32;
   }
 
  private:
+  // f16 d[16], then a nibble a scale.
+  static constexpr std::size_t kGridSuperBytes = 32 + (kind_of(T).halves == 2 ? 128 : 64);
+
   [[gnu::always_inline]] static BlockScale of_super_block(const std::byte* super, std::size_t b) {
     const F d = load_f16(super);
     if constexpr (T == PackedType::kU3K || T == PackedType::kU6K) {
@@ -177,6 +213,22 @@ class Scales {
       } else {
         s.d[h] = mul(load_scale(type_, base_ + unit * kGroupRows * bytes_of(type_)), factor_);
       }
+    }
+    return s;
+  }
+
+  [[gnu::always_inline]] BlockScale of_grid(std::size_t b) const {
+    const std::byte* super = base_ + b / 8 * kGridSuperBytes;
+    const F d = load_f16(super);
+    const auto scaled = [&](F n) { return mul(mul(d, add(add(n, n), set1(1.0F))), factor_); };
+    BlockScale s;
+    if constexpr (kind_of(T).halves == 2) {
+      const std::byte* p = super + 32 + b % 8 * kGroupRows;
+      s.d[0] = scaled(load_low_nibbles(p));
+      s.d[1] = scaled(load_high_nibbles(p));
+    } else {
+      const std::byte* p = super + 32 + b % 8 / 2 * kGroupRows;
+      s.d[0] = scaled(b % 2 == 0 ? load_low_nibbles(p) : load_high_nibbles(p));
     }
     return s;
   }
