@@ -69,13 +69,15 @@ struct Scaling {
   bool operator==(const Scaling&) const = default;
 };
 
-// Rows that lie together. Into the checkpoint's mapping.
+// Rows that lie together, or, with a step above 1, every so-manieth of some that do. Into the checkpoint's
+// mapping.
 struct TensorPart {
   std::uint64_t rows = 0;
-  std::span<const std::byte> data;
+  std::uint64_t step = 1;
+  std::span<const std::byte> data;    // from the first row to the last
   std::span<const std::byte> scales;  // (rows / Scaling::rows, columns / Scaling::columns), both rounded up
   std::span<const std::byte> biases;  // of kAffine: as scales
-  std::uint64_t scaled_rows_before = 0;  // rows that the scales cover in front of the first
+  std::uint64_t scaled_rows_before = 0;  // rows of the file that the scales cover in front of the first
 };
 
 // Shape in GGUF order: shape[0] is the contiguous (row) dimension. Rows are the product of the others, in
@@ -89,11 +91,14 @@ struct TensorInfo {
   // Added to every element when it is read: 1 for norms that a folder stores less it. GGUF's form, the sum,
   // is what families see.
   float plus = 0;
+  // Each matrix (shape[0], shape[1]) lies the other way round: parts and scaling are those of a stack of
+  // (shape[1], shape[0]). Of plain types and of those whose scales lie apart.
+  bool transposed = false;
 
   std::uint64_t columns() const { return shape[0]; }
   std::uint64_t rows() const;
   std::uint64_t bytes() const;      // stored, scales included
-  std::uint64_t row_bytes() const;  // of codes or blocks
+  std::uint64_t row_bytes() const;  // of codes or blocks, as they lie
 };
 
 // The matrix number `index` of a stack (shape: columns, rows, count): an expert's, for one.
@@ -105,7 +110,7 @@ struct TensorRow {
   const std::byte* scales = nullptr;
   const std::byte* biases = nullptr;
 };
-// Of every row, in order, from `first` on.
+// Of every row, in order, from `first` on; of a transposed tensor, of the rows that lie there.
 std::vector<TensorRow> rows_of(const TensorInfo& tensor, std::uint64_t first, std::uint64_t count);
 
 }  // namespace kvasir::weights

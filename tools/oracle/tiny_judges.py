@@ -122,10 +122,11 @@ def neighbours_to_halves(w, heads):
     return w.reshape(heads, rows // heads // 2, 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
-def renamed(family, names, joined):
-    """`joined`: attn_k_b and attn_v_b are one matrix, of each head the keys' rows and then the values'."""
+def renamed(family, names, joined, weights=None):
+    """`joined`: attn_k_b and attn_v_b are one matrix, of each head the keys' rows and then the values'. `weights`: floats by
+    GGUF's names, in place of the family's own."""
     k = family.keys
-    weights = family.weights()
+    weights = weights or family.weights()
     for name, w in weights.items():
         if name in ("rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"):
             continue
