@@ -8,17 +8,20 @@ own loader and computes in float32. hybrid_folders.py has the families with recu
 """
 
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
+from mlx_lm.models import rope_utils
 
 from families_table import cell, ours
 from tiny_families import EXPERT_HIDDEN, EXPERTS, FAMILIES, HEAD_DIM, USED, tokens
 from tiny_judges import MODULES, arguments, renamed
 
+UNROUNDED = "hf, YaRN unrounded"
 MIXTRAL = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 64}
@@ -147,8 +150,17 @@ def load(f, folder, c):
     return model
 
 
-def judge(f, folder, c):
+class Unrounded:
+    """`math` without rounding."""
+
+    def __getattr__(self, name):
+        return (lambda x: x) if name in ("floor", "ceil") else getattr(math, name)
+
+
+def judge(f, folder, c, form=""):
     t = tokens(f).tolist()
+    # gpt-oss asks for YaRN whose bounds are not rounded ("truncate"), which mlx-lm does not read.
+    rope_utils.math = Unrounded() if form == UNROUNDED else math
     if f.name == "gemma2":  # mlx-lm has no window there
         t = t[: f.keys["attention.sliding_window"]]
     return np.array(load(f, folder, c)(mx.array([t]))[0]).astype(np.float64)
@@ -179,12 +191,16 @@ def forms(f, root):
         c = {**c, "quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}}
     write(root / "hf", c, hf)
     yield "hf", root / "hf", c
+    if f.arch == "gpt-oss":
+        c = {**c, "rope_scaling": {**c["rope_scaling"], "truncate": False}}
+        write(root / "unrounded", c, hf)
+        yield UNROUNDED, root / "unrounded", c
     if f.name in ("gemma3", "ministral3"):
         yield "within a multimodal one", root / "outer", multimodal(f, root / "outer", weights)
 
 
 def main():
-    names = ["mlx", "mlx 4 bits", "hf", "within a multimodal one"]
+    names = ["mlx", "mlx 4 bits", "hf", UNROUNDED, "within a multimodal one"]
     print("| model | " + " | ".join(names) + " |")
     print("|---|" + "---|" * len(names))
     for f in FAMILIES:
@@ -195,7 +211,7 @@ def main():
             tokens(f).tofile(Path(root) / "tokens")
             for name, folder, c in forms(f, Path(root)):
                 mine = ours(folder, Path(root) / "tokens", "high", 256 if "phi4" in f.name else None)
-                cells[name] = cell(judge(f, folder, c), mine)
+                cells[name] = cell(judge(f, folder, c, name), mine)
         print(f"| {f.name} | " + " | ".join(cells.values()) + " |", flush=True)
 
 
