@@ -1,6 +1,7 @@
 #include "weights/hf_config.h"
 
 #include <cmath>
+#include <cstdio>
 #include <string>
 
 #include "weights/hf_config_part.h"
@@ -15,6 +16,13 @@ bool says(const json::value& v, std::string_view wanted) {
   const json::value w = json::parse(wanted);
   if (v.is_number() && w.is_number()) return v.to_number<double>() == w.to_number<double>();
   return v == w;
+}
+
+std::string shown(const json::value& v) {
+  if (!v.is_double()) return json::serialize(v);
+  char text[32];
+  std::snprintf(text, sizeof(text), "%g", v.get_double());
+  return text;
 }
 
 class ConfigReader : ConfigPart {
@@ -42,7 +50,7 @@ class ConfigReader : ConfigPart {
   Status follow(const HfRule& r) const {
     const json::value* v = field(config_, r.name);
     if (v == nullptr || says(*v, r.value)) return {};
-    return data_.unsupported("config.json: " + std::string(r.name) + " " + json::serialize(*v) +
+    return data_.unsupported("config.json: " + std::string(r.name) + " " + shown(*v) +
                              " is not supported for family '" + std::string(family_.model_type) + "'");
   }
 

@@ -1,6 +1,7 @@
 #include "weights/tensor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -108,6 +109,19 @@ std::string gguf_type_names() {
     if (t.elements != 0) names += (names.empty() ? "" : ", ") + std::string(t.name);
   }
   return names;
+}
+
+std::string gguf_type_name(std::uint32_t number) {
+  if (const auto known = gguf_type(number)) return std::string(name_of(*known));
+  constexpr std::pair<std::uint32_t, const char*> kOthers[] = {
+      {4, "Q4_2"},        {5, "Q4_3"},        {9, "Q8_1"},        {15, "Q8_K"},
+      {24, "I8"},         {25, "I16"},        {26, "I32"},        {27, "I64"},
+      {28, "F64"},        {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},   {33, "Q4_0_8_8"},
+      {36, "IQ4_NL_4_4"}, {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"}, {41, "Q1_0"}};
+  for (const auto& [n, name] : kOthers) {
+    if (n == number) return name;
+  }
+  return std::to_string(number);
 }
 
 std::uint64_t TensorInfo::rows() const {

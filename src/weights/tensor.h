@@ -58,6 +58,8 @@ std::size_t bytes_per_block(TensorType type);
 // The type of a GGUF number, where this build reads it, and the names of all such types ("F32, F16, ...").
 std::optional<TensorType> gguf_type(std::uint32_t number);
 std::string gguf_type_names();
+// Of any number, for errors: its name, where GGUF gives it one.
+std::string gguf_type_name(std::uint32_t number);
 
 // How scales (and biases) that lie apart cover a matrix: one for every `columns` of every `rows`.
 struct Scaling {

@@ -341,7 +341,7 @@ TEST_F(FamilyFolders, YarnsBoundsMayLieBetweenPairs) {
 
 TEST_F(FamilyFolders, WhatWouldBeComputedWronglyIsNamed) {
   for (const auto& [text, words] : {
-           std::pair(R"("model_type": "gpt_oss", "swiglu_limit": 5.0)", "swiglu_limit 5E0 is not supported"),
+           std::pair(R"("model_type": "gpt_oss", "swiglu_limit": 5.0)", "swiglu_limit 5 is not supported"),
            std::pair(R"("model_type": "gemma3_text", "use_bidirectional_attention": true)",
                      "use_bidirectional_attention true is not supported for family 'gemma3_text'"),
            std::pair(R"("model_type": "gemma3_text", "attn_logit_softcapping": 50.0)",
