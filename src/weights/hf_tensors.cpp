@@ -283,7 +283,7 @@ class TensorReader {
     as_weight.weight = m.bias;
     KVASIR_ASSIGN_OR_RETURN(const StoredMatrix stored, quantization_.stored(as_weight, data_));
     // A stack has a row of them for each of its matrices.
-    const std::size_t dimensions = m.weight->shape.size() > 2 ? 2 : 1;
+    const std::size_t dimensions = name.ends_with("_exps") ? 2 : 1;
     if (stored.shape.size() != dimensions || stored.shape.back() == 0 || stored.shape[0] == 0 ||
         experts != 1) {
       return data_.unsupported("tensor '" + m.bias->name + "' does not fit its weight");
