@@ -16,8 +16,9 @@ weights wide, as a format's blocks ask. GGUF's blocks are llama.cpp's quantiser'
 
 - **mlx-lm** (0.32.2, float32) has the weights as the `gguf` package dequantises them: what it says of a cell is said of our
   reading of the blocks and of our graph at once.
-- **llama.cpp** (llama-cpp-python 0.3.36) reads the same file. It multiplies with activations of 8 bits, ours are of 16: with a
-  quantised type, the distance is mostly its own. Beside the column of mlx-lm, which is nearer, it says that both read the same weights.
+- **llama.cpp** (llama-cpp-python 0.3.36) reads the same file. With a quantised type it multiplies with activations of 8 bits, with F16
+  and BF16 in these; ours are of 16 bits. The distance is its own rounding where the same weights, given to us as F32, are as far from it:
+  the section on cells above 1e-4 counts them.
 - In folders, mlx-lm reads the same MLX folder; of Hugging Face's, the floats that their tensors stand for.
 
 Where a matrix's rows are no whole blocks, it is Q8_0 (GGUF) or not quantised (MLX), as the programs that write such files do.
@@ -61,13 +62,23 @@ def table(cells, columns):
     return "\n".join(lines) + "\n"
 
 
+def of_llama(rows):
+    """Whether llama.cpp's distance is its own."""
+    own = [(kl, floats, family, name) for oracle, family, name, kl, _, _, _, floats in rows if oracle == "llama.cpp"]
+    as_far = [row for row in own if row[1] and abs(row[0] - row[1]) <= 0.1 * row[1]]
+    others = ", ".join(f"{family} {name} ({kl:.0e}, as F32 {floats:.0e})" for kl, floats, family, name in own
+                       if (kl, floats, family, name) not in as_far)
+    text = f"Beside llama.cpp, {len(own)} cells are above 1e-4. In {len(as_far)} of them the same weights as F32 are as far from it, to a tenth"
+    return "\n" + text + (f"; in the others a router or a group of experts is turned on either side: {others}.\n" if others else ".\n")
+
+
 def worse(rows):
     lines = []
     for oracle, family, name, kl, median, above, tokens, floats in rows:
         if oracle != "llama.cpp":
             again = "" if floats is None else f"{max(0.0, floats):.0e}"
             lines.append(f"| {name} | {family} | {kl:.0e} | {max(0.0, median):.0e} | {above} of {tokens} | {again} |")
-    return WORSE + "\n".join(lines) + "\n" if lines else ""
+    return WORSE + "\n".join(lines) + "\n" + of_llama(rows)
 
 
 def summary(cells):
