@@ -69,7 +69,7 @@ def of_llama(rows):
     others = ", ".join(f"{family} {name} ({kl:.0e}, as F32 {floats:.0e})" for kl, floats, family, name in own
                        if (kl, floats, family, name) not in as_far)
     text = f"Beside llama.cpp, {len(own)} cells are above 1e-4. In {len(as_far)} of them the same weights as F32 are as far from it, to a tenth"
-    return "\n" + text + (f"; in the others a router or a group of experts is turned on either side: {others}.\n" if others else ".\n")
+    return "\n" + text + (f". The others: {others}.\n" if others else ".\n")
 
 
 def worse(rows):
