@@ -16,7 +16,7 @@ model_file.smollm2       = $(KVASIR_MODELS)/smollm2-135m-instruct-q4_1.gguf
 # MODEL may also be the path of any GGUF file.
 model_path = $(or $(model_file.$(MODEL)),$(MODEL))
 
-.PHONY: serve build test install models oracle bench bench-start bench-neighbours bench-many bench-cache bench-session bench-fork bench-agents bench-memory bench-loading bench-loading-types bench-calls bench-bfcl bench-grammar bench-claude bench-lookup format tidy clean setup setup-test help
+.PHONY: serve build test install models oracle formats-table bench bench-start bench-neighbours bench-many bench-cache bench-session bench-fork bench-agents bench-memory bench-loading bench-loading-types bench-calls bench-bfcl bench-grammar bench-claude bench-lookup format tidy clean setup setup-test help
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make install   put them into PREFIX/bin (default ~/.local/bin)"
 	@echo "make bench     speed beside llama.cpp and ik_llama.cpp; make bench-start | bench-neighbours | bench-many   more of it"
 	@echo "make oracle    remake the golden files"
+	@echo "make formats-table   every format of weights with every family, beside mlx-lm and llama.cpp: docs/benchmarks/formats.md"
 	@echo "make bench-cache   the cache's bars: bench-session, bench-fork, bench-agents, bench-memory [ARGS=...]"
 	@echo "make bench-calls | bench-bfcl | bench-grammar   the bars of tools: generated calls, BFCL beside llama-server, what a grammar costs"
 	@echo "make bench-claude   Claude Code with a real model, one tool turn, beside llama-server"
@@ -63,6 +64,12 @@ install: build
 
 oracle: setup-test models
 	@tools/oracle/run.sh
+
+# docs/benchmarks/formats.md: every format of weights with every family, beside mlx-lm and llama.cpp. ARGS=--resume goes on with a
+# run that was cut off.
+formats-table: setup build/build.ninja
+	@cmake --build build --target logits
+	@"$$(tools/oracle/python.sh)" tools/oracle/formats_table.py $(ARGS)
 
 bench: build models
 	@bench/run.sh $(ARGS)

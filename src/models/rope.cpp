@@ -22,8 +22,15 @@ Rope yarn(Metadata& read, double base, std::size_t dimensions) {
   const double fast = read.number("rope.scaling.yarn_beta_fast", 32);
   const double slow = read.number("rope.scaling.yarn_beta_slow", 1);
   const double last = static_cast<double>(dimensions) - 1;
-  const double low = std::max(0.0, std::floor(pair_that_turns(fast, base, dimensions, context)));
-  const double high = std::min(last, std::ceil(pair_that_turns(slow, base, dimensions, context)));
+  double low = pair_that_turns(fast, base, dimensions, context);
+  double high = pair_that_turns(slow, base, dimensions, context);
+  // Bounds are whole pairs, but where a folder says otherwise (gpt-oss).
+  if (!read.file().boolean("kvasir.yarn_between_pairs").value_or(false)) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(0.0, low);
+  high = std::min(last, high);
   Rope rope = plain_rope(base, dimensions);
   for (std::size_t i = 0; i < rope.frequency.size(); ++i) {
     const double ramp = (static_cast<double>(i) - low) / std::max(0.001, high - low);

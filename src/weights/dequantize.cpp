@@ -1,5 +1,8 @@
 #include "weights/dequantize.h"
 
+#include <algorithm>
+
+#include "base/check.h"
 #include "kernels/half.h"
 #include "weights/blocks.h"
 #include "weights/codes.h"
@@ -114,22 +117,50 @@ void decode_blocks(TensorType type, const std::byte* data, std::size_t columns, 
   }
 }
 
-// A row of a type whose scales lie apart.
-void decode_codes(const TensorInfo& tensor, const TensorRow& row, float* out) {
+// The columns [from, to) of a row of a type whose scales lie apart; `from` is a multiple of 32.
+void decode_codes(const TensorInfo& tensor, const TensorRow& row, std::size_t from, std::size_t to,
+                  float* out) {
   const Scaling& s = tensor.scaling;
-  const auto columns = static_cast<std::size_t>(tensor.columns());
   std::uint8_t u[32];
-  for (std::size_t k = 0; k < columns; ++k) {
+  for (std::size_t k = from; k < to; ++k) {
     if (k % 32 == 0) unpack_codes(row.data, s.bits, k, u);
     const auto unit = static_cast<std::size_t>(k / s.columns);
     const float d = scale_at(s.type, row.scales, unit);
     const unsigned code = u[k % 32];
+    float& w = out[k - from];
     if (tensor.type == TensorType::kAffine)
-      out[k] = d * static_cast<float>(code) + scale_at(s.type, row.biases, unit);
+      w = d * static_cast<float>(code) + scale_at(s.type, row.biases, unit);
     else if (tensor.type == TensorType::kFp4)
-      out[k] = d * 0.5F * static_cast<float>(kFp4Twice[code]);
+      w = d * 0.5F * static_cast<float>(kFp4Twice[code]);
     else
-      out[k] = kernels::e4m3_to_f32(static_cast<std::uint8_t>(code)) * d;
+      w = kernels::e4m3_to_f32(static_cast<std::uint8_t>(code)) * d;
+  }
+}
+
+// Rows of a tensor whose matrices lie the other way round: columns of what lies there, 32 at a time.
+void decode_transposed(const TensorInfo& tensor, std::uint64_t first, std::uint64_t count, float* out) {
+  const auto columns = static_cast<std::size_t>(tensor.shape[0]);
+  const auto height = static_cast<std::size_t>(tensor.shape[1]);  // rows of a matrix, columns of the file's
+  const std::size_t bytes = bytes_per_block(tensor.type);
+  KVASIR_CHECK(tensor.scaling.columns != 0 || elements_per_block(tensor.type) == 1,
+               "types of blocks lie as they are read");
+  float values[32];
+  for (std::uint64_t done = 0; done < count;) {
+    const std::uint64_t matrix = (first + done) / height;
+    const auto row = static_cast<std::size_t>((first + done) % height);
+    const std::size_t block = row / 32 * 32;
+    const std::size_t end = std::min(block + 32, height);
+    const auto rows = static_cast<std::size_t>(std::min<std::uint64_t>(end - row, count - done));
+    const std::vector<TensorRow> stored = rows_of(tensor, matrix * columns, columns);
+    for (std::size_t c = 0; c < columns; ++c) {
+      if (tensor.scaling.columns != 0)
+        decode_codes(tensor, stored[c], block, end, values);
+      else
+        decode_blocks(tensor.type, stored[c].data + block * bytes, end - block, values);
+      for (std::size_t i = 0; i < rows; ++i) out[i * columns + c] = values[row - block + i];
+    }
+    out += rows * columns;
+    done += rows;
   }
 }
 
@@ -137,9 +168,10 @@ void decode_codes(const TensorInfo& tensor, const TensorRow& row, float* out) {
 
 void dequantize_rows(const TensorInfo& tensor, std::uint64_t first, std::uint64_t count, float* out) {
   const auto columns = static_cast<std::size_t>(tensor.columns());
+  if (tensor.transposed) return decode_transposed(tensor, first, count, out);
   for (const TensorRow& row : rows_of(tensor, first, count)) {
     if (tensor.scaling.columns != 0)
-      decode_codes(tensor, row, out);
+      decode_codes(tensor, row, 0, columns, out);
     else
       decode_blocks(tensor.type, row.data, columns, out);
     if (tensor.plus != 0) {

@@ -1,13 +1,15 @@
 #pragma once
 // A Hugging Face folder as a checkpoint: config.json, safetensors (one file, or several under
 // model.safetensors.index.json), tokenizer and template files. Its weights may be plain (F32, F16, BF16), FP8
-// with scales (quant_method "fp8" or "compressed-tensors"), or quantised by MLX (docs/formats/weights.md).
+// with scales (quant_method "fp8" or "compressed-tensors"), MXFP4 (gpt-oss), or quantised by MLX
+// (docs/formats/weights.md).
 //
-// Families are rows of hf_families.cpp. Besides GGUF's keys a folder has
+// Families are rows of the tables of hf_families.h. Besides GGUF's keys a folder has
 //   tokenizer.huggingface.json  string: tokenizer.json, whole
 //   tokenizer.ggml.bos_token_id, tokenizer.ggml.eos_token_id, tokenizer.ggml.add_bos_token: where files name
 //   them kvasir.bos_token, kvasir.eos_token  string: by their text, where tokenizer_config.json names them
 //   kvasir.keys_in_turn          0: value heads of a key head lie together (Qwen3.5; GGUF has them in turn)
+//   kvasir.yarn_between_pairs   boolean: YaRN's bounds are not rounded to whole pairs (gpt-oss)
 //   kvasir.end_token_ids        integers: every end of a text that generation_config.json or config.json
 //   names kvasir.rope_layers          integers, one a layer: 0 where queries and keys are not rotated
 //   general.sampling.temp, .top_p, .top_k, .min_p: of generation_config.json, where it asks to sample (top_k

@@ -27,8 +27,8 @@ struct FolderData {
     metadata.insert_or_assign(keep(std::move(key)), std::move(value));
   }
   void set_text(std::string key, std::string value) { set(std::move(key), keep(std::move(value))); }
-  // A vector that no file holds.
-  void add_computed(std::string name, std::vector<float> values);
+  // A vector, or a tensor of a shape, that no file holds.
+  void add_computed(std::string name, std::vector<float> values, std::vector<std::uint64_t> shape = {});
 
   Error unsupported(const std::string& what) const {
     return make_error(ErrorCode::kUnsupported, path + ": " + what, path);

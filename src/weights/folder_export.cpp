@@ -35,6 +35,7 @@ std::string module_of(const HfFamily& family, const std::string& stem, bool mlx)
     for (const HfModule& m : modules) {
       const bool each = m.name.find('@') != std::string_view::npos;
       const bool stack = m.name.find("switch_mlp") != std::string_view::npos;
+      if (m.split != HfSplit::kNone) continue;
       if (m.gguf != pattern || (mlx && each) || (!mlx && stack)) continue;
       std::string name(m.name);
       if (const std::size_t at = name.find('#'); at != std::string::npos) name.replace(at, 1, layer);
@@ -222,7 +223,8 @@ Result<std::vector<FolderTensor>> folder_tensors(const Checkpoint& file, const C
     f.source = &t;
     f.suffix = t.name.substr(dot);
     f.module = module_of(*family, t.name.substr(0, dot), mlx);
-    if (f.module.empty()) {
+    // What lies transposed, and stacks of gate and up, have other names in MLX's folders.
+    if (f.module.empty() || t.transposed || (mlx && t.name.find("gate_up") != std::string::npos)) {
       return make_error(ErrorCode::kUnsupported,
                         file.path() + ": tensor '" + t.name + "' has no name in folders of family '" +
                             std::string(family->model_type) + "'",

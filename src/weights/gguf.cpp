@@ -296,7 +296,7 @@ class GgufParser {
     const std::optional<TensorType> known = gguf_type(type);
     if (!known) {
       return make_error(ErrorCode::kUnsupported,
-                        file_->path_ + ": tensor '" + info.name + "' has type " + std::to_string(type) +
+                        file_->path_ + ": tensor '" + info.name + "' has type " + gguf_type_name(type) +
                             ", which this build cannot read (" + gguf_type_names() + " are supported)",
                         file_->path_);
     }

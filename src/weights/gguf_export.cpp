@@ -11,8 +11,8 @@ namespace {
 constexpr std::string_view kFoldersOwn[] = {"kvasir.", "tokenizer.", "general.sampling."};
 
 // Ends of the keys that hold floats.
-constexpr std::string_view kFloats[] = {"freq_base", "freq_base_swa", "epsilon",   "scale",
-                                        "factor",    "softcapping",   "beta_fast", "beta_slow"};
+constexpr std::string_view kFloats[] = {"freq_base",   "freq_base_swa", "epsilon",   "scale",     "factor",
+                                        "softcapping", "beta_fast",     "beta_slow", "multiplier"};
 
 // llama.cpp's number of the type that most weights have (llama_ftype): shown by its tools, read by none.
 std::uint32_t file_type_of(const std::vector<ExportTensor>& tensors) {

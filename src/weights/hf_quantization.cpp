@@ -98,11 +98,13 @@ Result<HfQuantization> HfQuantization::read(const json::object& config, const Fo
     return q;
   }
   if (method == "compressed-tensors" && is_compressed_fp8(*given)) return q;
+  q.mxfp4_ = method == "mxfp4";
+  if (q.mxfp4_) return q;
   if (method != "fp8") {
     const std::string_view format = text_field(*given, "format");
     return data.unsupported("weights quantised by " + quoted(method) +
                             (format.empty() ? "" : " (" + std::string(format) + ")") +
-                            " are not supported; plain, FP8 and MLX's are");
+                            " are not supported; plain, FP8, MXFP4 and MLX's are");
   }
   const json::value* block = field(*given, "weight_block_size");
   if (const json::array* sizes = block != nullptr ? block->if_array() : nullptr) {
@@ -140,6 +142,7 @@ HfQuantization::Mlx HfQuantization::mlx_of(std::string_view module) const {
 Result<StoredMatrix> HfQuantization::stored(const ModuleTensors& m, const FolderData& data) const {
   if (m.scales != nullptr && m.weight->element == Element::kU32) return mlx_stored(m, data);
   if (m.weight->element == Element::kF8E4M3) return fp8_stored(m, data);
+  if (mxfp4_ && m.scales != nullptr && m.weight->element == Element::kU8) return mxfp4_stored(m, data);
   const auto type = plain_type(m.weight->element);
   if (!type || m.scales != nullptr || m.biases != nullptr) {
     return data.unsupported("tensor " + quoted(m.weight->name) + " of type " +
@@ -192,6 +195,20 @@ Result<StoredMatrix> HfQuantization::mlx_stored(const ModuleTensors& m, const Fo
                         std::string(choice.mode) + " of " + std::to_string(q.bits) + " bits in groups of " +
                         std::to_string(q.columns));
   }
+  return s;
+}
+
+Result<StoredMatrix> HfQuantization::mxfp4_stored(const ModuleTensors& m, const FolderData& data) const {
+  StoredMatrix s;
+  s.type = TensorType::kFp4;
+  s.scaling = {4, ScaleType::kE8M0, 32, 1};
+  s.shape = m.scales->shape;
+  std::vector<std::uint64_t> blocks = s.shape;
+  blocks.push_back(16);
+  if (s.shape.size() < 2 || m.scales->element != Element::kU8 || m.weight->shape != blocks ||
+      s.shape.back() == 0)
+    return data.corrupt("module " + quoted(m.name) + ": its blocks and scales do not fit MXFP4");
+  s.shape.back() *= 32;
   return s;
 }
 

@@ -46,10 +46,13 @@ class HfQuantization {
   };
   Mlx mlx_of(std::string_view module) const;
   Result<StoredMatrix> mlx_stored(const ModuleTensors& module, const FolderData& data) const;
+  // gpt-oss: (..., columns / 32, 16) bytes of codes, two in a byte, and (..., columns / 32) scales.
+  Result<StoredMatrix> mxfp4_stored(const ModuleTensors& module, const FolderData& data) const;
   Result<StoredMatrix> fp8_stored(const ModuleTensors& module, const FolderData& data) const;
 
   const boost::json::object* mlx_ = nullptr;  // into the config
-  std::uint64_t block_rows_ = 0;              // of FP8's scales; 0 where their shape says
+  bool mxfp4_ = false;
+  std::uint64_t block_rows_ = 0;  // of FP8's scales; 0 where their shape says
   std::uint64_t block_columns_ = 0;
 };
 

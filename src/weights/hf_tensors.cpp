@@ -21,6 +21,7 @@ namespace json = boost::json;
 struct Suffix {
   std::string_view text;
   const SafeTensor* ModuleTensors::* part;  // null: of no use here
+  std::size_t kept = 0;                     // of the text, which is the module's name still
 };
 constexpr Suffix kSuffixes[] = {
     {".weight", &ModuleTensors::weight},
@@ -31,11 +32,20 @@ constexpr Suffix kSuffixes[] = {
     {".weight_scale", &ModuleTensors::scales},
     {".input_scale", nullptr},  // of activations, which have their own here
     {".activation_scale", nullptr},
+    {"_proj_blocks", &ModuleTensors::weight, 5},  // stacks of gpt-oss
+    {"_proj_scales", &ModuleTensors::scales, 5},
+    {"_proj_bias", &ModuleTensors::bias, 5},
 };
 
 // Tensors that are no module's weight or bias; their names in GGUF are whole.
-constexpr std::string_view kBare[] = {
-    ".A_log", ".D", ".dt_bias", ".expert_bias", ".experts.gate_up_proj", ".experts.down_proj"};
+constexpr std::string_view kBare[] = {".A_log",
+                                      ".D",
+                                      ".dt_bias",
+                                      ".expert_bias",
+                                      ".e_score_correction_bias",
+                                      ".sinks",
+                                      ".experts.gate_up_proj",
+                                      ".experts.down_proj"};
 
 // Parts of a multimodal model that the text model does not read, layers that guess further tokens, and what
 // stands in front of its own names.
@@ -100,13 +110,13 @@ ModuleName split_name(std::string_view name) {
   return out;
 }
 
-std::string_view find_module(const HfFamily& family, std::string_view pattern) {
+const HfModule* find_module(const HfFamily& family, std::string_view pattern) {
   for (const auto& modules : {family.modules, common_modules()}) {
     for (const HfModule& m : modules) {
-      if (m.name == pattern) return m.gguf;
+      if (m.name == pattern) return &m;
     }
   }
-  return {};
+  return nullptr;
 }
 
 TensorPart part_of(const ModuleTensors& m, const StoredMatrix& stored) {
@@ -135,19 +145,36 @@ class TensorReader {
         of_mlx_ = m.weight->shape.back() == 1;
     }
     for (const auto& [name, experts] : named_) KVASIR_RETURN_IF_ERROR(add(name, experts));
+    for (const SplitModule& m : split_) {
+      KVASIR_RETURN_IF_ERROR(m.kind == HfSplit::kHeads ? add_heads(m) : add_alternate_rows(m));
+    }
     return {};
   }
 
  private:
   using Experts = std::map<std::uint32_t, const ModuleTensors*>;
+  struct SplitModule {
+    const ModuleTensors* tensors = nullptr;
+    HfSplit kind = HfSplit::kNone;
+    std::string first;  // GGUF's names
+    std::string second;
+  };
+
+  static std::string in_layer(std::string_view pattern, std::uint32_t layer) {
+    std::string name(pattern);
+    if (const std::size_t at = name.find('#'); at != std::string::npos)
+      name.replace(at, 1, std::to_string(layer));
+    return name;
+  }
 
   Status collect(const SafeTensor& t) {
     if (is_skipped(t.name)) return {};
     const std::string name = text_name(t.name);
+    if (guesses_tokens(name)) return {};
     for (const Suffix& s : kSuffixes) {
       if (!name.ends_with(s.text)) continue;
       if (s.part == nullptr) return {};
-      ModuleTensors& m = modules_[name.substr(0, name.size() - s.text.size())];
+      ModuleTensors& m = modules_[name.substr(0, name.size() - s.text.size() + s.kept)];
       if (m.*s.part != nullptr) return data_.corrupt("tensor '" + t.name + "' occurs twice");
       m.*s.part = &t;
       return {};
@@ -161,6 +188,16 @@ class TensorReader {
       return {};
     }
     return unknown(t.name);
+  }
+
+  // Of a layer behind the model's own, which is not used.
+  bool guesses_tokens(std::string_view name) const {
+    const json::object& text = text_config(config_);
+    const double guessing = number_field(text, "num_nextn_predict_layers").value_or(0);
+    const double layers = number_field(text, "num_hidden_layers").value_or(0);
+    if (guessing <= 0 || !name.starts_with("model.layers.")) return false;
+    const double layer = split_name(name).layer;
+    return layer >= layers && layer < layers + guessing;
   }
 
   Error unknown(std::string_view name) const {
@@ -180,12 +217,14 @@ class TensorReader {
     for (auto& [name, m] : modules_) {
       m.name = name;
       const ModuleName split = split_name(name);
-      std::string gguf(find_module(family_, split.pattern));
-      if (gguf.empty()) return unknown(name);
+      const HfModule* module = find_module(family_, split.pattern);
+      if (module == nullptr) return unknown(name);
+      std::string gguf = in_layer(module->gguf, split.layer);
       if (m.weight == nullptr) return data_.corrupt("module '" + name + "' has no weight");
       if (gguf == "output" && tied()) continue;
-      if (const std::size_t at = gguf.find('#'); at != std::string::npos) {
-        gguf.replace(at, 1, std::to_string(split.layer));
+      if (module->split != HfSplit::kNone) {
+        split_.push_back({&m, module->split, gguf, in_layer(module->second, split.layer)});
+        continue;
       }
       stacked_[gguf] = split.expert.has_value();
       if (!named_[gguf].emplace(split.expert.value_or(0), &m).second) {
@@ -243,16 +282,105 @@ class TensorReader {
     as_weight.name = m.name;
     as_weight.weight = m.bias;
     KVASIR_ASSIGN_OR_RETURN(const StoredMatrix stored, quantization_.stored(as_weight, data_));
-    if (stored.shape.size() != 1 || stored.shape[0] == 0 || experts != 1) {
-      return data_.unsupported("tensor '" + m.bias->name + "' is not a vector");
+    // A stack has a row of them for each of its matrices.
+    const std::size_t dimensions = name.ends_with("_exps") ? 2 : 1;
+    if (stored.shape.size() != dimensions || stored.shape.back() == 0 || stored.shape[0] == 0 ||
+        experts != 1) {
+      return data_.unsupported("tensor '" + m.bias->name + "' does not fit its weight");
     }
     TensorInfo t;
     t.name = name + ".bias";
     t.type = stored.type;
-    t.shape = stored.shape;
+    t.shape.assign(stored.shape.rbegin(), stored.shape.rend());
     t.parts = {part_of(as_weight, stored)};
     data_.tensors.push_back(std::move(t));
     return {};
+  }
+
+  // Of a stack, gate's rows and up's in turn; its biases likewise.
+  Status add_alternate_rows(const SplitModule& m) {
+    KVASIR_ASSIGN_OR_RETURN(const StoredMatrix stored, quantization_.stored(*m.tensors, data_));
+    if (bare_.contains(m.tensors->name))
+      return data_.unsupported("tensor '" + m.tensors->weight->name +
+                               "' is of a folder whose experts are not quantised, which is not supported");
+    if (stored.shape.size() != 3 || stored.shape[1] == 0 || stored.shape[1] % 2 != 0 ||
+        stored.shape[0] == 0 || stored.shape[2] == 0)
+      return data_.corrupt("tensor '" + m.tensors->weight->name + "' has an absurd shape");
+    const std::uint64_t height = stored.shape[1] / 2;
+    for (const bool second : {false, true}) {
+      TensorInfo t;
+      t.name = (second ? m.second : m.first) + ".weight";
+      t.type = stored.type;
+      t.scaling = stored.scaling;
+      t.shape = {stored.shape[2], height, stored.shape[0]};
+      TensorPart part = part_of(*m.tensors, stored);
+      part.rows /= 2;
+      part.step = 2;
+      part.scaled_rows_before = second ? 1 : 0;
+      const auto row = static_cast<std::size_t>(t.row_bytes());
+      part.data = part.data.subspan(second ? row : 0, part.data.size() - row);
+      t.parts = {part};
+      data_.tensors.push_back(std::move(t));
+    }
+    return m.tensors->bias != nullptr ? add_alternate_biases(m, stored.shape[0], height) : Status();
+  }
+
+  Status add_alternate_biases(const SplitModule& m, std::uint64_t count, std::uint64_t height) {
+    ModuleTensors as_weight;
+    as_weight.name = m.tensors->name;
+    as_weight.weight = m.tensors->bias;
+    KVASIR_ASSIGN_OR_RETURN(const StoredMatrix stored, quantization_.stored(as_weight, data_));
+    if (stored.shape != std::vector<std::uint64_t>{count, 2 * height})
+      return data_.corrupt("tensor '" + m.tensors->bias->name + "' does not fit its weight");
+    TensorInfo both;
+    both.type = stored.type;
+    both.shape = {2 * height, count};
+    both.parts = {part_of(as_weight, stored)};
+    const std::vector<float> values = dequantize(both);
+    for (const bool second : {false, true}) {
+      std::vector<float> own;
+      for (std::size_t i = second ? 1 : 0; i < values.size(); i += 2) own.push_back(values[i]);
+      data_.add_computed((second ? m.second : m.first) + ".bias", std::move(own), {height, count});
+    }
+    return {};
+  }
+
+  // kv_b_proj: of each head, rows that make keys of the latent and rows that make values of it. GGUF has the
+  // former the other way round, since they bring queries into the latent's space.
+  Status add_heads(const SplitModule& m) {
+    KVASIR_ASSIGN_OR_RETURN(const StoredMatrix stored, quantization_.stored(*m.tensors, data_));
+    const json::object& config = text_config(config_);
+    const auto size = [&](std::string_view name) {
+      const double n = number_field(config, name).value_or(0);
+      return n >= 1 && n <= 65536 ? static_cast<std::uint64_t>(n) : 0;
+    };
+    const std::uint64_t heads = size("num_attention_heads");
+    const std::uint64_t plain = size("qk_nope_head_dim");
+    const std::uint64_t value = size("v_head_dim");
+    if (stored.shape.size() != 2 || heads == 0 || plain == 0 || value == 0 || stored.shape[1] == 0 ||
+        stored.shape[0] != heads * (plain + value))
+      return data_.corrupt("tensor '" + m.tensors->weight->name + "' does not fit its heads");
+    const TensorPart all = part_of(*m.tensors, stored);
+    for (const bool values : {false, true}) {
+      TensorInfo t;
+      t.name = (values ? m.second : m.first) + ".weight";
+      t.type = stored.type;
+      t.scaling = stored.scaling;
+      t.transposed = !values;
+      t.shape =
+          values ? std::vector{stored.shape[1], value, heads} : std::vector{plain, stored.shape[1], heads};
+      const std::uint64_t row = t.row_bytes();
+      for (std::uint64_t h = 0; h < heads; ++h) {
+        TensorPart part = all;
+        part.rows = values ? value : plain;
+        part.scaled_rows_before = h * (plain + value) + (values ? plain : 0);
+        part.data = all.data.subspan(static_cast<std::size_t>(part.scaled_rows_before * row),
+                                     static_cast<std::size_t>(part.rows * row));
+        t.parts.push_back(part);
+      }
+      data_.tensors.push_back(std::move(t));
+    }
+    return m.tensors->bias != nullptr ? Status(unknown(m.tensors->bias->name)) : Status();
   }
 
   const json::object& config_;
@@ -262,6 +390,7 @@ class TensorReader {
   std::map<std::string, ModuleTensors> modules_;  // by their name in the files
   std::map<std::string, Experts> named_;          // by GGUF's name: one, or every expert's
   std::map<std::string, bool> stacked_;
+  std::vector<SplitModule> split_;
   bool of_mlx_ = false;         // by how convolutions lie
   std::set<std::string> bare_;  // modules that are one tensor
 };

@@ -108,7 +108,7 @@ enum class Way { kCopy, kBlocksToAffine, kAffineToBlocks, kCopyAffine, kQuantize
 
 Way way_of(const RecodeJob& job) {
   const TensorInfo& t = *job.tensor;
-  if (t.plus != 0 || job.minus != 0) return Way::kQuantize;
+  if (t.plus != 0 || job.minus != 0 || t.transposed) return Way::kQuantize;
   if (!job.form.is_affine() && t.type == job.form.type) return Way::kCopy;
   const auto gguf = exact_gguf_form(t);
   if (gguf && same_form(*gguf, job.form)) return Way::kAffineToBlocks;
@@ -186,6 +186,7 @@ RowOrder rotary_order(const Checkpoint& file, const TensorInfo& t, RowOrder::Kin
 }
 
 std::optional<Form> exact_gguf_form(const TensorInfo& t) {
+  if (t.transposed && t.scaling.columns != 0) return std::nullopt;
   if (t.type == TensorType::kAffine) {
     // Fewer codes than the type has: the upper ones are not used.
     if (t.scaling.bits <= 4) return Form{TensorType::kQ4_1, {}};
@@ -198,6 +199,7 @@ std::optional<Form> exact_gguf_form(const TensorInfo& t) {
 
 std::optional<Form> exact_mlx_form(const TensorInfo& t) {
   using kernels::ScaleType;
+  if (t.transposed && t.scaling.columns != 0) return std::nullopt;
   if (elements_per_block(t.type) == 1) return Form{t.type, {}};
   if (is_block_32(t.type)) {
     const unsigned bits = t.type == TensorType::kQ8_0                                  ? 8

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "weights/blocks.h"
 #include "weights/codes.h"
+#include "weights/dequantize.h"
 #include "weights/low_bits.h"
 
 namespace kvasir::weights {
@@ -285,9 +286,12 @@ void pack_row_low(TensorType type, const std::byte* row, std::size_t lane, Packe
 PackedMatrix packed_form(const TensorInfo& tensor) {
   PackedMatrix m;
   if (is_low_bits(tensor.type)) m = low_bits_form(tensor.type);
-  m.type = packed_type(tensor);
+  // What is quantised along the other dimension is multiplied as floats.
+  const bool floats = tensor.transposed && tensor.scaling.columns != 0;
+  m.type = floats ? PackedType::kF32 : packed_type(tensor);
   m.rows = static_cast<std::size_t>(tensor.rows());
   m.columns = static_cast<std::size_t>(tensor.columns());
+  if (floats) return m;
   if (tensor.scaling.columns != 0) {
     const auto columns = static_cast<std::size_t>(tensor.scaling.columns);
     m.scale_type = tensor.scaling.type;
@@ -315,6 +319,31 @@ void pack_row(const TensorInfo& tensor, const TensorRow& row, std::size_t lane, 
     pack_row_32(tensor.type, row.data, lane, m, group);
 }
 
+// A matrix that lies the other way round: elements as they are, or, of what is quantised, their floats.
+void pack_transposed(const TensorInfo& tensor, ThreadPool& pool, PackedMatrix& m) {
+  const bool floats = tensor.scaling.columns != 0;
+  const std::size_t bytes = floats ? sizeof(float) : bytes_per_block(tensor.type);
+  KVASIR_CHECK(tensor.rows() == tensor.shape[1], "a matrix is packed, not a stack");
+  const std::vector<TensorRow> stored = rows_of(tensor, 0, tensor.columns());
+  pool.parallel_for(m.groups(), 4, [&](std::size_t begin, std::size_t end, std::size_t) {
+    std::vector<float> values(kGroupRows * m.columns);
+    std::vector<std::byte> row(bytes * m.columns);
+    for (std::size_t g = begin; g < end; ++g) {
+      const std::size_t last = std::min(kGroupRows, m.rows - g * kGroupRows);
+      if (floats) dequantize_rows(tensor, g * kGroupRows, last, values.data());
+      for (std::size_t lane = 0; lane < last; ++lane) {
+        if (floats) {
+          std::memcpy(row.data(), values.data() + lane * m.columns, row.size());
+        } else {
+          for (std::size_t k = 0; k < m.columns; ++k)
+            std::memcpy(row.data() + k * bytes, stored[k].data + (g * kGroupRows + lane) * bytes, bytes);
+        }
+        pack_row_plain(row.data(), bytes, lane, m, m.group(g));
+      }
+    }
+  });
+}
+
 }  // namespace
 
 std::size_t packed_bytes(const TensorInfo& tensor) {
@@ -332,6 +361,10 @@ Result<PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool) {
   }
   KVASIR_CHECK(tensor.plus == 0, "only vectors are stored less one");
   m.data = AlignedBuffer(m.groups() * m.group_bytes());
+  if (tensor.transposed) {
+    pack_transposed(tensor, pool, m);
+    return m;
+  }
   const std::vector<TensorRow> rows = rows_of(tensor, 0, tensor.rows());
   pool.parallel_for(m.groups(), 4, [&](std::size_t begin, std::size_t end, std::size_t) {
     for (std::size_t g = begin; g < end; ++g) {

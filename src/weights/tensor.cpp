@@ -1,6 +1,7 @@
 #include "weights/tensor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -60,9 +61,10 @@ std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) {
 TensorPart slice(const TensorPart& part, std::uint64_t first, std::uint64_t count, std::uint64_t row_bytes) {
   TensorPart p = part;
   p.rows = count;
-  p.data = part.data.subspan(static_cast<std::size_t>(first * row_bytes),
-                             static_cast<std::size_t>(count * row_bytes));
-  p.scaled_rows_before += first;  // scales stay as they are: one may cover rows on both sides of the cut
+  p.data = part.data.subspan(static_cast<std::size_t>(first * part.step * row_bytes),
+                             static_cast<std::size_t>(((count - 1) * part.step + 1) * row_bytes));
+  p.scaled_rows_before +=
+      first * part.step;  // scales stay as they are: one may cover rows on both sides of the cut
   return p;
 }
 
@@ -109,6 +111,19 @@ std::string gguf_type_names() {
   return names;
 }
 
+std::string gguf_type_name(std::uint32_t number) {
+  if (const auto known = gguf_type(number)) return std::string(name_of(*known));
+  constexpr std::pair<std::uint32_t, const char*> kOthers[] = {
+      {4, "Q4_2"},        {5, "Q4_3"},        {9, "Q8_1"},        {15, "Q8_K"},
+      {24, "I8"},         {25, "I16"},        {26, "I32"},        {27, "I64"},
+      {28, "F64"},        {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},   {33, "Q4_0_8_8"},
+      {36, "IQ4_NL_4_4"}, {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"}, {41, "Q1_0"}};
+  for (const auto& [n, name] : kOthers) {
+    if (n == number) return name;
+  }
+  return std::to_string(number);
+}
+
 std::uint64_t TensorInfo::rows() const {
   std::uint64_t n = 1;
   for (std::size_t i = 1; i < shape.size(); ++i) n *= shape[i];
@@ -117,14 +132,15 @@ std::uint64_t TensorInfo::rows() const {
 
 std::uint64_t TensorInfo::bytes() const {
   std::uint64_t n = 0;
-  for (const TensorPart& p : parts) n += p.data.size() + p.scales.size() + p.biases.size();
+  for (const TensorPart& p : parts) n += (p.data.size() + p.scales.size() + p.biases.size()) / p.step;
   return n;
 }
 
 std::uint64_t TensorInfo::row_bytes() const {
   const TypeTraits& t = traits_of(type);
-  if (t.elements == 0) return columns() * scaling.bits / 8;
-  return columns() / t.elements * t.bytes;
+  const std::uint64_t stored = transposed ? shape[1] : shape[0];
+  if (t.elements == 0) return stored * scaling.bits / 8;
+  return stored / t.elements * t.bytes;
 }
 
 TensorInfo matrix_of(const TensorInfo& stack, std::uint64_t index) {
@@ -133,9 +149,11 @@ TensorInfo matrix_of(const TensorInfo& stack, std::uint64_t index) {
   matrix.name += "[" + std::to_string(index) + "]";
   matrix.shape = {stack.columns(), rows};
   matrix.parts.clear();
-  each_part(stack, index * rows, rows, [&](const TensorPart& p, std::uint64_t first, std::uint64_t count) {
-    matrix.parts.push_back(slice(p, first, count, stack.row_bytes()));
-  });
+  const std::uint64_t stored = stack.transposed ? stack.columns() : rows;
+  each_part(stack, index * stored, stored,
+            [&](const TensorPart& p, std::uint64_t first, std::uint64_t count) {
+              matrix.parts.push_back(slice(p, first, count, stack.row_bytes()));
+            });
   return matrix;
 }
 
@@ -144,13 +162,14 @@ std::vector<TensorRow> rows_of(const TensorInfo& tensor, std::uint64_t first, st
   rows.reserve(static_cast<std::size_t>(count));
   const std::uint64_t row_bytes = tensor.row_bytes();
   const bool scaled = tensor.scaling.columns != 0;
-  const std::uint64_t scales = scaled ? ceil_div(tensor.columns(), tensor.scaling.columns) : 0;
+  const std::uint64_t columns = tensor.transposed ? tensor.shape[1] : tensor.columns();
+  const std::uint64_t scales = scaled ? ceil_div(columns, tensor.scaling.columns) : 0;
   const std::uint64_t scale_bytes = scales * kernels::bytes_of(tensor.scaling.type);
   each_part(tensor, first, count, [&](const TensorPart& p, std::uint64_t from, std::uint64_t n) {
     for (std::uint64_t r = from; r < from + n; ++r) {
-      TensorRow row{p.data.data() + r * row_bytes, nullptr, nullptr};
+      TensorRow row{p.data.data() + r * p.step * row_bytes, nullptr, nullptr};
       if (scaled) {
-        const std::uint64_t at = (p.scaled_rows_before + r) / tensor.scaling.rows * scale_bytes;
+        const std::uint64_t at = (p.scaled_rows_before + r * p.step) / tensor.scaling.rows * scale_bytes;
         row.scales = p.scales.data() + at;
         if (!p.biases.empty()) row.biases = p.biases.data() + at;
       }

@@ -58,6 +58,8 @@ std::size_t bytes_per_block(TensorType type);
 // The type of a GGUF number, where this build reads it, and the names of all such types ("F32, F16, ...").
 std::optional<TensorType> gguf_type(std::uint32_t number);
 std::string gguf_type_names();
+// Of any number, for errors: its name, where GGUF gives it one.
+std::string gguf_type_name(std::uint32_t number);
 
 // How scales (and biases) that lie apart cover a matrix: one for every `columns` of every `rows`.
 struct Scaling {
@@ -69,13 +71,15 @@ struct Scaling {
   bool operator==(const Scaling&) const = default;
 };
 
-// Rows that lie together. Into the checkpoint's mapping.
+// Rows that lie together, or, with a step above 1, every so-manieth of some that do. Into the checkpoint's
+// mapping.
 struct TensorPart {
   std::uint64_t rows = 0;
-  std::span<const std::byte> data;
+  std::uint64_t step = 1;
+  std::span<const std::byte> data;    // from the first row to the last
   std::span<const std::byte> scales;  // (rows / Scaling::rows, columns / Scaling::columns), both rounded up
   std::span<const std::byte> biases;  // of kAffine: as scales
-  std::uint64_t scaled_rows_before = 0;  // rows that the scales cover in front of the first
+  std::uint64_t scaled_rows_before = 0;  // rows of the file that the scales cover in front of the first
 };
 
 // Shape in GGUF order: shape[0] is the contiguous (row) dimension. Rows are the product of the others, in
@@ -89,11 +93,14 @@ struct TensorInfo {
   // Added to every element when it is read: 1 for norms that a folder stores less it. GGUF's form, the sum,
   // is what families see.
   float plus = 0;
+  // Each matrix (shape[0], shape[1]) lies the other way round: parts and scaling are those of a stack of
+  // (shape[1], shape[0]). Of plain types and of those whose scales lie apart.
+  bool transposed = false;
 
   std::uint64_t columns() const { return shape[0]; }
   std::uint64_t rows() const;
   std::uint64_t bytes() const;      // stored, scales included
-  std::uint64_t row_bytes() const;  // of codes or blocks
+  std::uint64_t row_bytes() const;  // of codes or blocks, as they lie
 };
 
 // The matrix number `index` of a stack (shape: columns, rows, count): an expert's, for one.
@@ -105,7 +112,7 @@ struct TensorRow {
   const std::byte* scales = nullptr;
   const std::byte* biases = nullptr;
 };
-// Of every row, in order, from `first` on.
+// Of every row, in order, from `first` on; of a transposed tensor, of the rows that lie there.
 std::vector<TensorRow> rows_of(const TensorInfo& tensor, std::uint64_t first, std::uint64_t count);
 
 }  // namespace kvasir::weights

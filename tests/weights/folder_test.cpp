@@ -260,16 +260,20 @@ TEST_F(Folders, Granite4sTensorsWithoutAModuleAreRead) {
   std::string bytes = file(
       R"({"model.layers.0.mamba.A_log": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
           "model.layers.0.mamba.D": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]},
-          "model.layers.0.mamba.dt_bias": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]}})",
-      24);
+          "model.layers.0.mamba.dt_bias": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]},
+          "model.layers.0.mamba.conv1d.weight": {"dtype": "F32", "shape": [2, 1, 4], "data_offsets": [24, 56]},
+          "model.layers.0.mamba.conv1d.bias": {"dtype": "F32", "shape": [2], "data_offsets": [56, 64]}})",
+      64);
   const float log_a = 1.0F;
-  std::memcpy(bytes.data() + bytes.size() - 24, &log_a, sizeof(log_a));
+  std::memcpy(bytes.data() + bytes.size() - 64, &log_a, sizeof(log_a));
   write("model.safetensors", bytes);
   const auto opened = open_checkpoint(path_.string());
   ASSERT_TRUE(opened.ok()) << opened.error().message;
   EXPECT_EQ(dequantize(*(*opened)->tensor("blk.0.ssm_a")), (std::vector<float>{-std::exp(1.0F), -1.0F}));
   EXPECT_NE((*opened)->tensor("blk.0.ssm_d"), nullptr);
   EXPECT_NE((*opened)->tensor("blk.0.ssm_dt.bias"), nullptr);
+  ASSERT_NE((*opened)->tensor("blk.0.ssm_conv1d.bias"), nullptr);
+  EXPECT_EQ((*opened)->tensor("blk.0.ssm_conv1d.bias")->shape, (std::vector<std::uint64_t>{2}));
   EXPECT_EQ((*opened)->integer("granitehybrid.ssm.inner_size"), 128U);
   EXPECT_EQ((*opened)->integer("granitehybrid.feed_forward_length"), 96U);
   EXPECT_EQ((*opened)->boolean("granitehybrid.rope.scaling.finetuned"), false);

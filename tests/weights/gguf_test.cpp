@@ -321,6 +321,9 @@ TEST(Gguf, RefusesLies) {
   expect_refused(tensor(1ULL << 61, 0, 0).error(), ErrorCode::kCorruptData, "absurd shape");
   expect_refused(tensor(0, 0, 0).error(), ErrorCode::kCorruptData, "absurd shape");
   expect_refused(tensor(1, 77, 0).error(), ErrorCode::kUnsupported, "type 77");
+  expect_refused(tensor(1, 41, 0).error(), ErrorCode::kUnsupported, "type Q1_0,");
+  expect_refused(tensor(1, 24, 0).error(), ErrorCode::kUnsupported, "type I8,");
+  expect_refused(tensor(1, 28, 0).error(), ErrorCode::kUnsupported, "type F64,");
   expect_refused(tensor(1, 12, 0).error(), ErrorCode::kCorruptData, "whole blocks");
   expect_refused(tensor(1, 0, ~std::uint64_t{31}).error(), ErrorCode::kCorruptData, "outside the file");
   expect_refused(tensor(9, 0, 0).error(), ErrorCode::kCorruptData, "outside the file");

@@ -20,9 +20,10 @@ from tiny_judges import compare, judge_llama, judge_mlx
 LOGITS = Path(__file__).resolve().parents[2] / "build/logits"
 
 
-def ours(path, token_file, precision):
+def ours(path, token_file, precision, context=None):
+    """Logits, or the line that says why there are none. A context tells which factors LongRoPE takes."""
     out = path.with_suffix(".out")
-    context = ["256"] if "phi4" in path.name else []
+    context = [str(context)] if context else ["256"] if "phi4" in path.name else []
     run = subprocess.run([LOGITS, path, token_file, out, precision, *context], capture_output=True, text=True)
     if run.returncode != 0:
         return run.stderr.strip()

@@ -83,8 +83,9 @@ def delta_part(family, part, w):
     return grouped(family, w, 1, 32) if part == "ssm_out.weight" else w
 
 
-def renamed(family):
-    weights = family.weights()
+def renamed(family, weights=None):
+    """`weights`: floats by GGUF's names, in place of the family's own."""
+    weights = weights or family.weights()
     lfm2, qwen = family.arch.startswith("lfm2"), family.arch.startswith("qwen")
     outer = "language_model." if family.arch.startswith("qwen35") else ""
     feed = {"gate": "w1", "up": "w3", "down": "w2"} if family.arch == "lfm2" else {x: f"{x}_proj" for x in ("gate", "up", "down")}

@@ -135,7 +135,8 @@ class Family:
                      small(p + "up_exps.bias", EXPERTS, EXPERT_HIDDEN), small(p + "down_exps.bias", EXPERTS, WIDTH))
         return self
 
-    def write(self, path, floats):
+    def write(self, path, floats, stored=None):
+        """`floats`: all as F32, else matrices as Q8_0, or as stored(tensor) has them: a type and its bytes, or floats."""
         writer = gguf.GGUFWriter(path, self.arch)
         writer.add_string("tokenizer.ggml.model", "no_vocab")
         for key, value in self.keys.items():
@@ -151,7 +152,10 @@ class Family:
             else:
                 writer.add_string(full, value)
         for t in self.tensors:
-            if floats or t.kind == F32:
+            if stored and t.kind != F32:
+                kind, data = stored(t)
+                writer.add_tensor(t.name, data, raw_dtype=None if data.dtype != np.uint8 else kind)
+            elif floats or t.kind == F32:
                 writer.add_tensor(t.name, t.floats())
             else:
                 writer.add_tensor(t.name, t.bytes_q8(), raw_dtype=Q8_0)
@@ -195,7 +199,7 @@ def llama_yarn():
 
 def mixtral():
     f = Family("mixtral", "llama", expert_count=EXPERTS, expert_used_count=USED, feed_forward_length=EXPERT_HIDDEN,
-               **{"attention.head_count": 2})
+               **{"attention.head_count": HEADS // 2})
     for i in range(f.layers):
         f.norms(i, "attn_norm", "ffn_norm").attention(i).experts(i)
     return f.untied()
@@ -208,7 +212,7 @@ def ministral3():
 
 
 def qwen2():
-    f = Family("qwen2", "qwen2", **{"attention.head_count": 2})
+    f = Family("qwen2", "qwen2", **{"attention.head_count": HEADS // 2})
     for i in range(f.layers):
         f.norms(i, "attn_norm", "ffn_norm").attention(i, bias=True).feed_forward(i)
     return f
@@ -233,17 +237,18 @@ def smollm3():
     return llama_like("smollm3", "smollm3", layers=5)
 
 
-GRANITE = {"attention.scale": 0.25, "embedding_scale": 4.0, "residual_scale": 0.3, "logit_scale": 1.5,
-           "attention.head_count": 2, "rope.dimension_count": 32}
+def multipliers():
+    return {"attention.scale": 0.25, "embedding_scale": 4.0, "residual_scale": 0.3, "logit_scale": 1.5,
+            "attention.head_count": HEADS // 2, "rope.dimension_count": 32}
 
 
 def granite():
-    return llama_like("granite", "granite", **GRANITE)
+    return llama_like("granite", "granite", **multipliers())
 
 
 def granite_moe(name="granitemoe", **keys):
     f = Family(name, "granitemoe", expert_count=EXPERTS, expert_used_count=USED, feed_forward_length=EXPERT_HIDDEN,
-               **GRANITE, **keys)
+               **multipliers(), **keys)
     for i in range(f.layers):
         f.norms(i, "attn_norm", "ffn_norm").attention(i).experts(i)
     return f
@@ -257,21 +262,21 @@ def granite_moe_shared():
 
 
 def olmo2():
-    f = Family("olmo2", "olmo2", **{"attention.head_count": 2})
+    f = Family("olmo2", "olmo2", **{"attention.head_count": HEADS // 2})
     for i in range(f.layers):
         f.norms(i, "post_attention_norm", "post_ffw_norm").attention(i, norms="all").feed_forward(i)
     return f.untied()
 
 
 def olmo3():
-    f = Family("olmo3", "olmo2", **{"attention.head_count": 2, "attention.sliding_window": WINDOW}, **YARN)
+    f = Family("olmo3", "olmo2", **{"attention.head_count": HEADS // 2, "attention.sliding_window": WINDOW}, **YARN)
     for i in range(f.layers):
         f.norms(i, "post_attention_norm", "post_ffw_norm").attention(i, norms="all").feed_forward(i)
     return f.untied()
 
 
 def phi3():
-    f = Family("phi3", "phi3", **{"attention.head_count": 2})
+    f = Family("phi3", "phi3", **{"attention.head_count": HEADS // 2})
     for i in range(f.layers):
         f.norms(i, "attn_norm", "ffn_norm").attention(i, fused=True).feed_forward(i, fused=True)
     return f.untied()
@@ -279,7 +284,7 @@ def phi3():
 
 def phi4_mini(name="phi4-mini", trained=64):
     f = Family(name, "phi3", **{
-        "attention.head_count": 2, "rope.dimension_count": 24, "rope.scaling.original_context_length": trained,
+        "attention.head_count": HEADS // 2, "rope.dimension_count": 24, "rope.scaling.original_context_length": trained,
         "rope.scaling.attn_factor": 1.4142135})
     for i in range(f.layers):
         f.norms(i, "attn_norm", "ffn_norm").attention(i, fused=True).feed_forward(i, fused=True)
@@ -400,7 +405,7 @@ def short_conv(f, i):
 def lfm2(name="lfm2", arch="lfm2", **keys):
     attends = [False, False, True, False, True]
     f = Family(name, arch, layers=len(attends), **{
-        "attention.head_count": 2, "attention.head_count_kv": [int(a) for a in attends], "shortconv.l_cache": 3, **keys})
+        "attention.head_count": HEADS // 2, "attention.head_count_kv": [int(a) for a in attends], "shortconv.l_cache": 3, **keys})
     f.tensors[1] = norm("token_embd_norm.weight", WIDTH)
     for i, a in enumerate(attends):
         f.norms(i, "attn_norm", "ffn_norm")
@@ -420,7 +425,7 @@ def lfm2_moe():
                 expert_feed_forward_length=EXPERT_HIDDEN, leading_dense_block_count=2)
 
 
-SSM = {"ssm.conv_kernel": 4, "ssm.inner_size": 2 * WIDTH, "ssm.state_size": 32, "ssm.time_step_rank": 4}
+SSM = {"ssm.conv_kernel": 4, "ssm.inner_size": 128, "ssm.state_size": 32, "ssm.time_step_rank": 4}
 
 
 def mamba2(f, i):
@@ -436,7 +441,7 @@ def mamba2(f, i):
 
 def granite_hybrid(name="granitehybrid", **keys):
     attends = [False, False, True, False]
-    f = Family(name, "granitehybrid", **{**GRANITE, **SSM, "ssm.group_count": 1, "rope.scaling.finetuned": False,
+    f = Family(name, "granitehybrid", **{**multipliers(), **SSM, "ssm.group_count": 1, "rope.scaling.finetuned": False,
                                          "attention.head_count_kv": [2 * a for a in attends], **keys})
     for i, a in enumerate(attends):
         f.norms(i, "attn_norm", "ffn_norm")
@@ -497,10 +502,21 @@ def qwen35_moe():
     return qwen3_next("qwen35moe", "qwen35moe", **{"rope.dimension_sections": [2, 1, 1, 0]})
 
 
-FAMILIES = [f() for f in (llama, llama3, llama_linear, llama_yarn, mixtral, ministral3, qwen2, qwen3, qwen3_moe, smollm3,
+MAKERS = (llama, llama3, llama_linear, llama_yarn, mixtral, ministral3, qwen2, qwen3, qwen3_moe, smollm3,
                           granite, granite_moe, granite_moe_shared, olmo2, olmo3, phi3, phi4_mini, phi4_mini_short, gemma, gemma2, gemma3, gpt_oss, glm4_moe,
                           deepseek_v2_lite, deepseek_v2, deepseek_v3, lfm2, lfm2_moe, granite_hybrid,
-                          granite_hybrid_moe, qwen3_next, qwen35, qwen35_moe)]
+                          granite_hybrid_moe, qwen3_next, qwen35, qwen35_moe)
+FAMILIES = [f() for f in MAKERS]
+
+
+def widen(rows):
+    """Nearly all rows of whole blocks of 64, 128 or 256, and fewer tokens. Before the judges are imported, who take sizes from
+    here."""
+    global WIDTH, HIDDEN, HEADS, EXPERT_HIDDEN, TOKENS
+    WIDTH = HIDDEN = EXPERT_HIDDEN = rows
+    HEADS, TOKENS = 2 * max(rows, 64) // HEAD_DIM, 100
+    FAMILIES[:] = [f() for f in MAKERS]
+
 
 
 def tokens(family):

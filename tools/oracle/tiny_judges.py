@@ -122,10 +122,11 @@ def neighbours_to_halves(w, heads):
     return w.reshape(heads, rows // heads // 2, 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
-def renamed(family, names, joined):
-    """`joined`: attn_k_b and attn_v_b are one matrix, of each head the keys' rows and then the values'."""
+def renamed(family, names, joined, weights=None):
+    """`joined`: attn_k_b and attn_v_b are one matrix, of each head the keys' rows and then the values'. `weights`: floats by
+    GGUF's names, in place of the family's own."""
     k = family.keys
-    weights = family.weights()
+    weights = weights or family.weights()
     for name, w in weights.items():
         if name in ("rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"):
             continue
@@ -169,45 +170,66 @@ class FactoredRope:
         return mx.fast.rope(x, self.dims, traditional=False, base=None, scale=1.0, offset=offset, freqs=self.freqs)
 
 
+class Mlx:
+    """mlx-lm's model of a family, in float32."""
+
+    def __init__(self, family):
+        self.family, self.hybrid = family, family.name in hybrid_judges.MODULES
+        if self.hybrid:
+            module, own, self.names = hybrid_judges.MODULES[family.name], hybrid_judges.arguments(family), None
+        else:
+            module, own, self.names = MODULES[family.name]
+        self.module = module
+        m = importlib.import_module(f"mlx_lm.models.{module}")
+        self.model = m.Model(m.ModelArgs.from_dict(arguments(family, own)))
+
+    def renamed(self, weights):
+        if self.hybrid:
+            return list(hybrid_judges.renamed(self.family, weights))
+        less_one = 1 if self.module.startswith("gemma") else 0  # GGUF stores the sum
+        named = [(name, w - less_one if "norm" in name else w)
+                 for name, w in renamed(self.family, self.names, self.module == "deepseek_v2", weights)]
+        if self.module == "gemma3_text":
+            named.append(("lm_head.weight", weights["token_embd.weight"]))
+        return named
+
+    def logits(self, tokens, weights=None):
+        """(tokens, vocabulary). `weights`: floats by GGUF's names, in place of the family's own."""
+        import mlx.core as mx
+
+        weights = weights or self.family.weights()
+        if self.family.name == "gemma2":  # mlx-lm has no window there
+            tokens = tokens[: self.family.keys["attention.sliding_window"]]
+        self.model.load_weights([(name, mx.array(w)) for name, w in self.renamed(weights)], strict=True)
+        self.model.set_dtype(mx.float32)
+        if self.family.name == "llama3-rope":
+            for layer in self.model.layers:
+                layer.self_attn.rope = FactoredRope(self.family.keys["rope.freq_base"], weights["rope_freqs.weight"])
+        return np.array(self.model(mx.array([tokens]))[0]).astype(np.float64)
+
+
+def mlx_knows(family):
+    return family.name in hybrid_judges.MODULES or MODULES[family.name] is not None
+
+
 def judge_mlx(family, tokens):
     """None where mlx-lm has no such model."""
-    import mlx.core as mx
+    return Mlx(family).logits(tokens) if mlx_knows(family) else None
 
-    if family.name in hybrid_judges.MODULES:
-        m = importlib.import_module(f"mlx_lm.models.{hybrid_judges.MODULES[family.name]}")
-        model = m.Model(m.ModelArgs.from_dict(arguments(family, hybrid_judges.arguments(family))))
-        model.load_weights([(name, mx.array(w)) for name, w in hybrid_judges.renamed(family)], strict=True)
-        model.set_dtype(mx.float32)
-        return np.array(model(mx.array([tokens]))[0]).astype(np.float64)
-    if MODULES[family.name] is None:
-        return None
-    if family.name == "gemma2":  # mlx-lm has no window there
-        tokens = tokens[: family.keys["attention.sliding_window"]]
-    module, own, names = MODULES[family.name]
-    m = importlib.import_module(f"mlx_lm.models.{module}")
-    model = m.Model(m.ModelArgs.from_dict(arguments(family, own)))
-    weights = []
-    for name, w in renamed(family, names, module == "deepseek_v2"):
-        if module.startswith("gemma") and "norm" in name:
-            w = w - 1  # GGUF stores the sum
-        weights.append((name, mx.array(w)))
-    if module == "gemma3_text":
-        weights.append(("lm_head.weight", mx.array(family.weights()["token_embd.weight"])))
-    model.load_weights(weights, strict=True)
-    model.set_dtype(mx.float32)
-    if family.name == "llama3-rope":
-        for layer in model.layers:
-            layer.self_attn.rope = FactoredRope(family.keys["rope.freq_base"], family.weights()["rope_freqs.weight"])
-    return np.array(model(mx.array([tokens]))[0]).astype(np.float64)
+
+KEPT = []  # what llama.cpp calls as long as it is loaded
 
 
 def judge_llama(path, tokens):
     import llama_cpp as ll
 
-    ll.llama_backend_init()
-    silent = ll.llama_log_callback(lambda *_: None)
-    ll.llama_log_set(silent, None)
-    model = ll.llama_model_load_from_file(path.encode(), ll.llama_model_default_params())
+    if not KEPT:
+        ll.llama_backend_init()
+        KEPT.append(ll.llama_log_callback(lambda *_: None))
+        ll.llama_log_set(KEPT[0], None)
+    plain = ll.llama_model_default_params()
+    plain.use_extra_bufts = False  # its AMX kernels crash on matrices as small as these
+    model = ll.llama_model_load_from_file(path.encode(), plain)
     if not model:
         return None
     params = ll.llama_context_default_params()
