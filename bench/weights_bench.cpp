@@ -64,7 +64,10 @@ void time_type(TensorType type, const Tokens& tokens, double memory_bytes_a_seco
     const std::uint64_t word = rng();
     std::copy_n(reinterpret_cast<const std::byte*>(&word), 8, bytes.data() + i);
   }
-  tensor.parts = {{kRows, bytes, {}, {}, 0}};
+  weights::TensorPart part;
+  part.rows = kRows;
+  part.data = bytes;
+  tensor.parts = {part};
   ThreadPool pool(1);
   const PackedMatrix w = *weights::repack(tensor, pool);
   std::vector<float> y(kMostTokens * kRows);

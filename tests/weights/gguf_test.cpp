@@ -97,7 +97,10 @@ TEST(Repack, KeepsEveryValueOfRandomBlocksInEveryLane) {
     TensorInfo tensor{known.name, known.type, {kColumns, kRows}, {}, {}, 0};
     std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.row_bytes() * kRows));
     for (std::byte& b : bytes) b = static_cast<std::byte>(rng());
-    tensor.parts = {{kRows, bytes, {}, {}, 0}};
+    TensorPart part;
+    part.rows = kRows;
+    part.data = bytes;
+    tensor.parts = {part};
     const auto packed = repack(tensor, pool);
     ASSERT_TRUE(packed.ok());
     EXPECT_EQ(packed->groups() * packed->group_bytes(), packed_bytes(tensor));
