@@ -55,7 +55,7 @@ int grid_value(const PackedMatrix& m, const std::byte* q, std::size_t lane, std:
     field = read_at<std::uint16_t>(high, lane);
   const unsigned above = field >> (extra * j) & ((1U << extra) - 1);
   const unsigned index = byte_at(q, j * kGroupRows + lane) | above << 8;
-  const int value = m.grid->entries[index * each + k % each];
+  const std::int8_t value = m.grid->entries[index * each + k % each];
   if (moves_entries(type)) return (field >> (12 + j) & 1U) != 0 ? value - 1 : value + 1;
   const std::byte* signs = high + index_high_bytes(type);
   const std::size_t i = lane * 4 + k % 4;

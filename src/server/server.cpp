@@ -107,7 +107,8 @@ class Server::Impl {
       return refused(request, make_error(ErrorCode::kForbidden, Cors::refusal(request), "origin"));
     }
     const Status known = access_.check(request);
-    return known.ok() ? nullptr : refused(request, known.error());
+    if (known.ok()) return nullptr;
+    return refused(request, known.error());
   }
 
   std::unique_ptr<HttpResponse> refused(const HttpRequest& request, const Error& error) const {
