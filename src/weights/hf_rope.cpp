@@ -30,10 +30,8 @@ class RopeReader : ConfigPart {
     } else {
       parameters = object_field(config_, "rope_scaling");
     }
-    if (const auto share = number_field(config_, "partial_rotary_factor")) share_ = *share;
-    const auto inner =
-        parameters != nullptr ? number_field(*parameters, "partial_rotary_factor") : std::nullopt;
-    if (inner) share_ = *inner;
+    share_ = parameters != nullptr ? number_field(*parameters, "partial_rotary_factor") : std::nullopt;
+    if (!share_) share_ = number_field(config_, "partial_rotary_factor");
     if (share_) set("rope.dimension_count", std::uint64_t{head_dim()});
     KVASIR_RETURN_IF_ERROR(rope_layers());
     if (parameters == nullptr) return {};
