@@ -38,7 +38,7 @@ class Stream(threading.Thread):
         self.prompt = f"{number}. {words(prompt_tokens, number)}"
 
     def run(self):
-        body = {"model": "m", "messages": [{"role": "user", "content": self.prompt}], "max_tokens": self.tokens, "ignore_eos": True, "stream": True, "seed": 1}
+        body = {"model": "default", "messages": [{"role": "user", "content": self.prompt}], "max_tokens": self.tokens, "ignore_eos": True, "stream": True, "seed": 1}
         try:
             with httpx.Client(base_url=self.server.url, timeout=1800) as client, client.stream("POST", "/v1/chat/completions", json=body) as reply:
                 for line in reply.iter_lines():

@@ -1,6 +1,6 @@
 """Kvasir, llama.cpp and ik_llama.cpp alternately in one run, on the same files: prefill, decode, decode of a batch, in shares of the machine's limits.
 
-    bench/run.sh speed [--rounds 5] [--quick] [--json FILE] [--plot FILE.svg] [MODEL.gguf ...]      (make bench ARGS=...)
+    bench/run.sh speed [--rounds 5] [--quick] [--only MEASURE] [--json FILE] [--plot FILE.svg] [MODEL.gguf ...]      (make bench ARGS=...)
 
 The peers are built natively from their own source packages (bench/peer.sh) and take the flags that served each measure best in a round
 of trying. A ratio is of the medians of rounds that alternate; its spread is that of the rounds' own ratios. --quick: one model, llama.cpp
@@ -103,6 +103,15 @@ def fidelity():
     return {m[1].lower(): m[2] for m in re.finditer(r"^(\S+): (KL .*)$", out, re.MULTILINE)}
 
 
+def attempt(engine, measure, model, flags):
+    """A rate; 0 where the program ends with an error, which is shown: another choice may work."""
+    try:
+        return engine.rate(measure, model, flags)
+    except RuntimeError as error:
+        print(f"{model.name}, {measure.name}: {engine.name} with {' '.join(flags) or 'no flags'}: {str(error).splitlines()[0]}", flush=True)
+        return 0
+
+
 def measure_model(model, engines, measures, rounds):
     """{measure: {engine: rates, one a round}}, and the flags that each engine took."""
     rates, flags = {}, {}
@@ -112,7 +121,7 @@ def measure_model(model, engines, measures, rounds):
             choices = getattr(engine, "batch_choices", engine.choices) if measure.kind == "batch" else engine.choices
             if choices is None:
                 continue
-            tried = {choice: engine.rate(measure, model, choice) for choice in choices} if len(choices) > 1 else {choices[0]: 0}
+            tried = {choice: attempt(engine, measure, model, choice) for choice in choices} if len(choices) > 1 else {choices[0]: 0}
             flags[measure.name, engine.name] = max(tried, key=tried.get)
             rates[measure.name][engine.name] = []
         for _ in range(rounds):
@@ -174,6 +183,7 @@ def main():
     parser.add_argument("models", nargs="*", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", action="append", help="measures whose names begin so; several times for several")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--plot", type=pathlib.Path)
     options = parser.parse_args()
@@ -182,8 +192,9 @@ def main():
     engines = [kvasir, LLAMA] if options.quick else [kvasir, LLAMA, IK]
     head("Speed beside llama.cpp and ik_llama.cpp", models[0])
     bars, results, taken = Bars(), {}, {}
+    measures = [m for m in (QUICK if options.quick else MEASURES) if not options.only or m.name.startswith(tuple(options.only))]
     for model in models:
-        rates, flags = measure_model(model, engines, QUICK if options.quick else MEASURES, options.rounds)
+        rates, flags = measure_model(model, engines, measures, options.rounds)
         results[model.stem], taken[model.stem] = rates, {f"{m}, {e}": " ".join(f) for (m, e), f in flags.items()}
         check(bars, model, rates)
     limits = {k: statistics.median(v) for k, v in kvasir.limits.items()}

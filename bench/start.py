@@ -20,7 +20,7 @@ from serving import KVASIR, QWEN, SMOLLM2, THREADS, Folder, free_port
 
 LIMIT_S = {SMOLLM2: 0.3, QWEN: 0.6}
 SHARE, FIXED_BYTES = 1.1, 150_000_000
-BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "temperature": 0}).encode()
+BODY = json.dumps({"model": "default", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "temperature": 0}).encode()
 
 
 def answer(client, url, end):
