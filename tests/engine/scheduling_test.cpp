@@ -257,8 +257,13 @@ TEST(FairClients, ManyAnswersOfOneDoNotStretchEveryStepOfAnother) {
   bool all_there = false;
   std::size_t largest_before = 0;
   std::size_t largest = 0;
+  const auto of_many = [](std::size_t i) { return of_client("many", hot(chat_of(80 + i, 'm'), i, 150)); };
   auto owner = make_engine(small_options(), [&](std::span<const executor::SequenceSpan> batch) -> Status {
-    if (++steps == 60) submit(*engine, one, of_client("one", hot(prompt, 1, 800)));
+    // From the steps themselves, so that all are there when they should be, however slow this thread is.
+    if (++steps == 1) {
+      for (std::size_t i = 1; i < many.size(); ++i) submit(*engine, many[i], of_many(i));
+    }
+    if (steps == 60) submit(*engine, one, of_client("one", hot(prompt, 1, 800)));
     std::size_t& most = all_there ? largest : largest_before;
     most = std::max(most, batch.size());
     for (const auto& span : batch) {
@@ -267,8 +272,7 @@ TEST(FairClients, ManyAnswersOfOneDoNotStretchEveryStepOfAnother) {
     return {};
   });
   engine = owner.get();
-  for (std::size_t i = 0; i < many.size(); ++i)
-    submit(*engine, many[i], of_client("many", hot(chat_of(80 + i, 'm'), i, 150)));
+  submit(*engine, many[0], of_many(0));
   for (Client& client : many) EXPECT_TRUE(client.wait().finished);
   EXPECT_EQ(one.wait().tokens.size(), 800U);
   owner.reset();  // ends the thread: what the steps have noted is ours now
