@@ -30,7 +30,8 @@ the same graph), phi4-mini-short (it always takes the long factors). llama.cpp: 
 alone. Hugging Face's FP8 with gpt-oss: its folders have MXFP4.
 
 gemma2 beside mlx-lm: the first 24 tokens, since mlx-lm leaves the window out. deepseek-v2 beside llama.cpp: V2's groups of
-experts count by their best expert, as in mlx-lm and transformers; llama.cpp has V3's rule for both.
+experts count by their best expert, as in mlx-lm and transformers; llama.cpp has V3's rule for both. granitehybrid with rows of 256:
+llama.cpp takes an inner size of twice the width only.
 """
 
 WORSE = """
