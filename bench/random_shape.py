@@ -106,7 +106,10 @@ def write_weights(out, name, extents, kind, patterns, source):
         values = [1.0] * elements if "norm" in name else [source.gauss(0, extents[0] ** -0.5) for _ in range(elements)]
         out.write(struct.pack(f"<{elements}f", *values))
     else:
-        blocks = patterns.setdefault((kind, extents[0]), pattern(kind, extents[0], source) if (kind, extents[0]) not in patterns else b"")
+        key = kind, extents[0]
+        if key not in patterns:
+            patterns[key] = pattern(*key, source)
+        blocks = patterns[key]
         for at in range(0, size, len(blocks)):
             out.write(blocks[: min(len(blocks), size - at)])
     out.write(b"\0" * (-size % ALIGNMENT))

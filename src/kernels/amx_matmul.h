@@ -6,7 +6,6 @@
 // once. Included by avx512amx.cpp alone.
 
 #include <algorithm>
-#include <cstring>
 
 namespace kvasir::kernels::KVASIR_SIMD {
 namespace {

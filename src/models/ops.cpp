@@ -16,16 +16,14 @@ constexpr std::size_t kPieceBytes = std::size_t{128} << 10;
 
 // Groups of rows that a thread takes at a time: an even number, so that kernels which take two at a time can,
 // and small enough for about eight pieces a thread, to level the load.
-std::size_t groups_at_a_time(std::span<const Linear> products, std::size_t tokens, std::size_t threads) {
-  std::size_t groups = 0;
-  std::size_t bytes = 0;
-  for (const Linear& p : products) {
-    groups += p.weight->groups();
-    bytes += p.weight->groups() * p.weight->group_bytes();
-  }
+std::size_t groups_at_a_time(std::span<const Linear> products, std::size_t groups, std::size_t tokens,
+                             std::size_t threads) {
   std::size_t most = groups / (threads * 8);
-  if (tokens <= kFewTokens)
+  if (tokens <= kFewTokens) {
+    std::size_t bytes = 0;
+    for (const Linear& p : products) bytes += p.weight->groups() * p.weight->group_bytes();
     most = std::min(most, kPieceBytes / std::max<std::size_t>(1, bytes / std::max<std::size_t>(1, groups)));
+  }
   return std::max<std::size_t>(2, most / 2 * 2);
 }
 
@@ -79,7 +77,7 @@ void Ops::add(Rows& x, Rows& y, std::span<const float> norm_weight, float epsilo
 void Ops::linear(std::span<const Linear> products, Rows& x) {
   std::size_t total = 0;
   for (const Linear& p : products) total += p.weight->groups();
-  const std::size_t chunk = groups_at_a_time(products, x.tokens(), pool_.size());
+  const std::size_t chunk = groups_at_a_time(products, total, x.tokens(), pool_.size());
   pool_.parallel_for(total, chunk, [&](std::size_t begin, std::size_t end, std::size_t worker) {
     std::size_t first = 0;
     for (const Linear& p : products) {
