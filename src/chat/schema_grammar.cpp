@@ -4,6 +4,7 @@
 
 #include "chat/call_writer.h"
 #include "chat/json_text.h"
+#include "chat/listed_properties.h"
 #include "chat/literal_reader.h"
 #include "chat/schema_alternatives.h"
 #include "chat/schema_patterns.h"
@@ -29,6 +30,16 @@ std::optional<std::size_t> size_of(const json::object& schema, std::string_view 
 const json::value* list_of(const json::object& schema, std::string_view key) {
   const json::value* value = schema.if_contains(key);
   return value != nullptr && value->is_array() ? value : nullptr;
+}
+
+std::vector<std::string_view> strings_of(const json::object& schema, std::string_view key) {
+  std::vector<std::string_view> strings;
+  if (const json::value* list = list_of(schema, key); list != nullptr) {
+    for (const json::value& one : list->get_array()) {
+      if (one.is_string()) strings.emplace_back(one.get_string());
+    }
+  }
+  return strings;
 }
 
 // Between the slashes of a terminal.
@@ -97,22 +108,22 @@ std::string json_rule(json::object schema, SchemaReading reading) {
 
 std::string arguments_rule(const json::value& parameters, SchemaReading reading) {
   json::object ruled;
-  if (reading != SchemaReading::kObject && parameters.is_object()) ruled = parameters.get_object();
+  if (reading != SchemaReading::kObject && parameters.is_object())
+    ruled = with_listed_properties(parameters).get_object();
   if (ruled.if_contains("type") == nullptr) ruled["type"] = "object";
   return json_rule(std::move(ruled), reading);
 }
 
 std::string SchemaGrammar::constrained_text(const json::object& schema, const std::string& character) const {
   const auto low = size_of(schema, "minLength");
-  const auto high = size_of(schema, "maxLength");
+  auto high = size_of(schema, "maxLength");
+  for (const std::string_view format : strings_of(schema, "format")) {
+    if (const auto most = format_length_max(format)) high = std::min(high.value_or(*most), *most);
+  }
   std::string expression = "/" + character + bounds(low.value_or(0), high) + "/";
   if (reading_ != SchemaReading::kStrict) return expression;
   for (const std::string_view key : {"pattern", "format"}) {
-    const json::value* list = list_of(schema, key);
-    if (list == nullptr) continue;
-    for (const json::value& one : list->get_array()) {
-      if (!one.is_string()) continue;
-      const std::string_view words = one.get_string();
+    for (const std::string_view words : strings_of(schema, key)) {
       const auto whole = key == "format" ? format_expression(words) : std::optional(searched(words));
       if (whole) expression += " & /(?s:" + slashes_escaped(*whole) + ")/";
     }
@@ -152,6 +163,7 @@ std::string SchemaGrammar::bare_value(const std::vector<json::object>& alternati
   for (const char* key : {"$defs", "definitions"}) {
     if (const json::value* shared = object_of(root_).if_contains(key)) schema[key] = *shared;
   }
+  schema = with_listed_properties(schema).get_object();
   const std::string value = lark_.rule("value", json_rule(std::move(schema), reading_));
   return boolean && python_words ? "( " + value + " | \"True\" | \"False\" )" : value;
 }
@@ -265,7 +277,8 @@ std::string SchemaGrammar::literal_fields(const LiteralStyle& style, const json:
   const std::string separator = lark_quoted(style.separator);
   if (!fields.empty()) return lark_.any_order(fields, separator);
   const json::value* more = here.if_contains("additionalProperties");
-  if (more != nullptr && more->is_bool() && !more->get_bool()) return "\"\"";
+  const bool listed = properties != nullptr && more == nullptr && reading_ != SchemaReading::kObject;
+  if (listed || (more != nullptr && more->is_bool() && !more->get_bool())) return "\"\"";
   const std::string value = more != nullptr && more->is_object() ? literal_value(style, *more) : any(style);
   const std::string mark = bare_keys             ? ""
                            : style.quote.empty() ? "\"\\\"\" "

@@ -1,5 +1,10 @@
 #include "chat/schema_patterns.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+
 #include "chat/text_formats.h"
 
 namespace kvasir::chat {
@@ -12,10 +17,46 @@ bool holds_values(std::string_view key) {
   return key == "const" || key == "enum" || key == "default" || key == "examples";
 }
 
-// Formats of which the engine's own expressions admit what is no such thing: 2023-02-29, and a duration of
-// three hundred digits, which a small model that has begun to repeat itself does write.
+// Formats of which the engine's own expressions admit what is no such thing: 2023-02-29, and times, durations
+// and addresses of a thousand digits, which a small model that has begun to repeat itself does write.
 bool needs_own_expression(const json::value& format) {
-  return format == "date" || format == "date-time" || format == "duration";
+  constexpr std::string_view kOwn[] = {"date", "time", "date-time", "duration", "email", "hostname"};
+  return format.is_string() &&
+         std::ranges::find(kOwn, std::string_view(format.get_string())) != std::end(kOwn);
+}
+
+bool is_of_type(const json::object& schema, std::string_view name) {
+  const auto names = [&](const json::value& one) {
+    return one.is_string() && std::string_view(one.get_string()) == name;
+  };
+  const json::value* type = schema.if_contains("type");
+  if (type == nullptr) return false;
+  return type->is_array() ? std::ranges::any_of(type->get_array(), names) : names(*type);
+}
+
+// Integers of no more than 64 bits, a round number of them: longer ones no client reads, and they are how a
+// small model repeats a digit without end.
+void limit_integer(json::object& schema) {
+  constexpr std::int64_t kMost = 9'200'000'000'000'000'000;
+  if (!is_of_type(schema, "integer") || is_of_type(schema, "number")) return;
+  const auto limit = [&](std::string_view key, std::string_view exclusive, std::string_view other,
+                         std::string_view other_exclusive, std::int64_t most) {
+    if (schema.contains(key) || schema.contains(exclusive)) return;
+    for (const std::string_view name : {other, other_exclusive}) {
+      const json::value* bound = schema.if_contains(name);
+      if (bound == nullptr) continue;
+      if (!bound->is_number() || std::abs(bound->to_number<double>()) > static_cast<double>(kMost)) return;
+    }
+    schema[key] = most;
+  };
+  limit("maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", kMost);
+  limit("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", -kMost);
+}
+
+void limit_length(json::object& schema, std::size_t most) {
+  const json::value* had = schema.if_contains("maxLength");
+  if (had == nullptr || !had->is_number() || had->to_number<double>() > static_cast<double>(most))
+    schema["maxLength"] = most;
 }
 
 void add_pattern(json::object& schema, std::string_view pattern) {
@@ -100,11 +141,13 @@ json::value with_engine_patterns(const json::value& schema) {
   if (!schema.is_object()) return schema;
   json::object made;
   std::string own;
+  std::optional<std::size_t> most;
   for (const auto& field : schema.get_object()) {
     const std::string_view key = field.key();
     const json::value& value = field.value();
     if (key == "format" && needs_own_expression(value)) {
       own = "^(" + *format_expression(value.get_string()) + ")$";
+      most = format_length_max(value.get_string());
     } else if (key == "pattern" && value.is_string()) {
       made[key] = with_ascii_classes(value.get_string());
     } else if (key == "patternProperties" || key == "properties" || key == "$defs" || key == "definitions") {
@@ -114,6 +157,8 @@ json::value with_engine_patterns(const json::value& schema) {
     }
   }
   if (!own.empty()) add_pattern(made, own);
+  if (most) limit_length(made, *most);
+  limit_integer(made);
   return made;
 }
 

@@ -104,4 +104,10 @@ std::optional<string> format_expression(std::string_view format) {
   return std::nullopt;
 }
 
+std::optional<std::size_t> format_length_max(std::string_view format) {
+  if (format == "email") return 254;
+  if (format == "hostname") return 253;
+  return std::nullopt;
+}
+
 }  // namespace kvasir::chat

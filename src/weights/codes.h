@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/half.h"
 #include "kernels/packed.h"
@@ -16,19 +17,33 @@ namespace kvasir::weights {
 inline constexpr std::array<std::int8_t, 16> kFp4Twice = {0, 1,  2,  3,  4,  6,  8,  12,
                                                           0, -1, -2, -3, -4, -6, -8, -12};
 
-// 32 codes of `bits` bits from a little-endian bit stream, beginning at code `first`, a multiple of 32.
+template <unsigned kBits>
+inline void unpack_codes_of(const std::byte* p, std::uint8_t* u) {
+  for (std::size_t j = 0; j < 4; ++j, p += kBits, u += 8) {
+    std::uint64_t held = 0;
+    std::memcpy(&held, p, kBits);
+    for (std::size_t i = 0; i < 8; ++i)
+      u[i] = static_cast<std::uint8_t>(held >> (kBits * i) & ((1U << kBits) - 1));
+  }
+}
+
+// 32 codes of 2, 3, 4, 5, 6 or 8 bits from a little-endian bit stream, beginning at code `first`, a multiple
+// of 32.
 inline void unpack_codes(const std::byte* stream, unsigned bits, std::size_t first, std::uint8_t* u) {
   const std::byte* p = stream + first * bits / 8;
-  std::uint32_t held = 0;
-  unsigned count = 0;
-  for (std::size_t i = 0; i < 32; ++i) {
-    if (count < bits) {
-      held |= byte_of(p++, 0) << count;
-      count += 8;
-    }
-    u[i] = static_cast<std::uint8_t>(held & ((1U << bits) - 1));
-    held >>= bits;
-    count -= bits;
+  switch (bits) {
+    case 2:
+      return unpack_codes_of<2>(p, u);
+    case 3:
+      return unpack_codes_of<3>(p, u);
+    case 4:
+      return unpack_codes_of<4>(p, u);
+    case 5:
+      return unpack_codes_of<5>(p, u);
+    case 6:
+      return unpack_codes_of<6>(p, u);
+    default:
+      std::memcpy(u, p, 32);
   }
 }
 

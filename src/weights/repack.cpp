@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "base/check.h"
@@ -9,6 +10,7 @@
 #include "weights/codes.h"
 #include "weights/dequantize.h"
 #include "weights/low_bits.h"
+#include "weights/place_codes.h"
 
 namespace kvasir::weights {
 namespace {
@@ -70,29 +72,6 @@ PackedType packed_type(const TensorInfo& tensor) {
   }
 }
 
-// Writes u[32] of one row into a block of the packed group, which is zero there.
-void place_block(PackedType type, const std::uint8_t* u, std::size_t lane, std::byte* block) {
-  auto* out = reinterpret_cast<std::uint8_t*>(block);
-  const unsigned bits = kernels::bits_of(type);
-  const auto put = [&](std::size_t at, unsigned value) {
-    out[at] = static_cast<std::uint8_t>(out[at] | value);
-  };
-  for (std::size_t k = 0; k < kBlockK; ++k) {
-    const std::size_t step = k / 4;
-    const std::size_t i = lane * 4 + k % 4;
-    if (bits == 8) {
-      out[step * 64 + i] = u[k];
-    } else if (bits < 4) {
-      put(step % 2 * 64 + i, (u[k] & 3U) << (step / 2 * 2));
-      if (bits == 3) put(128 + step * 8 + i / 8, (u[k] >> 2 & 1U) << (i % 8));
-    } else {
-      put(step % 4 * 64 + i, (u[k] & 15U) << (step < 4 ? 0 : 4));
-      if (bits == 5) put(256 + step * 8 + i / 8, (u[k] >> 4 & 1U) << (i % 8));
-      if (bits == 6) put(256 + step / 4 * 64 + i, (u[k] >> 4 & 3U) << (2 * (step % 4)));
-    }
-  }
-}
-
 void unpack_32(TensorType type, const std::byte* p, std::uint8_t* u) {
   switch (type) {
     case TensorType::kQ4_0:
@@ -111,44 +90,54 @@ void unpack_32(TensorType type, const std::byte* p, std::uint8_t* u) {
   }
 }
 
-// One row of a type with blocks of 32.
-void pack_row_32(TensorType type, const std::byte* row, std::size_t lane, PackedMatrix& m, std::byte* group) {
+// The rows of one group; fewer than kGroupRows at a matrix's end.
+using GroupRows = std::span<const TensorRow>;
+
+// A group of a type with blocks of 32.
+void pack_group_32(TensorType type, GroupRows rows, PackedMatrix& m, std::byte* group) {
   const std::size_t bytes = bytes_per_block(type);
   std::byte* scales = group + m.scales_offset();
-  std::uint8_t u[32];
-  for (std::size_t b = 0; b < m.columns / kBlockK; ++b, row += bytes) {
-    unpack_32(type, row, u);
-    place_block(m.type, u, lane, group + b * kernels::quant_bytes(m.type));
+  BlockCodes u = {};
+  for (std::size_t b = 0; b < m.columns / kBlockK; ++b) {
     std::byte* s = scales + m.scale_bytes_before(b * kBlockK);
-    std::memcpy(s + lane * 2, row, 2);
-    if (kernels::is_affine(m.type)) std::memcpy(s + 32 + lane * 2, row + 2, 2);
+    for (std::size_t lane = 0; lane < rows.size(); ++lane) {
+      const std::byte* block = rows[lane].data + b * bytes;
+      unpack_32(type, block, u[lane]);
+      std::memcpy(s + lane * 2, block, 2);
+      if (kernels::is_affine(m.type)) std::memcpy(s + 32 + lane * 2, block + 2, 2);
+    }
+    place_codes(m.type, u, group + b * kernels::quant_bytes(m.type));
   }
 }
 
-// One row of Q4_K, Q5_K or Q6_K.
-void pack_row_k(TensorType type, const std::byte* row, std::size_t lane, PackedMatrix& m, std::byte* group) {
+// Block j of 32 of one row's super-block of Q4_K, Q5_K or Q6_K, and its scales into those of the group's.
+void unpack_k(TensorType type, const std::byte* super, std::size_t j, std::uint8_t* u, std::size_t lane,
+              std::byte* scales) {
+  if (type == TensorType::kQ6_K) {
+    unpack_k6(super, j, u);
+    std::memcpy(scales + lane * 2, super + 208, 2);
+    scales[32 + 2 * j * 16 + lane] = super[192 + 2 * j];
+    scales[32 + (2 * j + 1) * 16 + lane] = super[192 + 2 * j + 1];
+    return;
+  }
+  const bool five = type == TensorType::kQ5_K;
+  unpack_k45(super + (five ? 48 : 16), five ? super + 16 : nullptr, j, u);
+  const ScaleMin sm = scale_min(super + 4, j);
+  std::memcpy(scales + lane * 2, super, 2);
+  std::memcpy(scales + 32 + lane * 2, super + 2, 2);
+  scales[64 + j * 32 + lane] = std::byte{sm.scale};
+  scales[64 + j * 32 + 16 + lane] = std::byte{sm.min};
+}
+
+// A group of Q4_K, Q5_K or Q6_K.
+void pack_group_k(TensorType type, GroupRows rows, PackedMatrix& m, std::byte* group) {
   const std::size_t bytes = bytes_per_block(type);
-  std::byte* scales = group + m.scales_offset();
-  std::uint8_t u[32];
+  BlockCodes u = {};
   for (std::size_t b = 0; b < m.columns / kBlockK; ++b) {
-    const std::byte* super = row + b / 8 * bytes;
-    std::byte* s = scales + b / 8 * kernels::super_bytes(m.type);
-    const std::size_t j = b % 8;
-    if (type == TensorType::kQ6_K) {
-      unpack_k6(super, j, u);
-      std::memcpy(s + lane * 2, super + 208, 2);
-      s[32 + 2 * j * 16 + lane] = super[192 + 2 * j];
-      s[32 + (2 * j + 1) * 16 + lane] = super[192 + 2 * j + 1];
-    } else {
-      const bool five = type == TensorType::kQ5_K;
-      unpack_k45(super + (five ? 48 : 16), five ? super + 16 : nullptr, j, u);
-      const ScaleMin sm = scale_min(super + 4, j);
-      std::memcpy(s + lane * 2, super, 2);
-      std::memcpy(s + 32 + lane * 2, super + 2, 2);
-      s[64 + j * 32 + lane] = std::byte{sm.scale};
-      s[64 + j * 32 + 16 + lane] = std::byte{sm.min};
-    }
-    place_block(m.type, u, lane, group + b * kernels::quant_bytes(m.type));
+    std::byte* scales = group + m.scales_offset() + b / 8 * kernels::super_bytes(m.type);
+    for (std::size_t lane = 0; lane < rows.size(); ++lane)
+      unpack_k(type, rows[lane].data + b / 8 * bytes, b % 8, u[lane], lane, scales);
+    place_codes(m.type, u, group + b * kernels::quant_bytes(m.type));
   }
 }
 
@@ -160,25 +149,38 @@ void pack_row_plain(const std::byte* row, std::size_t element_bytes, std::size_t
   }
 }
 
-// One row of a type whose scales lie apart.
-void pack_row_codes(const TensorInfo& tensor, const TensorRow& row, std::size_t lane, PackedMatrix& m,
-                    std::byte* group) {
-  std::uint8_t u[32];
+// A group of elements as they are: 16 rows beside each other.
+template <std::size_t kBytes>
+void pack_group_plain(GroupRows rows, PackedMatrix& m, std::byte* group) {
+  for (std::size_t k = 0; k < m.columns; ++k, group += kernels::quant_bytes(m.type)) {
+    for (std::size_t lane = 0; lane < rows.size(); ++lane)
+      std::memcpy(group + lane * kBytes, rows[lane].data + k * kBytes, kBytes);
+  }
+}
+
+// A group of a type whose scales lie apart.
+void pack_group_codes(const TensorInfo& tensor, GroupRows rows, PackedMatrix& m, std::byte* group) {
+  const std::size_t bytes = kernels::bytes_of(m.scale_type);
+  BlockCodes u = {};
   for (std::size_t b = 0; b < m.columns / kBlockK; ++b) {
-    unpack_codes(row.data, tensor.scaling.bits, b * kBlockK, u);
-    if (m.type == PackedType::kF8) {
-      for (std::size_t i = 0; i < kBlockK; ++i)
-        group[(b * kBlockK + i) * kGroupRows + lane] = std::byte{u[i]};
-    } else {
-      place_block(m.type, u, lane, group + b * kernels::quant_bytes(m.type));
+    for (std::size_t lane = 0; lane < rows.size(); ++lane)
+      unpack_codes(rows[lane].data, tensor.scaling.bits, b * kBlockK, u[lane]);
+    if (m.type != PackedType::kF8) {
+      place_codes(m.type, u, group + b * kernels::quant_bytes(m.type));
+      continue;
+    }
+    for (std::size_t i = 0; i < kBlockK; ++i) {
+      for (std::size_t lane = 0; lane < rows.size(); ++lane)
+        group[(b * kBlockK + i) * kGroupRows + lane] = std::byte{u[lane][i]};
     }
   }
-  const std::size_t bytes = kernels::bytes_of(m.scale_type);
   for (std::size_t k = 0; k < m.columns; k += m.scale_k) {
     const std::size_t from = k / static_cast<std::size_t>(tensor.scaling.columns) * bytes;
-    std::byte* to = group + m.scales_offset() + m.scale_bytes_before(k) + lane * bytes;
-    std::memcpy(to, row.scales + from, bytes);
-    if (kernels::is_affine(m.type)) std::memcpy(to + kGroupRows * bytes, row.biases + from, bytes);
+    std::byte* to = group + m.scales_offset() + m.scale_bytes_before(k);
+    for (std::size_t lane = 0; lane < rows.size(); ++lane, to += bytes) {
+      std::memcpy(to, rows[lane].scales + from, bytes);
+      if (kernels::is_affine(m.type)) std::memcpy(to + kGroupRows * bytes, rows[lane].biases + from, bytes);
+    }
   }
 }
 
@@ -263,22 +265,25 @@ void place_low_scales(const LowBits& block, std::size_t b, std::size_t lane, con
   }
 }
 
-// One row of a type of few bits.
-void pack_row_low(TensorType type, const std::byte* row, std::size_t lane, PackedMatrix& m,
-                  std::byte* group) {
+// A group of a type of few bits.
+void pack_group_low(TensorType type, GroupRows rows, PackedMatrix& m, std::byte* group) {
   const std::size_t blocks = elements_per_block(type) / kBlockK;
   const std::size_t bytes = bytes_per_block(type);
+  const bool has_codes = kernels::bits_of(m.type) != 0;
+  BlockCodes u = {};
   for (std::size_t b = 0; b < m.columns / kBlockK; ++b) {
-    const LowBits block = read_low_bits(type, row + b / blocks * bytes, b % blocks);
     std::byte* to = group + b * kernels::quant_bytes(m.type);
-    if (m.type == PackedType::kTrit) {
-      place_trits(block.u, lane, b % 2 != 0, group + b / 2 * (2 * kernels::quant_bytes(m.type)));
-    } else if (kernels::has_grid(m.type)) {
-      place_grid(m.type, block, lane, to);
-    } else {
-      place_block(m.type, block.u, lane, to);
+    for (std::size_t lane = 0; lane < rows.size(); ++lane) {
+      const LowBits block = read_low_bits(type, rows[lane].data + b / blocks * bytes, b % blocks);
+      if (has_codes)
+        std::copy_n(block.u, kBlockK, u[lane]);
+      else if (m.type == PackedType::kTrit)
+        place_trits(block.u, lane, b % 2 != 0, group + b / 2 * (2 * kernels::quant_bytes(m.type)));
+      else
+        place_grid(m.type, block, lane, to);
+      place_low_scales(block, b, lane, m, group);
     }
-    place_low_scales(block, b, lane, m, group);
+    if (has_codes) place_codes(m.type, u, to);
   }
 }
 
@@ -305,18 +310,13 @@ PackedMatrix packed_form(const TensorInfo& tensor) {
   return m;
 }
 
-void pack_row(const TensorInfo& tensor, const TensorRow& row, std::size_t lane, PackedMatrix& m,
-              std::byte* group) {
-  if (tensor.scaling.columns != 0)
-    pack_row_codes(tensor, row, lane, m, group);
-  else if (is_low_bits(tensor.type))
-    pack_row_low(tensor.type, row.data, lane, m, group);
-  else if (!kernels::is_quantized(m.type))
-    pack_row_plain(row.data, bytes_per_block(tensor.type), lane, m, group);
-  else if (kernels::has_super_blocks(m.type))
-    pack_row_k(tensor.type, row.data, lane, m, group);
-  else
-    pack_row_32(tensor.type, row.data, lane, m, group);
+void pack_group(const TensorInfo& tensor, GroupRows rows, PackedMatrix& m, std::byte* group) {
+  if (tensor.scaling.columns != 0) return pack_group_codes(tensor, rows, m, group);
+  if (is_low_bits(tensor.type)) return pack_group_low(tensor.type, rows, m, group);
+  if (kernels::has_super_blocks(m.type)) return pack_group_k(tensor.type, rows, m, group);
+  if (kernels::is_quantized(m.type)) return pack_group_32(tensor.type, rows, m, group);
+  if (m.type == PackedType::kF32) return pack_group_plain<4>(rows, m, group);
+  pack_group_plain<2>(rows, m, group);
 }
 
 // A matrix that lies the other way round: elements as they are, or, of what is quantised, their floats.
@@ -368,10 +368,9 @@ Result<PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool) {
   const std::vector<TensorRow> rows = rows_of(tensor, 0, tensor.rows());
   pool.parallel_for(m.groups(), 4, [&](std::size_t begin, std::size_t end, std::size_t) {
     for (std::size_t g = begin; g < end; ++g) {
-      const std::size_t last = std::min(kGroupRows, m.rows - g * kGroupRows);
-      for (std::size_t lane = 0; lane < last; ++lane) {
-        pack_row(tensor, rows[g * kGroupRows + lane], lane, m, m.group(g));
-      }
+      const std::size_t first = g * kGroupRows;
+      const std::size_t count = std::min(kGroupRows, m.rows - first);
+      pack_group(tensor, std::span(rows).subspan(first, count), m, m.group(g));
     }
   });
   return m;

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
 namespace kvasir::chat {
 namespace {
 
@@ -20,6 +24,33 @@ TEST(SchemaPatterns, OnlyPatternsOfASchemaAreChanged) {
       R"({"properties":{"pattern":{"type":"string","pattern":"[0-9]"},"v":{"enum":[{"pattern":"\\d"}]}},)"
       R"("patternProperties":{"^[A-Za-z0-9_]$":{"items":[{"pattern":"[A-Za-z0-9_]"}]}}})");
   EXPECT_EQ(with_engine_patterns(schema), expected);
+}
+
+TEST(SchemaPatterns, AddressesAreAsLongAsTheirStandardsAllow) {
+  for (const auto& [format, most] : {std::pair{"email", 254}, std::pair{"hostname", 253}}) {
+    const auto limit = [&](boost::json::object schema) {
+      schema["format"] = format;
+      const boost::json::value made = with_engine_patterns(schema);
+      EXPECT_TRUE(made.get_object().contains("pattern"));
+      return made.at("maxLength").to_number<int>();
+    };
+    EXPECT_EQ(limit({}), most);
+    EXPECT_EQ(limit({{"maxLength", 32}}), 32);
+    EXPECT_EQ(limit({{"maxLength", 1000}}), most);
+  }
+}
+
+TEST(SchemaPatterns, IntegersHaveNoMoreThan64Bits) {
+  const auto made = [](std::string_view schema) { return with_engine_patterns(boost::json::parse(schema)); };
+  constexpr std::int64_t kMost = 9'200'000'000'000'000'000;
+  EXPECT_EQ(made(R"({"type":"integer"})"),
+            (boost::json::object{{"type", "integer"}, {"maximum", kMost}, {"minimum", -kMost}}));
+  EXPECT_EQ(made(R"({"type":["integer","null"],"exclusiveMinimum":0})").at("maximum"), kMost);
+  for (const char* schema : {R"({"type":"integer","minimum":3,"exclusiveMaximum":7})", R"({"type":"number"})",
+                             R"({"type":["integer","number"]})", R"({"properties":{"type":{"const":1}}})"}) {
+    EXPECT_EQ(made(schema), boost::json::parse(schema));
+  }
+  EXPECT_FALSE(made(R"({"type":"integer","minimum":1e19})").get_object().contains("maximum"));
 }
 
 }  // namespace
