@@ -34,7 +34,7 @@ struct CallableTools {
 class CallsOnTrigger : public engine::Constraint {
  public:
   CallsOnTrigger(const ConstraintContext& context, CallableTools tools, bool parallel)
-      : grammars_(context.grammars),
+      : grammars_(context.grammars.get()),
         tokenizer_(context.tokenizer),
         format_(context.traits->format),
         markers_(context.traits->markers),
@@ -153,14 +153,14 @@ class Planner {
     // Where the arguments are no JSON, the engine does not see the whole schema unless it is shown it.
     const bool json =
         traits_.format.as<JsonCallStyle>() != nullptr || traits_.format.as<NamedJsonStyle>() != nullptr;
-    if (!json && context.grammars != nullptr) assess_schemas();
+    if (!json && !tools_.tools.empty() && context.grammars.get() != nullptr) assess_schemas();
   }
 
   Result<ConstraintPlan> plan() {
     const bool forced_calls = forces_calls(conversation_.tool_choice);
     const bool forced_answer = format_.kind != ResponseFormat::Kind::kText;
     if (!forced_calls && !forced_answer) return on_trigger();
-    if (context_.grammars == nullptr) {
+    if (context_.grammars.get() == nullptr) {
       return make_error(ErrorCode::kUnsupported,
                         "this model has no grammar support, so no call or format can be forced",
                         forced_calls ? "tool_choice" : format_.field);
@@ -183,7 +183,7 @@ class Planner {
   // tool_choice auto.
   Result<ConstraintPlan> on_trigger() {
     ConstraintPlan plan;
-    if (tools_.tools.empty() || context_.grammars == nullptr) return plan;
+    if (tools_.tools.empty() || context_.grammars.get() == nullptr) return plan;
     // Compiled now, so that the engine's thread finds it compiled, and what cannot be held to is known.
     const std::vector<std::string> openers = call_openers(traits_.format);
     plan.holds_calls = compile_loosening([&] {
@@ -214,7 +214,7 @@ class Planner {
 
   Result<std::unique_ptr<GrammarMatcher>> compile_calls() {
     if (problem_) return std::move(*problem_);
-    auto compiled = context_.grammars->compile_lark(placed(calls_grammar(calls(context_.opens_call))));
+    auto compiled = context_.grammars.get()->compile_lark(placed(calls_grammar(calls(context_.opens_call))));
     if (compiled) return compiled;
     assess_schemas();
     if (problem_) return std::move(*problem_);
@@ -224,7 +224,7 @@ class Planner {
   Result<std::unique_ptr<GrammarMatcher>> compile_answer() {
     // Alone first, so that an error is the format's own.
     KVASIR_RETURN_IF_ERROR(settle_format());
-    auto answer = context_.grammars->compile_lark(
+    auto answer = context_.grammars.get()->compile_lark(
         placed(answer_grammar(traits_.format, traits_.markers, context_.opens_call, format_)));
     if (!answer || tools_.tools.empty()) return answer;
     return compile_loosening(
@@ -256,21 +256,21 @@ class Planner {
   // A grammar as it was written, so that the places in an error are the writer's.
   Result<std::unique_ptr<GrammarMatcher>> compile_format() const {
     if (format_.kind == ResponseFormat::Kind::kGrammar)
-      return context_.grammars->compile_lark(format_.grammar);
-    return context_.grammars->compile_lark(
+      return context_.grammars.get()->compile_lark(format_.grammar);
+    return context_.grammars.get()->compile_lark(
         answer_grammar(traits_.format, traits_.markers, context_.opens_call, format_));
   }
 
   // Compiles what `grammar_of` writes, with the strictest reading of each tool's schema that compiles.
   template <class GrammarOf>
   Result<std::unique_ptr<GrammarMatcher>> compile_loosening(GrammarOf grammar_of) {
-    auto strict = context_.grammars->compile_lark(grammar_of());
+    auto strict = context_.grammars.get()->compile_lark(grammar_of());
     if (strict) return strict;
     assess_schemas();
-    auto assessed = context_.grammars->compile_lark(grammar_of());
+    auto assessed = context_.grammars.get()->compile_lark(grammar_of());
     if (assessed) return assessed;
     std::ranges::fill(tools_.readings, SchemaReading::kObject);
-    return context_.grammars->compile_lark(grammar_of());
+    return context_.grammars.get()->compile_lark(grammar_of());
   }
 
   // Which tools' schemas do not compile, and how far each is to be loosened.
@@ -279,10 +279,10 @@ class Planner {
       const Tool& tool = tools_.tools[i];
       SchemaReading& reading = tools_.readings[i];
       while (reading != SchemaReading::kObject) {
-        auto compiled = context_.grammars->compile_lark("start: " + arguments_rule(tool.parameters, reading));
+        auto compiled = context_.grammars.get()->compile_lark("start: " + arguments_rule(tool.parameters, reading));
         if (compiled) {
           const CallableTool callable{&tool, reading};
-          compiled = context_.grammars->compile_lark(
+          compiled = context_.grammars.get()->compile_lark(
               calls_grammar({&traits_.format, traits_.markers, {&callable, 1}, false, {}}));
         }
         if (compiled) break;

@@ -29,7 +29,7 @@
 namespace kvasir::chat {
 
 struct ConstraintContext {
-  std::shared_ptr<text::GrammarFactory> grammars;  // null: nothing can be forced
+  text::Grammars grammars;  // of null: nothing can be forced
   std::shared_ptr<const text::Tokenizer> tokenizer;
   const TemplateTraits* traits = nullptr;
   // Of the rendered prompt:

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -38,17 +39,21 @@ constexpr const char* kChatMl =
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
-Result<std::unique_ptr<executor::Executor>> make_executor(
-    const OpenedModel& model, const ModelOptions& options, const ExecutorChoice& choice,
-    const std::shared_ptr<const text::Tokenizer>& tokenizer, const std::function<void(double)>& progress) {
-  if (choice.kind == "scripted") {
-    KVASIR_ASSIGN_OR_RETURN(executor::Script script, executor::load_script(choice.script));
-    KVASIR_ASSIGN_OR_RETURN(auto scripted, executor::ScriptedExecutor::create(tokenizer, std::move(script)));
-    return std::unique_ptr<executor::Executor>(std::move(scripted));
-  }
+Result<std::unique_ptr<executor::Executor>> scripted_executor(
+    const std::string& script_file, const std::shared_ptr<const text::Tokenizer>& tokenizer) {
+  KVASIR_ASSIGN_OR_RETURN(executor::Script script, executor::load_script(script_file));
+  KVASIR_ASSIGN_OR_RETURN(auto scripted, executor::ScriptedExecutor::create(tokenizer, std::move(script)));
+  return std::unique_ptr<executor::Executor>(std::move(scripted));
+}
+
+Result<std::unique_ptr<executor::Executor>> native_executor(const OpenedModel& model,
+                                                            const ModelOptions& options,
+                                                            const std::function<void(double)>& progress,
+                                                            const std::atomic<bool>& stop) {
   executor::NativeOptions native;
   native.pool = std::make_shared<ThreadPool>(options.threads != 0 ? options.threads : default_thread_count());
   native.progress = progress;
+  native.stop = &stop;
   native.precision = precision_of(options.precision);
   native.kv_type = kv_type_of(options.kv_type);
   native.context = options.context;
@@ -63,6 +68,40 @@ std::string template_source(const OpenedModel& model, const ModelOptions& option
   const auto source = model.file->string("tokenizer.chat_template");
   if (!source) spdlog::warn("{} has no chat template; ChatML is used", model.path);
   return std::string(source.value_or(kChatMl));
+}
+
+// The vocabulary and the chat template.
+struct TextParts {
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::unique_ptr<chat::PromptRenderer> renderer;
+};
+
+Result<TextParts> make_text_parts(const OpenedModel& model, const ModelOptions& options) {
+  TextParts parts;
+  KVASIR_ASSIGN_OR_RETURN(parts.tokenizer, text::Tokenizer::from_checkpoint(*model.file));
+  // What reading a vocabulary took in between would else add to the weights' peak.
+  return_freed_memory();
+  KVASIR_ASSIGN_OR_RETURN(auto chat_template, text::ChatTemplate::compile(template_source(model, options)));
+  parts.renderer = std::make_unique<chat::PromptRenderer>(std::move(chat_template), parts.tokenizer,
+                                                          static_cast<std::int64_t>(std::time(nullptr)),
+                                                          chat::find_tool_format(options.tool_format));
+  const chat::TemplateTraits& traits = parts.renderer->traits();
+  spdlog::info("tool calls: {}{}", traits.format.name,
+               traits.renders_tools ? "" : ", described in the system turn: the chat template knows none");
+  return parts;
+}
+
+// Grammars take a third of a second to set up: after the weights, while the first request is read, which
+// waits for them only where it needs one.
+text::Grammars set_up_grammars(std::shared_ptr<const text::Tokenizer> tokenizer) {
+  return text::Grammars(std::async(std::launch::async, [tokenizer = std::move(tokenizer)] {
+                          auto made = text::GrammarFactory::create(tokenizer);
+                          return_freed_memory();
+                          if (made.ok()) return std::move(made).value();
+                          spdlog::error("no call and no format can be held to a grammar: {}",
+                                        made.error().message);
+                          return std::shared_ptr<text::GrammarFactory>();
+                        }).share());
 }
 
 }  // namespace
@@ -121,28 +160,29 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
                                                               const ExecutorChoice& executor,
                                                               const std::function<void(double)>& progress) {
   auto loaded = std::make_shared<server::LoadedModel>();
-  KVASIR_ASSIGN_OR_RETURN(loaded->tokenizer, text::Tokenizer::from_checkpoint(*model.file));
-  // What reading a vocabulary took in between would else add to the weights' peak.
-  return_freed_memory();
-  // Grammars take a third of a second to set up: beside the weights.
-  auto grammars = std::async(std::launch::async, [tokenizer = loaded->tokenizer] {
-    return text::GrammarFactory::create(tokenizer);
+  // Beside the weights; what is wrong with it ends them.
+  std::atomic<bool> stop{false};
+  auto text = std::async(std::launch::async, [&] {
+    auto parts = make_text_parts(model, options);
+    if (!parts.ok()) stop = true;
+    return parts;
   });
-  KVASIR_ASSIGN_OR_RETURN(auto chat_template, text::ChatTemplate::compile(template_source(model, options)));
-  loaded->renderer = std::make_unique<chat::PromptRenderer>(std::move(chat_template), loaded->tokenizer,
-                                                            static_cast<std::int64_t>(std::time(nullptr)),
-                                                            chat::find_tool_format(options.tool_format));
-  const chat::TemplateTraits& traits = loaded->renderer->traits();
-  spdlog::info("tool calls: {}{}", traits.format.name,
-               traits.renders_tools ? "" : ", described in the system turn: the chat template knows none");
-  KVASIR_ASSIGN_OR_RETURN(auto runner, make_executor(model, options, executor, loaded->tokenizer, progress));
+  const bool scripted = executor.kind == "scripted";
+  if (scripted) text.wait();
+  Result<std::unique_ptr<executor::Executor>> weights =
+      make_error(ErrorCode::kInternal, "nothing was loaded");
+  if (!scripted) weights = native_executor(model, options, progress, stop);
+  KVASIR_ASSIGN_OR_RETURN(TextParts parts, text.get());
+  if (scripted) weights = scripted_executor(executor.script, parts.tokenizer);
+  KVASIR_ASSIGN_OR_RETURN(auto runner, std::move(weights));
+  loaded->tokenizer = std::move(parts.tokenizer);
+  loaded->renderer = std::move(parts.renderer);
   const executor::Description& d = runner->describe();
   loaded->fingerprint = std::string("kvasir-") + kVersion + "-" + d.weights_id.substr(0, 8) + "-" +
                         d.kernel_variant + "-" + d.kv_type;
   if (options.context > d.context_length) {
     spdlog::warn("--ctx {} is more than the model's context; {} is used", options.context, d.context_length);
   }
-  KVASIR_ASSIGN_OR_RETURN(loaded->grammars, grammars.get());
   const std::string root = engine::cache_root(d, *loaded->tokenizer);
   loaded->replay = open_replay_table(options.cache, root);
   auto disk = open_disk_store(options.cache, d, root, model.id + " " + d.kv_type);
@@ -152,8 +192,10 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   plan.disk_queue_bytes =
       std::clamp(static_cast<std::size_t>(budget / 32), kDiskQueueLeast, plan.disk_queue_bytes);
   return_freed_memory();
-  // Last of all that is set up, so that all of it is counted.
-  KVASIR_RETURN_IF_ERROR(plan_memory(d, {resident_bytes(), growth_bytes(d, plan, budget, disk != nullptr)},
+  // Last of all that is set up but the grammars, so that all of it is counted.
+  const std::uint64_t resident =
+      resident_bytes() + loaded->tokenizer->vocab_size() * text::kGrammarBytesPerToken;
+  KVASIR_RETURN_IF_ERROR(plan_memory(d, {resident, growth_bytes(d, plan, budget, disk != nullptr)},
                                      {budget, options.context}, plan));
   spdlog::info(
       "{}: {} layers, {:.0f} MB of weights, kernels {}, context {} tokens, {:.1f} GB for the KV cache "
@@ -169,6 +211,7 @@ Result<std::shared_ptr<const server::LoadedModel>> load_model(const OpenedModel&
   };
   KVASIR_ASSIGN_OR_RETURN(
       loaded->engine, engine::Engine::create(std::move(runner), loaded->tokenizer, plan, std::move(disk)));
+  loaded->grammars = set_up_grammars(loaded->tokenizer);
   return std::shared_ptr<const server::LoadedModel>(std::move(loaded));
 }
 

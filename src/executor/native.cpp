@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/content_hash.h"
+#include "executor/weights_id.h"
 #include "models/model.h"
 
 namespace kvasir::executor {
@@ -12,19 +12,6 @@ namespace {
 // Bumped whenever the same tokens under the same weights would give other bits: KV written before is then not
 // served.
 constexpr std::uint32_t kRoundingVersion = 2;
-
-// Names the weights: a hash over every tensor's name, shape and bytes, and nothing that may differ between
-// two copies.
-std::string weights_id(const weights::Checkpoint& file) {
-  ContentHash hash;
-  for (const weights::TensorInfo& t : file.tensors()) {
-    hash.update(t.name.data(), t.name.size());
-    hash.update(t.shape.data(), t.shape.size() * sizeof(t.shape[0]));
-    for (const weights::TensorPart& p : t.parts) hash.update(p.data.data(), p.data.size());
-    file.release(t);  // a model that is being loaded is not resident twice
-  }
-  return hash.hex();
-}
 
 // The parts of every head of every layer (kernels/kv_type.h), as regions.
 kv::BlockLayout kv_layout(const models::ModelConfig& c) {
@@ -137,7 +124,7 @@ const kernels::KernelTable& table_of(const NativeOptions& options) {
 }
 
 Result<std::unique_ptr<models::Model>> load_or_measure(std::shared_ptr<const weights::Checkpoint> file,
-                                                       const NativeOptions& options, bool measure_only) {
+                                                       const NativeOptions& options, WeightsId* id) {
   models::LoadOptions load;
   load.pool = options.pool.get();
   load.kernels = &table_of(options);
@@ -145,7 +132,9 @@ Result<std::unique_ptr<models::Model>> load_or_measure(std::shared_ptr<const wei
   load.kv_type = options.kv_type;
   load.progress = options.progress;
   load.context = options.context;
-  load.measure_only = measure_only;
+  load.stop = options.stop;
+  load.measure_only = id == nullptr;
+  if (id != nullptr) load.before_tensor = [id](const weights::TensorInfo& tensor) { id->add(tensor); };
   return models::load_model(std::move(file), load);
 }
 
@@ -154,8 +143,9 @@ Result<std::unique_ptr<models::Model>> load_or_measure(std::shared_ptr<const wei
 Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Checkpoint> file,
                                               NativeOptions options) {
   if (!options.pool) options.pool = std::make_shared<ThreadPool>(default_thread_count());
-  const std::string id = weights_id(*file);
-  KVASIR_ASSIGN_OR_RETURN(auto model, load_or_measure(file, options, false));
+  WeightsId weights_id(*file, *options.pool);
+  KVASIR_ASSIGN_OR_RETURN(auto model, load_or_measure(file, options, &weights_id));
+  const std::string id = weights_id.finish();
   Description d = description_of(*file, *model, table_of(options));
   d.weights_id = model->variant().empty() ? id : id + "-" + model->variant();
   return std::unique_ptr<Executor>(
@@ -165,7 +155,7 @@ Result<std::unique_ptr<Executor>> load_native(std::shared_ptr<const weights::Che
 Result<Description> measure_native(const std::shared_ptr<const weights::Checkpoint>& file,
                                    NativeOptions options) {
   if (!options.pool) options.pool = std::make_shared<ThreadPool>(1);
-  KVASIR_ASSIGN_OR_RETURN(const auto model, load_or_measure(file, options, true));
+  KVASIR_ASSIGN_OR_RETURN(const auto model, load_or_measure(file, options, nullptr));
   return description_of(*file, *model, table_of(options));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // The executor on our own CPU kernels: exact (promise 1), the default everywhere.
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -17,8 +18,9 @@ struct NativeOptions {
   const kernels::KernelTable* kernels = nullptr;  // null: the process's choice
   models::Precision precision = models::Precision::kAuto;
   kernels::KvType kv_type = kernels::KvType::kF16;
-  std::function<void(double)> progress;  // 0..1 while weights are repacked; on the calling thread
-  std::size_t context = 0;               // the longest sequence that will be asked for; 0: the model's own
+  std::function<void(double)> progress;     // 0..1 while weights are repacked; on the calling thread
+  const std::atomic<bool>* stop = nullptr;  // models::LoadOptions
+  std::size_t context = 0;                  // the longest sequence that will be asked for; 0: the model's own
 };
 
 // Loads the model of a checkpoint. Errors as models::load_model.

@@ -109,7 +109,12 @@ struct LoadOptions {
   Precision precision = Precision::kAuto;
   kernels::KvType kv_type = kernels::KvType::kF16;
   std::function<void(double)> progress;  // 0..1, on the calling thread; may be empty
-  std::size_t context = 0;               // the longest that will be asked for; 0: the model's own
+  // Called with a tensor of the file before a weight of it is read, on the calling thread, at least once for
+  // each that is read; may be empty.
+  std::function<void(const weights::TensorInfo&)> before_tensor;
+  // Set by another thread to give up: kCancelled. Null: never.
+  const std::atomic<bool>* stop = nullptr;
+  std::size_t context = 0;  // the longest that will be asked for; 0: the model's own
   // No weight is read: all checks are made and sizes are told, but the model must not run.
   bool measure_only = false;
 };

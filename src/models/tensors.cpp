@@ -130,11 +130,18 @@ Status TensorReader::load() {
     for (const Matrix& m : matrices_) bytes_ += weights::packed_bytes(m.part);
     return {};
   }
+  const auto before = [&](const weights::TensorInfo& tensor) {
+    if (options_.before_tensor) options_.before_tensor(tensor);
+  };
   for (const Vector& v : vectors_) {
+    before(*v.tensor);
     *v.out = weights::dequantize(*v.tensor);
     bytes_ += v.out->size() * sizeof(float);
   }
   for (const Matrix& m : matrices_) {
+    if (options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed))
+      return make_error(ErrorCode::kCancelled, "loading was stopped", file_.path());
+    before(*file_.tensor(m.part.name));
     KVASIR_ASSIGN_OR_RETURN(*m.out, weights::repack(m.part, *options_.pool));
     file_.release(m.part);
     bytes_ += m.out->data.size();

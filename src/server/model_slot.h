@@ -25,7 +25,7 @@ namespace kvasir::server {
 // are thread-safe.
 struct LoadedModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;
-  std::shared_ptr<text::GrammarFactory> grammars;
+  text::Grammars grammars;
   std::unique_ptr<chat::PromptRenderer> renderer;
   std::unique_ptr<engine::Engine> engine;
   std::shared_ptr<chat::ReplayTable> replay;  // not null

@@ -52,6 +52,24 @@ inline void join(const Steps& steps, std::size_t first, std::size_t every, unsig
 
 }  // namespace place
 
+// The plane of fifth bits from a word a row that holds them in order of k, as GGUF's blocks of 32 do: word s
+// of the plane has those of k = 4 s to 4 s + 3 of each row, row by row.
+inline void place_fifth_bits(const std::uint32_t (&bits)[kernels::kGroupRows], std::byte* plane) {
+  for (unsigned s = 0; s < place::kSteps; ++s) {
+    std::uint64_t word = 0;
+    for (unsigned lane = 0; lane < kernels::kGroupRows; ++lane)
+      word |= std::uint64_t{bits[lane] >> (4 * s) & 15U} << (4 * lane);
+    std::memcpy(plane + 8 * s, &word, 8);
+  }
+}
+
+// The codes' low four bits: what a type of five has in front of its plane.
+inline void place_nibbles(const BlockCodes& u, std::byte* block) {
+  place::Steps steps;
+  place::by_steps(u, steps);
+  for (std::size_t j = 0; j < 4; ++j) place::join<4>(steps, j, 4, 0, block + j * place::kStepBytes);
+}
+
 inline void place_codes(kernels::PackedType type, const BlockCodes& u, std::byte* block) {
   using place::kStepBytes;
   using place::kSteps;

@@ -72,6 +72,7 @@ PackedType packed_type(const TensorInfo& tensor) {
   }
 }
 
+// Without the fifth bits of types that have some.
 void unpack_32(TensorType type, const std::byte* p, std::uint8_t* u) {
   switch (type) {
     case TensorType::kQ4_0:
@@ -79,11 +80,9 @@ void unpack_32(TensorType type, const std::byte* p, std::uint8_t* u) {
     case TensorType::kQ4_1:
       return unpack_nibbles(p + 4, u);
     case TensorType::kQ5_0:
-      unpack_nibbles(p + 6, u);
-      return or_fifth_bits(read_at<std::uint32_t>(p, 2), u);
+      return unpack_nibbles(p + 6, u);
     case TensorType::kQ5_1:
-      unpack_nibbles(p + 8, u);
-      return or_fifth_bits(read_at<std::uint32_t>(p, 4), u);
+      return unpack_nibbles(p + 8, u);
     default:  // kQ8_0
       for (std::size_t i = 0; i < 32; ++i)
         u[i] = static_cast<std::uint8_t>(read_at<std::int8_t>(p, 2 + i) + 128);
@@ -97,7 +96,9 @@ using GroupRows = std::span<const TensorRow>;
 void pack_group_32(TensorType type, GroupRows rows, PackedMatrix& m, std::byte* group) {
   const std::size_t bytes = bytes_per_block(type);
   std::byte* scales = group + m.scales_offset();
+  const std::size_t fifth = type == TensorType::kQ5_0 ? 2 : type == TensorType::kQ5_1 ? 4 : 0;
   BlockCodes u = {};
+  std::uint32_t fifth_bits[kGroupRows] = {};
   for (std::size_t b = 0; b < m.columns / kBlockK; ++b) {
     std::byte* s = scales + m.scale_bytes_before(b * kBlockK);
     for (std::size_t lane = 0; lane < rows.size(); ++lane) {
@@ -105,8 +106,15 @@ void pack_group_32(TensorType type, GroupRows rows, PackedMatrix& m, std::byte* 
       unpack_32(type, block, u[lane]);
       std::memcpy(s + lane * 2, block, 2);
       if (kernels::is_affine(m.type)) std::memcpy(s + 32 + lane * 2, block + 2, 2);
+      if (fifth != 0) fifth_bits[lane] = read_at<std::uint32_t>(block, fifth);
     }
-    place_codes(m.type, u, group + b * kernels::quant_bytes(m.type));
+    std::byte* to = group + b * kernels::quant_bytes(m.type);
+    if (fifth == 0) {
+      place_codes(m.type, u, to);
+    } else {
+      place_nibbles(u, to);
+      place_fifth_bits(fifth_bits, to + 4 * 64);
+    }
   }
 }
 
