@@ -40,6 +40,7 @@ struct MatmulOutput {
   std::size_t y_stride = 0;
   const float* bias = nullptr;  // (rows) or null
   bool accumulate = false;      // add to what y holds (residual connections)
+  std::size_t first_row = 0;    // of W: the one whose products are column 0 of y
 };
 
 // Attention of one KV head over a paged cache; kv_type.h says what is in a KV block.
@@ -134,6 +135,9 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* weight, float eps, std::size_t n, float* out);
   // Quantises row `row` of `out` from x (out.k).
   void (*quantize)(const float* x, const QuantizedRows& out, std::size_t row);
+  // The same of a part of the row: its blocks from `first` on, `count` of them, from x (count * 32).
+  void (*quantize_blocks)(const float* x, const QuantizedRows& out, std::size_t row, std::size_t first,
+                          std::size_t count);
   // Rows [first_group * 16, last_group * 16) of W times `tokens` rows of x. `scratch` is per thread.
   void (*matmul)(const PackedMatrix& w, std::size_t first_group, std::size_t last_group,
                  const QuantizedRows& x, std::size_t tokens, const MatmulOutput& out, std::byte* scratch);

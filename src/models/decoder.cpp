@@ -181,6 +181,8 @@ void Decoder::split_gate() {
 }
 
 void Decoder::feed_forward(const DecoderLayer& l, Rows& x) {
+  // A product of unquantised weights needs the floats.
+  if (kernels::is_quantized(l.down.type)) return ops_.gated_linear(d_.activation, l.gate, l.up, x, gate_);
   const Linear gate_up[] = {{&l.gate, {gate_.data(), gate_.columns(), nullptr, false}},
                             {&l.up, {up_.data(), up_.columns(), nullptr, false}}};
   ops_.linear(gate_up, x);

@@ -37,6 +37,10 @@ class Ops {
   void gated(Activation activation, Rows& gate, Rows& up);
   // x row t += scale * y row t, with y normed first where there is a weight. y is overwritten.
   void add(Rows& x, Rows& y, std::span<const float> norm_weight, float epsilon, float scale);
+  // out row t = f(Wgate x row t) * (Wup x row t), quantised; out's floats are not written. x is quantised
+  // already. Bit for bit linear() and gated(), with the floats in between never leaving a core's cache.
+  void gated_linear(Activation activation, const kernels::PackedMatrix& gate, const kernels::PackedMatrix& up,
+                    Rows& x, Rows& out);
   // All products of one x in one pass over the threads. x is quantised already.
   void linear(std::span<const Linear> products, Rows& x);
 
@@ -55,6 +59,11 @@ class Ops {
   std::byte* scratch(std::size_t worker, std::size_t bytes);
 
  private:
+  // Of W's groups [first, last) and `rows` rows of x from first_row on.
+  void product(const kernels::PackedMatrix& w, std::size_t first, std::size_t last, Rows& x,
+               std::size_t first_row, std::size_t rows, const kernels::MatmulOutput& out, std::byte* scratch);
+  void activate(Activation activation, float* gate, const float* up, std::size_t n);
+
   ThreadPool& pool_;
   const kernels::KernelTable& table_;
   std::vector<AlignedBuffer> scratch_;  // one a thread

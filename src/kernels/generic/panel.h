@@ -74,7 +74,7 @@ void fill_panel(const PackedMatrix& w, std::size_t group, const Panel& panel) {
 inline void store_result(F value, const PackedMatrix& w, std::size_t group, std::size_t token,
                          const MatmulOutput& out) {
   const std::size_t row = group * kGroupRows;
-  float* y = out.y + token * out.y_stride + row;
+  float* y = out.y + token * out.y_stride + (row - out.first_row);
   if (row + kGroupRows <= w.rows) {
     if (out.bias != nullptr) value = add(value, load(out.bias + row));
     if (out.accumulate) value = add(load(y), value);

@@ -140,13 +140,14 @@ inline I store_planes(F x, F inverse, const QuantizedRows& out, std::size_t at) 
 }
 
 template <bool kTwoPlanes>
-void quantize_as(const float* x, const QuantizedRows& out, std::size_t row) {
+void quantize_as(const float* x, const QuantizedRows& out, std::size_t row, std::size_t first,
+                 std::size_t count) {
   constexpr float kLimit = kTwoPlanes ? 127.0F * 128.0F : 127.0F;
   const std::size_t blocks = out.k / kBlockK;
-  for (std::size_t b = 0; b < blocks; ++b) {
+  for (std::size_t b = first; b < first + count; ++b, x += kBlockK) {
     const std::size_t at = row * out.k + b * kBlockK;
-    const F lo = load(x + b * kBlockK);
-    const F hi = load(x + b * kBlockK + 16);
+    const F lo = load(x);
+    const F hi = load(x + 16);
     const float largest = reduce_max(max(abs(lo), abs(hi)));
     const F inverse = set1(largest > 0.0F ? kLimit / largest : 0.0F);
     const std::int32_t sum_lo = reduce_add_int(store_planes<kTwoPlanes>(lo, inverse, out, at));
@@ -160,11 +161,16 @@ void quantize_as(const float* x, const QuantizedRows& out, std::size_t row) {
   }
 }
 
-void quantize(const float* x, const QuantizedRows& out, std::size_t row) {
+void quantize_blocks(const float* x, const QuantizedRows& out, std::size_t row, std::size_t first,
+                     std::size_t count) {
   if (out.low != nullptr)
-    quantize_as<true>(x, out, row);
+    quantize_as<true>(x, out, row, first, count);
   else
-    quantize_as<false>(x, out, row);
+    quantize_as<false>(x, out, row, first, count);
+}
+
+void quantize(const float* x, const QuantizedRows& out, std::size_t row) {
+  quantize_blocks(x, out, row, 0, out.k / kBlockK);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ const KernelTable& table() {
       .name = kName,
       .rms_norm = rms_norm,
       .quantize = quantize,
+      .quantize_blocks = quantize_blocks,
       .matmul = matmul,
       .matmul_float = matmul_float,
       .silu_mul = silu_mul,
