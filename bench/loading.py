@@ -15,6 +15,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARE, FIXED_MB = 1.1, 150
+GRAMMARS_SECONDS = 1.5  # they are set up while the first requests come, and count
 
 
 def file_bytes(model):
@@ -52,6 +53,7 @@ def peak_bytes(model):
                     log.seek(0)
                     sys.exit(f"{model}: {log.read().decode().strip().splitlines()[-1]}")
                 time.sleep(0.1)
+            time.sleep(GRAMMARS_SECONDS)
             status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
         finally:
             server.terminate()

@@ -25,6 +25,9 @@ bool needs_own_expression(const json::value& format) {
          std::ranges::find(kOwn, std::string_view(format.get_string())) != std::end(kOwn);
 }
 
+// Longer than any that is registered (IANA): the engine lets a scheme go on for ever.
+constexpr std::string_view kUriScheme = "^[a-zA-Z][a-zA-Z0-9+.-]{0,31}:";
+
 bool is_of_type(const json::object& schema, std::string_view name) {
   const auto names = [&](const json::value& one) {
     return one.is_string() && std::string_view(one.get_string()) == name;
@@ -145,7 +148,10 @@ json::value with_engine_patterns(const json::value& schema) {
   for (const auto& field : schema.get_object()) {
     const std::string_view key = field.key();
     const json::value& value = field.value();
-    if (key == "format" && needs_own_expression(value)) {
+    if (key == "format" && value == json::value("uri")) {
+      made[key] = value;
+      own = kUriScheme;
+    } else if (key == "format" && needs_own_expression(value)) {
       own = "^(" + *format_expression(value.get_string()) + ")$";
       most = format_length_max(value.get_string());
     } else if (key == "pattern" && value.is_string()) {

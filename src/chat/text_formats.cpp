@@ -84,7 +84,7 @@ string uuid() {
 
 string uri() {
   const string plain = "[a-zA-Z0-9._~!$&'()*+,;=:@-]";
-  return "[a-zA-Z][a-zA-Z0-9+.-]*://" + hostname() + "(:[0-9]{1,5})?(/" + plain + "*)*(\\?(" + plain +
+  return "[a-zA-Z][a-zA-Z0-9+.-]{0,31}://" + hostname() + "(:[0-9]{1,5})?(/" + plain + "*)*(\\?(" + plain +
          "|[/?])*)?(#(" + plain + "|[/?])*)?";
 }
 

@@ -40,6 +40,12 @@ TEST(SchemaPatterns, AddressesAreAsLongAsTheirStandardsAllow) {
   }
 }
 
+TEST(SchemaPatterns, AUriKeepsItsFormatAndHasAShortScheme) {
+  const auto made = with_engine_patterns(boost::json::parse(R"({"type":"string","format":"uri"})"));
+  EXPECT_EQ(made.at("format"), boost::json::value("uri"));
+  EXPECT_EQ(made.at("pattern"), boost::json::value("^[a-zA-Z][a-zA-Z0-9+.-]{0,31}:"));
+}
+
 TEST(SchemaPatterns, IntegersHaveNoMoreThan64Bits) {
   const auto made = [](std::string_view schema) { return with_engine_patterns(boost::json::parse(schema)); };
   constexpr std::int64_t kMost = 9'200'000'000'000'000'000;
