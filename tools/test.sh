@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export KVASIR_MODELS=${KVASIR_MODELS:-$HOME/.cache/kvasir/models}
 export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/kvasir/ccache} CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$PWD
-stages=${*:-checks unit e2e asan fuzz tsan arm64 tidy}
+stages=${*:-checks unit speed e2e asan fuzz tsan arm64 tidy}
 started=$(date +%s)
 say() { printf '\n== %s (after %d s)\n' "$*" $(($(date +%s) - started)); }
 
@@ -28,6 +28,11 @@ for stage in $stages; do
       python3 tools/fetch_templates.py
       build release build
       tests build
+      ;;
+    speed)
+      say "speed: shares of this machine's limits"
+      build release build kvasir
+      bench/run.sh quick
       ;;
     e2e)
       say "end to end: the official clients and Claude Code against the real binary"
