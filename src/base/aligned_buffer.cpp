@@ -3,8 +3,16 @@
 #include <sys/mman.h>
 
 #include <new>
+#include <utility>
+
+#include "base/check.h"
 
 namespace kvasir {
+namespace {
+
+constexpr std::size_t kCacheLine = 64;
+
+}  // namespace
 
 AlignedBuffer::AlignedBuffer(std::size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
@@ -18,8 +26,15 @@ AlignedBuffer::AlignedBuffer(std::size_t bytes) : size_(bytes) {
   data_ = static_cast<std::byte*>(p);
 }
 
+AlignedBuffer::AlignedBuffer(std::shared_ptr<AlignedBuffer> whole, std::size_t from, std::size_t bytes)
+    : size_(bytes), whole_(std::move(whole)) {
+  KVASIR_CHECK(from % kCacheLine == 0 && from <= whole_->size() && bytes <= whole_->size() - from,
+               "a part begins at a cache line and lies within the whole");
+  data_ = whole_->data() + from;
+}
+
 AlignedBuffer::~AlignedBuffer() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (data_ != nullptr && whole_ == nullptr) ::munmap(data_, size_);
 }
 
 }  // namespace kvasir

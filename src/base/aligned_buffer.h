@@ -3,6 +3,7 @@
 // them.
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -13,12 +14,13 @@ class AlignedBuffer {
   AlignedBuffer() = default;
   // Throws std::bad_alloc where the system refuses.
   explicit AlignedBuffer(std::size_t bytes);
+  // A part of another one, which lives as long as its parts. Many small buffers that lie in a large one lie
+  // in its huge pages.
+  AlignedBuffer(std::shared_ptr<AlignedBuffer> whole, std::size_t from, std::size_t bytes);
   ~AlignedBuffer();
-  AlignedBuffer(AlignedBuffer&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  AlignedBuffer(AlignedBuffer&& other) noexcept { swap(other); }
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
+    swap(other);
     return *this;
   }
   AlignedBuffer(const AlignedBuffer&) = delete;
@@ -37,8 +39,15 @@ class AlignedBuffer {
   }
 
  private:
+  void swap(AlignedBuffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(whole_, other.whole_);
+  }
+
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  std::shared_ptr<AlignedBuffer> whole_;  // of a part
 };
 
 }  // namespace kvasir

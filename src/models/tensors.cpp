@@ -1,6 +1,7 @@
 #include "models/tensors.h"
 
 #include <algorithm>
+#include <memory>
 #include <numeric>
 #include <unordered_set>
 #include <utility>
@@ -138,11 +139,18 @@ Status TensorReader::load() {
     *v.out = weights::dequantize(*v.tensor);
     bytes_ += v.out->size() * sizeof(float);
   }
+  // All in one piece, so that small matrices lie in huge pages too.
+  std::size_t packed = 0;
+  for (const Matrix& m : matrices_) packed += weights::packed_bytes(m.part);
+  const auto whole = std::make_shared<AlignedBuffer>(packed);
+  std::size_t at = 0;
   for (const Matrix& m : matrices_) {
     if (options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed))
       return make_error(ErrorCode::kCancelled, "loading was stopped", file_.path());
     before(*file_.tensor(m.part.name));
-    KVASIR_ASSIGN_OR_RETURN(*m.out, weights::repack(m.part, *options_.pool));
+    AlignedBuffer place(whole, at, weights::packed_bytes(m.part));
+    at += place.size();
+    KVASIR_ASSIGN_OR_RETURN(*m.out, weights::repack(m.part, *options_.pool, std::move(place)));
     file_.release(m.part);
     bytes_ += m.out->data.size();
     done += static_cast<double>(m.part.bytes());

@@ -359,7 +359,7 @@ std::size_t packed_bytes(const TensorInfo& tensor) {
   return m.groups() * m.group_bytes();
 }
 
-Result<PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool) {
+Result<PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool, AlignedBuffer place) {
   PackedMatrix m = packed_form(tensor);
   if (m.columns % kBlockK != 0) {
     return make_error(ErrorCode::kUnsupported,
@@ -368,7 +368,8 @@ Result<PackedMatrix> repack(const TensorInfo& tensor, ThreadPool& pool) {
                       tensor.name);
   }
   KVASIR_CHECK(tensor.plus == 0, "only vectors are stored less one");
-  m.data = AlignedBuffer(m.groups() * m.group_bytes());
+  m.data = place.size() != 0 ? std::move(place) : AlignedBuffer(m.groups() * m.group_bytes());
+  KVASIR_CHECK(m.data.size() == m.groups() * m.group_bytes(), "a place is as large as what it is for");
   if (tensor.transposed) {
     pack_transposed(tensor, pool, m);
     return m;
