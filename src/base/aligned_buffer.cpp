@@ -11,17 +11,26 @@ namespace kvasir {
 namespace {
 
 constexpr std::size_t kCacheLine = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+// What is mapped for a buffer. From a fraction of a huge page on, whole ones: where they are advised only for
+// what fills them, buffers of a megabyte and the ends of larger ones lie in small pages, and prefill of 512
+// tokens took 1.14 times as long in a virtual machine, whose page walks are twice as deep.
+std::size_t mapped_bytes(std::size_t bytes) {
+  constexpr std::size_t kLeast = kHugePage / 8;
+  return bytes < kLeast ? bytes : (bytes + kHugePage - 1) / kHugePage * kHugePage;
+}
 
 }  // namespace
 
 AlignedBuffer::AlignedBuffer(std::size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
-  void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const std::size_t mapped = mapped_bytes(bytes);
+  void* p = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
-  // Advice only: fewer TLB misses when weights are streamed.
-  constexpr std::size_t kHugePage = std::size_t{2} << 20;
-  if (bytes >= kHugePage) (void)::madvise(p, bytes, MADV_HUGEPAGE);
+  // Advice only.
+  if (mapped >= kHugePage) (void)::madvise(p, mapped, MADV_HUGEPAGE);
 #endif
   data_ = static_cast<std::byte*>(p);
 }
@@ -34,7 +43,7 @@ AlignedBuffer::AlignedBuffer(std::shared_ptr<AlignedBuffer> whole, std::size_t f
 }
 
 AlignedBuffer::~AlignedBuffer() {
-  if (data_ != nullptr && whole_ == nullptr) ::munmap(data_, size_);
+  if (data_ != nullptr && whole_ == nullptr) ::munmap(data_, mapped_bytes(size_));
 }
 
 }  // namespace kvasir

@@ -1,6 +1,6 @@
 #pragma once
 // Owned, zeroed memory for weights and scratch: aligned to a cache line, in huge pages where the system gives
-// them.
+// them, of which a large buffer's last one may be partly empty.
 
 #include <cstddef>
 #include <memory>

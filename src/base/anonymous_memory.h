@@ -1,6 +1,6 @@
 #pragma once
-// Zeroed memory taken straight from the system: its pages become resident only when they are touched, and go
-// back whole when the object dies.
+// Zeroed memory taken straight from the system: its pages, huge ones where the system gives them, become
+// resident only when they are touched, and go back whole when the object dies.
 
 #include <cstddef>
 #include <memory>

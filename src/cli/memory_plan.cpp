@@ -21,6 +21,9 @@ constexpr std::uint64_t kRequestShare = 24;
 constexpr std::uint64_t kRequestLeast = std::uint64_t{16} << 20;
 constexpr std::uint64_t kRequestMost = std::uint64_t{64} << 20;
 
+// What the last huge pages of activations and scratch leave empty: some thirty buffers, half a page each.
+constexpr std::uint64_t kPageRounding = std::uint64_t{30} << 20;
+
 // A conversation that a budget must hold at least, where --ctx names no length.
 constexpr std::uint64_t kLeastTokens = 512;
 
@@ -40,7 +43,7 @@ std::uint64_t growth_bytes(const executor::Description& model, const engine::Eng
       std::uint64_t{std::max(options.prefill_chunk, options.prefill_chunk_busy + options.max_batch)};
   const std::uint64_t logits =
       std::uint64_t{engine::most_logits_rows(options)} * model.vocab_size * sizeof(float);
-  return step_tokens * model.activation_bytes_per_token + logits + model.mapped_bytes +
+  return kPageRounding + step_tokens * model.activation_bytes_per_token + logits + model.mapped_bytes +
          (has_disk ? options.disk_queue_bytes : 0) +
          std::clamp(budget / kRequestShare, kRequestLeast, kRequestMost);
 }
