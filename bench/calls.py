@@ -29,6 +29,8 @@ STREAMS = {"random": 16, "smollm2": 8, "qwen": 8}
 SHARES = {"random": 0.60, "smollm2": 0.25, "qwen": 0.15}
 MAX_TOKENS = 1500
 LENGTH_SHARE_MAX = 0.02
+# An answer that is cut in one of its first calls has a text that does not end; in a later one, calls do not.
+FEW_CALLS = 4
 SCHEMAS_MIN = 500
 FORMATS = (
     "hermes reka granite phi4 nemotron minimax-m1 apertus apriel mistral-list command-r7b command-r-plus mistral mistral-call-id deepseek-v3.1 "
@@ -55,12 +57,13 @@ def hash_of(parameters):
 
 
 async def run_set(client, number, requests, tool_format):
-    record = {"set": number, "requests": len(requests), "calls": 0, "cut": 0, "problems": [], "schemas": set()}
+    record = {"set": number, "requests": len(requests), "calls": 0, "cut": 0, "endless": 0, "problems": [], "schemas": set()}
     declared = {tool["function"]["name"]: tool["function"]["parameters"] for tool in requests[0].tools}
     for at, request in enumerate(requests):
         calls, cut, found, names = await check(client, request, tool_format)
         record["calls"] += calls
         record["cut"] += cut
+        record["endless"] += cut and calls < FEW_CALLS
         record["problems"] += [f"request {at}: {problem}" for problem in found]
         record["schemas"] |= {hash_of(declared[name]) for name in names if name in declared}
     return record | {"schemas": sorted(record["schemas"])}
