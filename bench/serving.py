@@ -194,7 +194,11 @@ class LlamaServer(Server):
     def __init__(self, folder, model, slot_context, slots):
         built = subprocess.run([ROOT / "bench" / "peer.sh", "llama-server"], check=True, stdout=subprocess.PIPE, text=True)
         command = [built.stdout.strip(), "-m", model, "-t", THREADS, "-c", slot_context * slots, "-np", slots, "--jinja", "--cache-reuse", 256]
-        super().__init__(command, folder)
+        try:
+            super().__init__(command, folder)
+        except RuntimeError:
+            # Its AMX path, built by GCC 12, ends with an illegal instruction in its first prefill.
+            super().__init__([*command, "--no-repack"], folder)
 
     def request(self, body):
         message, usage, timings, first, total = self.stream(self.client, body)
