@@ -279,7 +279,8 @@ class Planner {
       const Tool& tool = tools_.tools[i];
       SchemaReading& reading = tools_.readings[i];
       while (reading != SchemaReading::kObject) {
-        auto compiled = context_.grammars.get()->compile_lark("start: " + arguments_rule(tool.parameters, reading));
+        auto compiled =
+            context_.grammars.get()->compile_lark("start: " + arguments_rule(tool.parameters, reading));
         if (compiled) {
           const CallableTool callable{&tool, reading};
           compiled = context_.grammars.get()->compile_lark(

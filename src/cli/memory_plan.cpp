@@ -21,7 +21,8 @@ constexpr std::uint64_t kRequestShare = 24;
 constexpr std::uint64_t kRequestLeast = std::uint64_t{16} << 20;
 constexpr std::uint64_t kRequestMost = std::uint64_t{64} << 20;
 
-// What the last huge pages of activations and scratch leave empty: some twenty buffers, less than half a page each.
+// What the last huge pages of activations and scratch leave empty: some twenty buffers, less than half a page
+// each.
 constexpr std::uint64_t kPageRounding = std::uint64_t{16} << 20;
 
 // A conversation that a budget must hold at least, where --ctx names no length.
