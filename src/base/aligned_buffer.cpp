@@ -6,12 +6,12 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/huge_pages.h"
 
 namespace kvasir {
 namespace {
 
 constexpr std::size_t kCacheLine = 64;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 // What is mapped for a buffer. From a fraction of a huge page on, whole ones: where they are advised only for
 // what fills them, buffers of a megabyte and the ends of larger ones lie in small pages, and prefill of 512
@@ -28,10 +28,7 @@ AlignedBuffer::AlignedBuffer(std::size_t bytes) : size_(bytes) {
   const std::size_t mapped = mapped_bytes(bytes);
   void* p = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-  // Advice only.
-  if (mapped >= kHugePage) (void)::madvise(p, mapped, MADV_HUGEPAGE);
-#endif
+  advise_huge_pages(p, mapped);
   data_ = static_cast<std::byte*>(p);
 }
 

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string>
 
+#include "base/huge_pages.h"
+
 namespace kvasir {
 
 Result<std::unique_ptr<AnonymousMemory>> AnonymousMemory::create(std::size_t size) {
@@ -16,11 +18,7 @@ Result<std::unique_ptr<AnonymousMemory>> AnonymousMemory::create(std::size_t siz
     return make_error(ErrorCode::kResourceExhausted,
                       "cannot map " + std::to_string(size) + " bytes of memory: " + std::strerror(error));
   }
-#ifdef MADV_HUGEPAGE
-  // Advice only, as for AlignedBuffer: attention over a long context reads all over it.
-  constexpr std::size_t kHugePage = std::size_t{2} << 20;
-  if (size >= kHugePage) (void)::madvise(address, size, MADV_HUGEPAGE);
-#endif
+  advise_huge_pages(address, size);  // attention over a long context reads all over it
   return std::unique_ptr<AnonymousMemory>(new AnonymousMemory(static_cast<std::byte*>(address), size));
 }
 

@@ -50,6 +50,11 @@ inline void join(const Steps& steps, std::size_t first, std::size_t every, unsig
   }
 }
 
+// The low four bits of all steps: 256 bytes.
+inline void nibbles(const Steps& steps, std::byte* out) {
+  for (std::size_t j = 0; j < 4; ++j) join<4>(steps, j, 4, 0, out + j * kStepBytes);
+}
+
 }  // namespace place
 
 // The plane of fifth bits from a word a row that holds them in order of k, as GGUF's blocks of 32 do: word s
@@ -67,7 +72,7 @@ inline void place_fifth_bits(const std::uint32_t (&bits)[kernels::kGroupRows], s
 inline void place_nibbles(const BlockCodes& u, std::byte* block) {
   place::Steps steps;
   place::by_steps(u, steps);
-  for (std::size_t j = 0; j < 4; ++j) place::join<4>(steps, j, 4, 0, block + j * place::kStepBytes);
+  place::nibbles(steps, block);
 }
 
 inline void place_codes(kernels::PackedType type, const BlockCodes& u, std::byte* block) {
@@ -86,7 +91,7 @@ inline void place_codes(kernels::PackedType type, const BlockCodes& u, std::byte
     for (std::size_t s = 0; s < kSteps; ++s) place::bit_plane(steps[s], 2, block + 2 * kStepBytes + 8 * s);
     return;
   }
-  for (std::size_t j = 0; j < 4; ++j) place::join<4>(steps, j, 4, 0, block + j * kStepBytes);
+  place::nibbles(steps, block);
   std::byte* above = block + 4 * kStepBytes;
   if (bits == 5) {
     for (std::size_t s = 0; s < kSteps; ++s) place::bit_plane(steps[s], 4, above + 8 * s);
