@@ -1,14 +1,16 @@
 #pragma once
 // The process's compute threads. A parallel_for hands out chunks dynamically, and ends when all are done,
-// whoever did them: a thread that the system has descheduled costs the chunk that it holds, if any. Workers
-// spin shortly between calls, then sleep.
+// whoever did them. A thread that the system deschedules while it holds a chunk is given the CPU of those who
+// wait for it (cpu_seats.h). Workers spin shortly between calls, then sleep.
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
+
+#include "base/cpu_seats.h"
 
 namespace kvasir {
 
@@ -47,7 +49,15 @@ class ThreadPool {
  private:
   void run_worker(std::size_t worker);
   void take_chunks(std::uint32_t generation, std::size_t worker);
+  void wait_for_workers();
 
+  // On a cache line of its own.
+  struct alignas(64) Holds {
+    std::atomic<bool> chunk{false};
+  };
+
+  CpuSeats seats_;
+  std::unique_ptr<Holds[]> holds_;  // one a thread
   std::vector<std::thread> workers_;
   // The current job. Read by those who see its generation in ticket_; f only while they hold a chunk of it.
   const RangeFunction* job_ = nullptr;
