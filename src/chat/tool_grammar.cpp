@@ -77,14 +77,16 @@ class CallsGrammar {
   std::string in_section(std::string_view opened = {}) {
     std::string list = call(opened);
     if (format_.parallel == ParallelForm::kInSection && context_.parallel) {
-      list += " ( " + lark_.literal(format_.separator) + " " + call({}) + " )*";
+      list += " ( " + call({}, format_.separator) + " )*";
     }
     return lark_.literal(format_.list.open) + " " + list + " " + lark_.literal(format_.list.close);
   }
 
-  std::string call(std::string_view opened) {
-    return lark_.literal(without(format_.call.open, opened)) + " " + tool() + " " +
-           lark_.literal(format_.call.close);
+  // `before` stands in one piece with the opening: on its own it would be the beginning of the section's
+  // close as well, and the grammar's lexer then waits for that alone.
+  std::string call(std::string_view opened, std::string_view before = {}) {
+    const std::string open = std::string(before) + std::string(without(format_.call.open, opened));
+    return lark_.literal(open) + " " + tool() + " " + lark_.literal(format_.call.close);
   }
 
   std::string tool() {
