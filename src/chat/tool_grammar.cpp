@@ -28,7 +28,10 @@ class CallsGrammar {
     const bool repeats = format_.parallel == ParallelForm::kRepeated && context_.parallel;
     if (!repeats) return first;
     const std::string more = opened.empty() ? first : section({});
-    return first + " ( " + lark_.literal(format_.separator) + " " + more + " )*";
+    const std::string gap = lark_.literal(format_.separator);
+    // A token may hold the end of a call and white space; what has written it need not make another call.
+    const bool space = !format_.separator.empty() && trim(format_.separator).empty();
+    return first + " ( " + gap + " " + more + " )*" + (space ? " ( " + gap + " )?" : "");
   }
 
   // From behind an opener: of a section to its end, or of a call to its own.

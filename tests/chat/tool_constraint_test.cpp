@@ -92,6 +92,17 @@ TEST(ToolConstraint, RequiredAdmitsCallsAndNothingElse) {
   EXPECT_TRUE(may_end(*constraint));
 }
 
+TEST(ToolConstraint, ALineBreakBehindACallForcesNoOther) {
+  Conversation conversation = with_tools();
+  conversation.tool_choice.kind = ToolChoice::Kind::kRequired;
+  auto constraint = constraint_for(conversation);
+  EXPECT_EQ(admitted(*constraint, kCall + "\n"), kCall + "\n");
+  EXPECT_TRUE(may_end(*constraint));
+  EXPECT_EQ(admitted(*constraint, kBash + "\n"), kBash + "\n");
+  EXPECT_TRUE(may_end(*constraint));
+  EXPECT_EQ(admitted(*constraint, "\n"), "");
+}
+
 TEST(ToolConstraint, RequiredWithoutParallelIsOneCall) {
   Conversation conversation = with_tools();
   conversation.tool_choice.kind = ToolChoice::Kind::kRequired;

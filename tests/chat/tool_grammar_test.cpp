@@ -324,6 +324,14 @@ TEST_P(ToolGrammars, AdmitsWhatTheFormatWrites) {
       EXPECT_TRUE((*matcher)->is_accepting()) << what << "\n" << grammar;
     };
     admits(calls_grammar(context), written);
+    if (format.parallel != ParallelForm::kSingle) {
+      const std::vector<ToolCall> three = {call, {"abc123XYZ", "bash", R"({"command": "ls"})"}, call};
+      const std::string turn = write_calls(format, three);
+      admits(calls_grammar(context), turn);
+      // A line break behind the last: the token that ended it may hold one.
+      if (format.parallel == ParallelForm::kRepeated && format.separator == "\n")
+        admits(calls_grammar(context), turn + "\n");
+    }
     for (const std::string& opener : call_openers(format)) {
       const std::size_t at = written.find(opener);
       if (at == std::string::npos) continue;
