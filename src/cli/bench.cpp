@@ -34,10 +34,14 @@ struct BenchOptions {
 
 // A longer prompt is read in steps of this many tokens, as the engine does.
 constexpr std::uint32_t kChunk = 512;
+// Tokens that are decoded between two readings of memory: few enough that both meet the same neighbours, so
+// many that what the reading leaves in the caches costs little.
+constexpr std::uint32_t kTokensBetween = 8;
 
 struct Rates {
   std::vector<double> prefill;  // tokens a second, one a round
   std::vector<double> decode;
+  std::vector<double> memory;  // bytes a second, between the tokens of each of `decode`
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -102,7 +106,7 @@ double read_in_steps(Sequences& sequences, std::span<const TokenId> all, Point p
   return seconds;
 }
 
-Rates measure(executor::Executor& executor, const BenchOptions& options) {
+Rates measure(executor::Executor& executor, ThreadPool& pool, const BenchOptions& options) {
   Sequences sequences(executor, options.depth + std::max(options.prefill, options.decode), options.batch);
   const std::vector<TokenId> tokens =
       mixed_tokens(executor, std::max({options.depth + options.prefill, options.decode, 32U}));
@@ -116,10 +120,14 @@ Rates measure(executor::Executor& executor, const BenchOptions& options) {
       rates.prefill.push_back(options.prefill / seconds);
     }
     if (options.decode == 0) continue;
+    MemoryLimit memory(pool, kernels::kernels(), executor.describe().weight_bytes);
     double total = 0;
-    for (std::uint32_t i = 0; i < options.decode; ++i)
+    for (std::uint32_t i = 0; i < options.decode; ++i) {
       total += sequences.read(all.subspan(i, 1), options.depth + i, options.batch);
+      if (i % kTokensBetween == kTokensBetween - 1 || i + 1 == options.decode) memory.read();
+    }
     rates.decode.push_back(options.batch * options.decode / total);
+    rates.memory.push_back(memory.bytes_per_s());
   }
   return rates;
 }
@@ -170,13 +178,16 @@ Spread spread(std::vector<double> values) {
   return {values[values.size() / 2], values.front(), values.back()};
 }
 
-void print(const executor::Description& d, const MachineLimits& limits, const Rates& rates,
+void print(const executor::Description& d, const ComputeLimits& limits, const Rates& rates,
            const BenchOptions& o) {
   const Spread prefill = spread(rates.prefill);
   const Spread decode = spread(rates.decode);
+  const double memory = spread(rates.memory).median;
   // A step of decoding reads every weight once; every token multiplies and adds each once.
-  const double read_share =
-      decode.median / o.batch * static_cast<double>(d.weight_bytes) / limits.read_bytes_per_s;
+  std::vector<double> read_shares;
+  for (std::size_t i = 0; i < rates.decode.size(); ++i)
+    read_shares.push_back(rates.decode[i] / o.batch * static_cast<double>(d.weight_bytes) / rates.memory[i]);
+  const double read_share = spread(read_shares).median;
   const double weights = d.matrix_weights;
   const double int8_share = prefill.median * weights * 2 / limits.int8_ops_per_s;
   if (o.json) {
@@ -188,13 +199,13 @@ void print(const executor::Description& d, const MachineLimits& limits, const Ra
         "\"f32_ops_per_s\":%.3e,\"decode_memory_share\":%.3f,\"prefill_int8_share\":%.3f,"
         "\"decode_int8_share\":%.3f}\n",
         d.family.c_str(), d.kernel_variant.c_str(), o.prefill, o.decode, o.depth, prefill.median, prefill.low,
-        prefill.high, decode.median, decode.low, decode.high, o.batch, limits.read_bytes_per_s,
-        limits.int8_ops_per_s, limits.bf16_ops_per_s, limits.f32_ops_per_s, read_share, int8_share,
+        prefill.high, decode.median, decode.low, decode.high, o.batch, memory, limits.int8_ops_per_s,
+        limits.bf16_ops_per_s, limits.f32_ops_per_s, read_share, int8_share,
         decode.median * weights * 2 / limits.int8_ops_per_s);
     return;
   }
   std::printf("machine   memory read %.1f GB/s, int8 %.0f GOPS, bf16 %.0f GFLOPS, f32 %.0f GFLOPS (%s)\n",
-              limits.read_bytes_per_s / 1e9, limits.int8_ops_per_s / 1e9, limits.bf16_ops_per_s / 1e9,
+              memory / 1e9, limits.int8_ops_per_s / 1e9, limits.bf16_ops_per_s / 1e9,
               limits.f32_ops_per_s / 1e9, d.kernel_variant.c_str());
   if (o.prefill > 0) {
     std::printf("prefill   %u tokens at depth %u: %.1f tokens/s (%.1f to %.1f), %.0f%% of the int8 limit\n",
@@ -253,8 +264,8 @@ int bench(const BenchOptions& options) {
     print_points(points, measure_points(**executor, points, options.repeat), options.json);
     return 0;
   }
-  const MachineLimits limits = measure_limits(*pool, kernels::kernels());
-  print(d, limits, measure(**executor, options), options);
+  const ComputeLimits limits = measure_limits(*pool, kernels::kernels());
+  print(d, limits, measure(**executor, *pool, options), options);
   return 0;
 }
 

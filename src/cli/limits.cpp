@@ -6,15 +6,17 @@
 #include <chrono>
 #include <cstring>
 
-#include "base/aligned_buffer.h"
-
 namespace kvasir::cli {
 namespace {
 
+constexpr std::size_t kPart = std::size_t{1} << 20;
+constexpr std::uint64_t kLeastBytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
+
 template <class F>
-double best_seconds(const F& f) {
+double best_seconds(int times, const F& f) {
   double best = 1e9;
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < times; ++i) {
     const auto start = std::chrono::steady_clock::now();
     f();
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
@@ -24,25 +26,29 @@ double best_seconds(const F& f) {
 
 }  // namespace
 
-MachineLimits measure_limits(ThreadPool& pool, const kernels::KernelTable& table) {
-  MachineLimits limits;
-  std::atomic<std::uint32_t> sink{0};  // keeps the loops' results alive
+MemoryLimit::MemoryLimit(ThreadPool& pool, const kernels::KernelTable& table, std::uint64_t bytes)
+    : pool_(pool), table_(table), memory_(std::clamp(bytes, kLeastBytes, kMostBytes) / kPart * kPart) {
+  std::memset(memory_.data(), 1, memory_.size());
+}
 
-  constexpr std::size_t kPart = std::size_t{4} << 20;
-  constexpr std::size_t kParts = 64;  // 256 MiB: far more than any cache
-  AlignedBuffer memory(kPart * kParts);
-  std::memset(memory.data(), 1, memory.size());
-  const double read = best_seconds([&] {
-    pool.parallel_for(kParts, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
-      for (std::size_t i = begin; i < end; ++i) sink += table.read_bytes(memory.data() + i * kPart, kPart);
+void MemoryLimit::read() {
+  std::atomic<std::uint32_t> sink{0};  // keeps the loop's result alive
+  seconds_ += best_seconds(1, [&] {
+    pool_.parallel_for(memory_.size() / kPart, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+      for (std::size_t i = begin; i < end; ++i) sink += table_.read_bytes(memory_.data() + i * kPart, kPart);
     });
   });
-  limits.read_bytes_per_s = static_cast<double>(memory.size()) / read;
+  bytes_ += static_cast<double>(memory_.size());
+}
+
+ComputeLimits measure_limits(ThreadPool& pool, const kernels::KernelTable& table) {
+  ComputeLimits limits;
+  std::atomic<std::uint32_t> sink{0};
 
   constexpr std::size_t kRounds = std::size_t{1} << 20;
   const std::size_t jobs = pool.size() * 8;
   const auto ops_per_s = [&](double of_a_round, const auto& loop) {
-    const double seconds = best_seconds([&] {
+    const double seconds = best_seconds(5, [&] {
       pool.parallel_for(jobs, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
         for (std::size_t i = begin; i < end; ++i)
           sink += std::bit_cast<std::uint32_t>(loop(kRounds + i % 2 * 8));
