@@ -119,15 +119,17 @@ Rates measure(executor::Executor& executor, ThreadPool& pool, const BenchOptions
       const double seconds = read_in_steps(sequences, all, {options.prefill, options.depth});
       rates.prefill.push_back(options.prefill / seconds);
     }
-    if (options.decode == 0) continue;
     MemoryLimit memory(pool, kernels::kernels(), executor.describe().weight_bytes);
+    memory.read();
+    rates.memory.push_back(memory.bytes_per_s());
+    if (options.decode == 0) continue;
     double total = 0;
     for (std::uint32_t i = 0; i < options.decode; ++i) {
       total += sequences.read(all.subspan(i, 1), options.depth + i, options.batch);
       if (i % kTokensBetween == kTokensBetween - 1 || i + 1 == options.decode) memory.read();
     }
     rates.decode.push_back(options.batch * options.decode / total);
-    rates.memory.push_back(memory.bytes_per_s());
+    rates.memory.back() = memory.bytes_per_s();
   }
   return rates;
 }
