@@ -184,12 +184,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", action="append", help="measures whose names begin so; several times for several")
+    parser.add_argument("--peer", action="append", choices=["llama.cpp", "ik_llama.cpp"], help="beside this one only; without it, both")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--plot", type=pathlib.Path)
     options = parser.parse_args()
     models = options.models or ([SMOLLM2] if options.quick else [SMOLLM2, QWEN])
     kvasir = Kvasir()
-    engines = [kvasir, LLAMA] if options.quick else [kvasir, LLAMA, IK]
+    peers = options.peer or (["llama.cpp"] if options.quick else ["llama.cpp", "ik_llama.cpp"])
+    engines = [kvasir, *(peer for peer in (LLAMA, IK) if peer.name in peers)]
     head("Speed beside llama.cpp and ik_llama.cpp", models[0])
     bars, results, taken = Bars(), {}, {}
     measures = [m for m in (QUICK if options.quick else MEASURES) if not options.only or m.name.startswith(tuple(options.only))]
