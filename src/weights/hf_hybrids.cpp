@@ -97,7 +97,7 @@ constexpr HfField kDeltaNetFields[] = {
     {"num_experts_per_tok", "expert_used_count"},
     {"moe_intermediate_size", "expert_feed_forward_length"},
     {"shared_expert_intermediate_size", "expert_shared_feed_forward_length"},
-    {"norm_topk_prob", "expert_weights_norm"},
+    {"norm_topk_prob", "expert_weights_norm", "true"},
 };
 // Qwen3-Next has the inputs of a delta net in two matrices, Qwen3.5 in four; the latter's experts are stacks.
 constexpr HfModule kQwen3NextModules[] = {

@@ -19,7 +19,7 @@ constexpr HfField kQwen3MoeFields[] = {
     {"num_experts", "expert_count"},
     {"num_experts_per_tok", "expert_used_count"},
     {"moe_intermediate_size", "expert_feed_forward_length"},
-    {"norm_topk_prob", "expert_weights_norm"},
+    {"norm_topk_prob", "expert_weights_norm", "true"},
 };
 
 constexpr HfModule kMixtralModules[] = {

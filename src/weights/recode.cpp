@@ -110,12 +110,10 @@ enum class Way { kCopy, kBlocksToAffine, kAffineToBlocks, kCopyAffine, kQuantize
 
 Way way_of(const RecodeJob& job, const TensorInfo& t) {
   if (t.plus != job.minus || t.transposed || job.log_of_negative) return Way::kQuantize;
-  const bool columns_move = job.columns.kind != RowOrder::Kind::kSame;
-  if (columns_move) {
+  if (job.columns.kind != RowOrder::Kind::kSame) {
     // Whole blocks move as they are.
-    const std::size_t block = t.scaling.columns != 0 ? 0 : elements_per_block(t.type);
-    const bool whole = block != 0 && job.columns.head_rows % block == 0 && job.columns.before == 0;
-    return whole && t.type == job.form.type ? Way::kCopy : Way::kQuantize;
+    const std::size_t block = elements_per_block(t.type);
+    if (block == 0 || job.columns.head_rows % block != 0) return Way::kQuantize;
   }
   if (!job.form.is_affine() && t.type == job.form.type) return Way::kCopy;
   const auto gguf = exact_gguf_form(t);
@@ -159,16 +157,19 @@ void recode_row(const RecodeJob& job, const Source& from, std::uint64_t source, 
       quantize_row(job.form.type, scratch, to.codes);
     return;
   }
-  const TensorRow row = rows_of(t, source, 1).front();
+  TensorRow row = rows_of(t, source, 1).front();
+  std::vector<std::byte> moved;
+  if (job.columns.kind != RowOrder::Kind::kSame) {
+    const std::size_t chunk = job.columns.head_rows;
+    const std::size_t bytes = chunk / elements_per_block(t.type) * bytes_per_block(t.type);
+    for (std::size_t c = 0; c < columns; c += chunk) {
+      const std::byte* from_here = row.data + job.columns.source_row(c) / chunk * bytes;
+      moved.insert(moved.end(), from_here, from_here + bytes);
+    }
+    row.data = moved.data();
+  }
   if (way == Way::kBlocksToAffine) return blocks_to_affine(t, job.form, row, to.codes, to.scales, to.biases);
   if (way == Way::kAffineToBlocks) return affine_to_blocks(t, job.form, row, to.codes);
-  if (job.columns.kind != RowOrder::Kind::kSame) {
-    const std::size_t bytes = job.form.row_bytes(job.columns.head_rows);
-    for (std::size_t c = 0; c < columns; c += job.columns.head_rows)
-      std::memcpy(to.codes + c / job.columns.head_rows * bytes,
-                  row.data + job.columns.source_row(c) / job.columns.head_rows * bytes, bytes);
-    return;
-  }
   std::memcpy(to.codes, row.data, job.form.row_bytes(columns));
   if (way == Way::kCopyAffine) {
     const std::size_t groups = columns / job.form.affine.group;
