@@ -146,13 +146,6 @@ void transpose_conv(const Recurrence& r, std::vector<float>& conv) {
 
 void name_feed_forward(TensorReader& read, const Description& d, const std::string& p, DecoderLayer& l) {
   const ModelConfig& c = d.config;
-  // Folders of Granite 4 without experts have the block where the shared expert would be.
-  if (read.has(p + "ffn_gate_up_shexp.weight")) {
-    read.rows(p + "ffn_gate_up_shexp.weight", 2 * c.hidden, 0, c.hidden, c.width, l.gate);
-    read.rows(p + "ffn_gate_up_shexp.weight", 2 * c.hidden, c.hidden, c.hidden, c.width, l.up);
-    read.matrix(p + "ffn_down_shexp.weight", c.width, c.hidden, l.down);
-    return;
-  }
   if (d.fused_gate_up && !read.has(p + "ffn_gate.weight")) {
     read.rows(p + "ffn_up.weight", 2 * c.hidden, 0, c.hidden, c.width, l.gate);
     read.rows(p + "ffn_up.weight", 2 * c.hidden, c.hidden, c.hidden, c.width, l.up);
@@ -167,18 +160,8 @@ void name_experts(TensorReader& read, const Description& d, const std::string& p
   const std::size_t width = d.config.width;
   const Experts& e = d.experts;
   read.matrix(p + "ffn_gate_inp.weight", e.count, width, w.router);
-  if (read.has(p + "ffn_gate_up_exps.weight")) {
-    w.gate.resize(e.count);
-    w.up.resize(e.count);
-    const std::size_t all = 2 * e.count * e.hidden;
-    for (std::size_t i = 0; i < e.count; ++i) {
-      read.rows(p + "ffn_gate_up_exps.weight", all, 2 * i * e.hidden, e.hidden, width, w.gate[i]);
-      read.rows(p + "ffn_gate_up_exps.weight", all, (2 * i + 1) * e.hidden, e.hidden, width, w.up[i]);
-    }
-  } else {
-    read.stack(p + "ffn_gate_exps.weight", e.count, e.hidden, width, w.gate);
-    read.stack(p + "ffn_up_exps.weight", e.count, e.hidden, width, w.up);
-  }
+  read.stack(p + "ffn_gate_exps.weight", e.count, e.hidden, width, w.gate);
+  read.stack(p + "ffn_up_exps.weight", e.count, e.hidden, width, w.up);
   read.stack(p + "ffn_down_exps.weight", e.count, width, e.hidden, w.down);
   if (e.selection_bias) read.vector(p + "exp_probs_b.bias", e.count, w.selection_bias);
   if (e.biases) {
@@ -188,14 +171,8 @@ void name_experts(TensorReader& read, const Description& d, const std::string& p
     read.table(p + "ffn_down_exps.bias", e.count, width, w.down_bias);
   }
   if (e.shared_hidden != 0) {
-    if (read.has(p + "ffn_gate_up_shexp.weight")) {
-      const std::size_t n = e.shared_hidden;
-      read.rows(p + "ffn_gate_up_shexp.weight", 2 * n, 0, n, width, w.shared_gate);
-      read.rows(p + "ffn_gate_up_shexp.weight", 2 * n, n, n, width, w.shared_up);
-    } else {
-      read.matrix(p + "ffn_gate_shexp.weight", e.shared_hidden, width, w.shared_gate);
-      read.matrix(p + "ffn_up_shexp.weight", e.shared_hidden, width, w.shared_up);
-    }
+    read.matrix(p + "ffn_gate_shexp.weight", e.shared_hidden, width, w.shared_gate);
+    read.matrix(p + "ffn_up_shexp.weight", e.shared_hidden, width, w.shared_up);
     read.matrix(p + "ffn_down_shexp.weight", width, e.shared_hidden, w.shared_down);
     if (e.shared_gate) read.matrix(p + "ffn_gate_inp_shexp.weight", 1, width, w.shared_router);
   }

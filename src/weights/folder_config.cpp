@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "weights/folder_data.h"
+#include "weights/hf_config.h"
 
 namespace kvasir::weights {
 namespace {
@@ -13,76 +14,17 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
-// What transformers calls the families whose GGUF metadata says all that a config.json has to.
-struct Written {
-  std::string_view model_type;
-  std::string_view class_name;
-};
-constexpr Written kWritten[] = {{"llama", "LlamaForCausalLM"},     {"qwen2", "Qwen2ForCausalLM"},
-                                {"qwen3", "Qwen3ForCausalLM"},     {"qwen3_moe", "Qwen3MoeForCausalLM"},
-                                {"granite", "GraniteForCausalLM"}, {"olmo2", "Olmo2ForCausalLM"}};
-
 bool is_folder(const Checkpoint& file) {
   return file.find("tokenizer.huggingface.json") != nullptr;
 }
 
-Error unsupported(const Checkpoint& file, const std::string& what) {
-  return make_error(ErrorCode::kUnsupported, file.path() + ": " + what, file.path());
-}
-
-void set_number(json::object& config, std::string_view name, const MetaValue& value) {
-  if (const auto* b = std::get_if<bool>(&value))
-    config[name] = *b;
-  else if (const auto* i = std::get_if<std::int64_t>(&value))
-    config[name] = *i;
-  else if (const auto* u = std::get_if<std::uint64_t>(&value))
-    config[name] = *u;
-  else if (const auto* d = std::get_if<double>(&value))
-    config[name] = *d;
-}
-
-Status set_rope(json::object& config, const Checkpoint& file, const std::string& family) {
-  for (const char* tensor : {"rope_freqs.weight", "rope_factors_long.weight"}) {
-    if (file.tensor(tensor) != nullptr)
-      return unsupported(file, std::string("its rotary frequencies ('") + tensor +
-                                   "') cannot be turned back into a config.json");
-  }
-  const auto type = file.string(family + ".rope.scaling.type");
-  if (!type || *type == "none") return {};
-  json::object scaling{{"rope_type", *type}};
-  if (const auto factor = file.number(family + ".rope.scaling.factor")) scaling["factor"] = *factor;
-  if (const auto n = file.integer(family + ".rope.scaling.original_context_length"))
-    scaling["original_max_position_embeddings"] = *n;
-  config["rope_scaling"] = std::move(scaling);
-  return {};
-}
-
-Result<json::object> config_of_metadata(const Checkpoint& file, const HfFamily& family) {
-  const auto* written = std::ranges::find(kWritten, family.model_type, &Written::model_type);
-  if (written == std::end(kWritten)) {
-    return unsupported(file, "a config.json of family '" + std::string(family.architecture) +
-                                 "' cannot be made of GGUF's metadata");
-  }
-  json::object config{{"architectures", json::array{written->class_name}},
-                      {"model_type", family.model_type},
-                      {"hidden_act", "silu"},
-                      {"tie_word_embeddings", file.tensor("output.weight") == nullptr}};
-  for (const auto& fields : {common_fields(), family.fields}) {
-    for (const HfField& f : fields) {
-      const MetaValue* v = file.find(std::string(family.architecture) + "." + std::string(f.key));
-      if (v != nullptr) set_number(config, f.name, *v);
-    }
-  }
-  config["vocab_size"] = file.tensor("token_embd.weight")->rows();
-  if (family.model_type == "qwen3_moe") config.emplace("norm_topk_prob", true);
-  if (file.tensor("blk.0.attn_q.bias") != nullptr && family.model_type == "llama")
-    config["attention_bias"] = true;
-  for (const auto& [name, key] : {std::pair("bos_token_id", "tokenizer.ggml.bos_token_id"),
-                                  std::pair("eos_token_id", "tokenizer.ggml.eos_token_id")}) {
-    if (const auto id = file.integer(key)) config[name] = *id;
-  }
-  KVASIR_RETURN_IF_ERROR(set_rope(config, file, std::string(family.architecture)));
-  return config;
+// Whether the file says otherwise than what the family leaves unsaid.
+bool contradicts(const Checkpoint& file, const HfFamily& family) {
+  return std::ranges::any_of(family.fields, [&](const HfField& f) {
+    if (!f.name.empty()) return false;
+    const auto said = file.number(std::string(family.architecture) + "." + std::string(f.key));
+    return said && *said != json::parse(f.otherwise).to_number<double>();
+  });
 }
 
 bool is_text_file(const std::string& name) {
@@ -116,20 +58,43 @@ const HfFamily* writable_family(const Checkpoint& file) {
     const json::object* text = object_field(**config, "text_config");
     return find_hf_family(text_field(text != nullptr ? *text : **config, "model_type"));
   }
-  for (const Written& w : kWritten) {
-    const HfFamily* family = find_hf_family(w.model_type);
-    if (family != nullptr && family->architecture == architecture) return family;
+  const HfFamily* chosen = nullptr;
+  for (const auto& families : {dense_families(), mixture_families(), hybrid_families()}) {
+    for (const HfFamily& f : families) {
+      if (f.architecture != architecture || f.written.class_name.empty() || contradicts(file, f)) continue;
+      const auto told = file.integer(std::string(architecture) + "." + std::string(f.written.told_by));
+      if (f.written.told_by.empty() ? chosen == nullptr : told.value_or(0) != 0) chosen = &f;
+    }
   }
-  return nullptr;
+  return chosen;
 }
 
-Result<json::object> folder_config(const Checkpoint& file, const HfFamily& family) {
-  if (!is_folder(file)) return config_of_metadata(file, family);
+std::string writable_names() {
+  std::string names;
+  for (const auto& families : {dense_families(), mixture_families(), hybrid_families()}) {
+    for (const HfFamily& f : families) {
+      if (!f.written.class_name.empty()) names += (names.empty() ? "" : ", ") + std::string(f.model_type);
+    }
+  }
+  return names;
+}
+
+Result<json::object> folder_config(const Checkpoint& file, const HfFamily& family, bool mlx) {
+  const std::string_view type = mlx && !family.mlx_type.empty() ? family.mlx_type : family.model_type;
+  if (!is_folder(file)) {
+    KVASIR_ASSIGN_OR_RETURN(json::object made, config_of_metadata(file, family));
+    made["model_type"] = type;
+    return made;
+  }
   KVASIR_ASSIGN_OR_RETURN(auto config, read_folder_json(file.path(), "config.json"));
   if (!config) return make_error(ErrorCode::kNotFound, file.path() + " has no config.json", file.path());
   // Of a multimodal model, its text model is what is written.
   const json::object* text = object_field(*config, "text_config");
   json::object own = text != nullptr ? *text : *config;
+  for (const char* outer : {"tie_word_embeddings", "bos_token_id", "eos_token_id"}) {
+    if (const json::value* v = field(*config, outer)) own.emplace(outer, *v);
+  }
+  if (mlx) own["model_type"] = type;
   own.erase("quantization");
   own.erase("quantization_config");
   return own;

@@ -19,37 +19,6 @@ namespace json = boost::json;
 
 constexpr std::uint64_t kMostShardBytes = 5'000'000'000;
 
-// "blk.12.attn_q" -> "blk.#.attn_q", 12
-std::string pattern_of(const std::string& stem, std::string& layer) {
-  if (!stem.starts_with("blk.")) return stem;
-  const std::size_t dot = stem.find('.', 4);
-  layer = stem.substr(4, dot - 4);
-  return "blk.#" + stem.substr(dot);
-}
-
-// The module that GGUF's stem stands for; with '@' where experts are a module each.
-std::string module_of(const HfFamily& family, const std::string& stem, bool mlx) {
-  std::string layer;
-  const std::string pattern = pattern_of(stem, layer);
-  for (const auto& modules : {family.modules, common_modules()}) {
-    for (const HfModule& m : modules) {
-      const bool each = m.name.find('@') != std::string_view::npos;
-      const bool stack = m.name.find("switch_mlp") != std::string_view::npos;
-      if (m.split != HfSplit::kNone) continue;
-      if (m.gguf != pattern || (mlx && each) || (!mlx && stack)) continue;
-      std::string name(m.name);
-      if (const std::size_t at = name.find('#'); at != std::string::npos) name.replace(at, 1, layer);
-      return name;
-    }
-  }
-  return {};
-}
-
-RowOrder order_of(const Checkpoint& file, const HfFamily& family, const TensorInfo& t) {
-  if (!family.permuted || file.boolean("kvasir.rope_neox").value_or(false)) return {};
-  return rotary_order(file, t, RowOrder::Kind::kPairsToHalves);
-}
-
 // A tensor of a safetensors file, and where its bytes go.
 struct Entry {
   std::string name;
@@ -174,7 +143,8 @@ class FolderWriter {
   }
 
   Status write_tensor(const FolderTensor& t, std::vector<Entry> places, std::uint64_t base) {
-    const RecodeJob job{t.source, t.form, t.order, t.minus, t.first, t.rows};
+    const RecodeJob job{t.source, t.form, t.order,           t.minus,  t.first,
+                        t.rows,   t.runs, t.log_of_negative, t.columns};
     Status written = recode(job, pool_, [&](const RecodedRows& rows) -> Status {
       const std::span<const std::byte> pieces[] = {rows.codes, std::as_bytes(rows.scales),
                                                    std::as_bytes(rows.biases)};
@@ -188,7 +158,8 @@ class FolderWriter {
       return {};
     });
     if (!written.ok()) return written;
-    file_.release(*t.source);
+    if (t.runs.empty()) file_.release(*t.source);
+    for (const RowRun& r : t.runs) file_.release(*r.tensor);
     return {};
   }
 
@@ -206,53 +177,6 @@ class FolderWriter {
 
 }  // namespace
 
-Result<std::vector<FolderTensor>> folder_tensors(const Checkpoint& file, const Choice& choice, bool mlx) {
-  const HfFamily* family = writable_family(file);
-  if (family == nullptr) {
-    return make_error(
-        ErrorCode::kUnsupported,
-        file.path() + ": models of family '" + std::string(file.string("general.architecture").value_or("")) +
-            "' cannot be written as a folder; llama, qwen2, qwen3, qwen3moe, granite and olmo2 can",
-        file.path());
-  }
-  std::vector<FolderTensor> out;
-  for (const TensorInfo& t : file.tensors()) {
-    if (t.name.starts_with("rope_f")) continue;  // worked out from config.json
-    const std::size_t dot = t.name.rfind('.');
-    FolderTensor f;
-    f.source = &t;
-    f.suffix = t.name.substr(dot);
-    f.module = module_of(*family, t.name.substr(0, dot), mlx);
-    // What lies transposed, and stacks of gate and up, have other names in MLX's folders.
-    if (f.module.empty() || t.transposed || (mlx && t.name.find("gate_up") != std::string::npos)) {
-      return make_error(ErrorCode::kUnsupported,
-                        file.path() + ": tensor '" + t.name + "' has no name in folders of family '" +
-                            std::string(family->model_type) + "'",
-                        file.path());
-    }
-    f.form = choose_form(file, t, choice);
-    f.order = order_of(file, *family, t);
-    if (family->norms_less_one && t.name.find("norm") != std::string::npos) f.minus = 1;
-    f.shape.assign(t.shape.rbegin(), t.shape.rend());
-    f.rows = t.rows();
-    const std::size_t each = f.module.find('@');
-    if (each == std::string::npos) {
-      out.push_back(std::move(f));
-      continue;
-    }
-    const std::string pattern = f.module;
-    f.shape.erase(f.shape.begin());
-    f.rows = t.shape[1];
-    for (std::uint64_t e = 0; e < t.shape.back(); ++e) {
-      f.module = pattern;
-      f.module.replace(each, 1, std::to_string(e));
-      f.first = e * f.rows;
-      out.push_back(f);
-    }
-  }
-  return out;
-}
-
 Status write_folder(const std::string& folder, const Checkpoint& file,
                     const std::vector<FolderTensor>& tensors, const FolderText& text, bool mlx,
                     ThreadPool& pool, const std::function<void(double)>& progress) {
@@ -262,7 +186,7 @@ Status write_folder(const std::string& folder, const Checkpoint& file,
   fs::create_directories(part, failed);
   if (failed) return make_error(ErrorCode::kIo, "cannot make " + part + ": " + failed.message(), part);
   const auto write_all = [&]() -> Status {
-    KVASIR_ASSIGN_OR_RETURN(json::object config, folder_config(file, *writable_family(file)));
+    KVASIR_ASSIGN_OR_RETURN(json::object config, folder_config(file, *writable_family(file), mlx));
     FolderWriter writer(part, file, tensors, mlx, pool, progress);
     writer.set_quantization(config);
     const auto plain =

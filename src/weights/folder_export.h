@@ -13,7 +13,7 @@
 
 namespace kvasir::weights {
 
-// Some rows of a tensor under the name that a folder gives them.
+// Some rows of a tensor, or of several, under the name that a folder gives them. Fields as RecodeJob's.
 struct FolderTensor {
   const TensorInfo* source = nullptr;
   std::string module;                // "model.layers.0.mlp.up_proj"
@@ -21,9 +21,12 @@ struct FolderTensor {
   std::vector<std::uint64_t> shape;  // row-major, in elements
   Form form;
   RowOrder order;
+  RowOrder columns;
   float minus = 0;
   std::uint64_t first = 0;
   std::uint64_t rows = 0;
+  std::vector<RowRun> runs;
+  bool log_of_negative = false;
 };
 
 // `mlx`: experts as stacks, as MLX names them. kUnsupported, by name, for a family or a tensor that folders

@@ -34,6 +34,11 @@ bool is_quantizable(const TensorInfo& t) {
          t.name.find("ffn_gate_inp") == std::string::npos && t.name.find("norm") == std::string::npos;
 }
 
+// What models in bf16 keep in 32 bits: what experts are chosen by, and rates of decay.
+bool stays_exact(const TensorInfo& t) {
+  return t.name.find("exp_probs_b") != std::string::npos || t.name.ends_with(".ssm_a");
+}
+
 // The GGUF type of so many bits whose blocks a row is made of.
 TensorType gguf_type_of(unsigned bits, std::uint64_t columns) {
   const bool super = columns % 256 == 0;
@@ -144,10 +149,11 @@ TensorType plain_type_of(const Checkpoint& file) {
 Form choose_form(const Checkpoint& file, const TensorInfo& t, const Choice& choice) {
   const bool gguf = choice.target == Target::kGguf;
   // What is no matrix is small, and read as floats.
+  if (!gguf && t.type == TensorType::kF32 && stays_exact(t)) return {t.type, {}};
   if (t.shape.size() < 2 || t.name.find("ffn_gate_inp") != std::string::npos)
     return {gguf ? TensorType::kF32 : choice.plain, {}};
   if (!is_quantizable(t))
-    return is_plain(t.type) ? Form{t.type, {}} : Form{gguf ? TensorType::kF32 : choice.plain, {}};
+    return gguf ? Form{is_plain(t.type) ? t.type : TensorType::kF32, {}} : Form{choice.plain, {}};
   Wish wish = choice.wish;
   const bool tied = file.tensor("output.weight") == nullptr;
   const bool outer = t.name == "output.weight" || (tied && t.name == "token_embd.weight");

@@ -9,6 +9,8 @@ namespace kvasir::weights {
 namespace {
 
 constexpr std::string_view kFoldersOwn[] = {"kvasir.", "tokenizer.", "general.sampling."};
+// What GGUF's vocabulary has no word for, and is read here from either.
+constexpr std::string_view kKept[] = {"kvasir.rope_layers", "kvasir.yarn_between_pairs"};
 
 // Ends of the keys that hold floats.
 constexpr std::string_view kFloats[] = {"freq_base",   "freq_base_swa", "epsilon",   "scale",     "factor",
@@ -68,7 +70,7 @@ Status set_metadata(GgufWriter& out, const Checkpoint& file) {
   for (const auto& [key, value] : file.metadata()) sorted.emplace(key, &value);
   for (const auto& [key, value] : sorted) {
     const bool own = std::ranges::any_of(kFoldersOwn, [&](std::string_view p) { return key.starts_with(p); });
-    if (own) continue;
+    if (own && std::ranges::find(kKept, key) == std::end(kKept)) continue;
     // A config.json may have "rope_theta": 10000, which GGUF's readers want as a float.
     const bool real = std::ranges::any_of(kFloats, [&](std::string_view e) { return key.ends_with(e); });
     const auto number = real ? file.number(key) : std::nullopt;
@@ -87,8 +89,15 @@ Status set_metadata(GgufWriter& out, const Checkpoint& file) {
 
 std::vector<ExportTensor> gguf_tensors(const Checkpoint& file, const Choice& choice) {
   std::vector<ExportTensor> tensors;
-  for (const TensorInfo& t : file.tensors())
-    tensors.push_back({&t, choose_form(file, t, choice), order_of(file, t)});
+  for (const TensorInfo& t : file.tensors()) {
+    const Form form = choose_form(file, t, choice);
+    const bool together = file.integer("kvasir.keys_in_turn").value_or(1) == 0;
+    const HeadOrder heads = together ? head_order(file, t, true) : HeadOrder();
+    if (heads.rows.kind != RowOrder::Kind::kSame)
+      tensors.push_back({&t, form, heads.rows, heads.columns});
+    else
+      tensors.push_back({&t, form, order_of(file, t), heads.columns});
+  }
   return tensors;
 }
 
@@ -101,7 +110,7 @@ Status write_gguf(GgufWriter& out, const Checkpoint& file, const std::vector<Exp
   double done = 0;
   const auto total = static_cast<double>(file.tensor_bytes());
   for (const ExportTensor& t : tensors) {
-    const RecodeJob job{t.source, t.form, t.order, 0, 0, t.source->rows()};
+    const RecodeJob job{t.source, t.form, t.order, 0, 0, t.source->rows(), {}, false, t.columns};
     KVASIR_RETURN_IF_ERROR(recode(job, pool, [&](const RecodedRows& rows) { return out.write(rows.codes); }));
     file.release(*t.source);
     done += static_cast<double>(t.source->bytes());

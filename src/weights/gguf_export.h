@@ -31,6 +31,7 @@ struct ExportTensor {
   const TensorInfo* source = nullptr;
   Form form;
   RowOrder order;
+  RowOrder columns = {};
 };
 std::vector<ExportTensor> gguf_tensors(const Checkpoint& file, const Choice& choice);
 

@@ -18,4 +18,8 @@ Result<const HfFamily*> family_of(const boost::json::object& config, const Folde
 // for fields of the wrong kind; kUnsupported, by name, for what the field asks and this build lacks.
 Status read_hf_config(const boost::json::object& config, const HfFamily& family, FolderData& data);
 
+// The way back: a config.json made of GGUF's metadata, which transformers and mlx-lm read. kUnsupported for
+// what it has no field for. (hf_config_write.cpp)
+Result<boost::json::object> config_of_metadata(const Checkpoint& file, const HfFamily& family);
+
 }  // namespace kvasir::weights

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "weights/folder_data.h"
 #include "weights/hf_families.h"
@@ -31,6 +32,17 @@ class ConfigPart {
   const boost::json::object& config_;
   const HfFamily& family_;
   FolderData& data_;
+};
+
+// Llama 3.1: long wavelengths are stretched, short ones kept, those between blended.
+struct Llama3Rope {
+  double factor = 8;
+  double low = 1;
+  double high = 4;
+  double context = 8192;  // that was trained
+
+  // Of the frequencies of `dim` dimensions: what GGUF keeps as a tensor.
+  std::vector<float> divisors(double base, std::size_t dim) const;
 };
 
 // Rotary embedding: its base, how it is scaled, how much of a head and which layers are rotated.

@@ -86,8 +86,10 @@ constexpr HfField kGraniteFields[] = {
     {"logits_scaling", "logit_scale"},
 };
 constexpr HfField kWindowFields[] = {{"sliding_window", "attention.sliding_window"}};
+constexpr HfSign kBiases[] = {{"attention_bias", "attn_q.bias"}};
+constexpr std::string_view kNoMlpBias = R"({"mlp_bias": false})";
 
-constexpr HfFamily gemma3(std::string_view model_type) {
+constexpr HfFamily gemma3(std::string_view model_type, HfWriting written = {}) {
   return {.model_type = model_type,
           .architecture = "gemma3",
           .norms_less_one = true,
@@ -95,30 +97,74 @@ constexpr HfFamily gemma3(std::string_view model_type) {
           .window_period = 6,
           .fields = kGemma3Fields,
           .modules = kGemmaModules,
-          .rules = kGemma3Rules};
+          .rules = kGemma3Rules,
+          .scaled_queries = 62,
+          .written = written};
 }
 
 constexpr HfFamily kFamilies[] = {
-    {.model_type = "llama", .architecture = "llama", .permuted = true},
-    {.model_type = "mistral", .architecture = "llama", .permuted = true, .fields = kWindowFields},
-    {.model_type = "ministral3", .architecture = "mistral3", .permuted = true, .fields = kWindowFields},
-    {.model_type = "qwen2", .architecture = "qwen2"},
-    {.model_type = "qwen3", .architecture = "qwen3"},
-    {.model_type = "gemma", .architecture = "gemma", .norms_less_one = true, .tied = true},
+    {.model_type = "llama",
+     .architecture = "llama",
+     .permuted = true,
+     .written = {.class_name = "LlamaForCausalLM", .constants = kNoMlpBias, .signs = kBiases}},
+    {.model_type = "mistral",
+     .architecture = "llama",
+     .permuted = true,
+     .fields = kWindowFields,
+     .written = {.class_name = "MistralForCausalLM", .told_by = "attention.sliding_window"}},
+    {.model_type = "ministral3",
+     .architecture = "mistral3",
+     .permuted = true,
+     .fields = kWindowFields,
+     .rope_parameters = true,
+     .written = {.class_name = "Ministral3ForCausalLM"}},
+    {.model_type = "qwen2", .architecture = "qwen2", .written = {.class_name = "Qwen2ForCausalLM"}},
+    {.model_type = "qwen3",
+     .architecture = "qwen3",
+     .written = {.class_name = "Qwen3ForCausalLM", .signs = kBiases}},
+    {.model_type = "gemma",
+     .architecture = "gemma",
+     .norms_less_one = true,
+     .tied = true,
+     .written = {.class_name = "GemmaForCausalLM"}},
     {.model_type = "gemma2",
      .architecture = "gemma2",
      .norms_less_one = true,
      .tied = true,
      .window_period = 2,
      .fields = kGemma2Fields,
-     .modules = kGemmaModules},
-    gemma3("gemma3_text"),
+     .modules = kGemmaModules,
+     .scaled_queries = 46,
+     .written = {.class_name = "Gemma2ForCausalLM"}},
+    gemma3("gemma3_text", {.class_name = "Gemma3ForCausalLM"}),
     gemma3("gemma3"),
-    {.model_type = "phi3", .architecture = "phi3", .fields = kWindowFields, .modules = kPhi3Modules},
-    {.model_type = "granite", .architecture = "granite", .permuted = true, .fields = kGraniteFields},
-    {.model_type = "olmo2", .architecture = "olmo2", .modules = kOlmo2Modules},
-    {.model_type = "olmo3", .architecture = "olmo2", .fields = kWindowFields, .modules = kOlmo2Modules},
-    {.model_type = "smollm3", .architecture = "smollm3", .permuted = true, .tied = true},
+    {.model_type = "phi3",
+     .architecture = "phi3",
+     .fields = kWindowFields,
+     .modules = kPhi3Modules,
+     .partly_rotated = true,
+     .written = {.class_name = "Phi3ForCausalLM"}},
+    {.model_type = "granite",
+     .architecture = "granite",
+     .permuted = true,
+     .fields = kGraniteFields,
+     .written = {.class_name = "GraniteForCausalLM", .constants = kNoMlpBias, .signs = kBiases}},
+    {.model_type = "olmo2",
+     .architecture = "olmo2",
+     .modules = kOlmo2Modules,
+     .written = {.class_name = "Olmo2ForCausalLM", .signs = kBiases}},
+    {.model_type = "olmo3",
+     .architecture = "olmo2",
+     .fields = kWindowFields,
+     .modules = kOlmo2Modules,
+     .written = {.class_name = "Olmo3ForCausalLM", .told_by = "attention.sliding_window", .signs = kBiases}},
+    {.model_type = "smollm3",
+     .architecture = "smollm3",
+     .permuted = true,
+     .tied = true,
+     .written = {.class_name = "SmolLM3ForCausalLM",
+                 .constants = R"({"mlp_bias": false, "no_rope_layer_interval": 4})",
+                 .signs = kBiases}},
 };
 
 }  // namespace
@@ -141,6 +187,15 @@ std::string_view hf_family_names() {
     return all;
   }();
   return names;
+}
+
+std::array<std::span<const HfModule>, 3> HfFamily::all_modules() const {
+  return {modules, shared, kCommonModules};
+}
+
+bool is_less_one(const HfFamily& family, std::string_view gguf, bool mlx) {
+  return (family.norms_less_one || (family.norms_less_one_unless_mlx && !mlx)) &&
+         gguf.find("norm") != std::string_view::npos && gguf.find("ssm_norm") == std::string_view::npos;
 }
 
 std::span<const HfField> common_fields() {

@@ -19,7 +19,7 @@ constexpr HfField kQwen3MoeFields[] = {
     {"num_experts", "expert_count"},
     {"num_experts_per_tok", "expert_used_count"},
     {"moe_intermediate_size", "expert_feed_forward_length"},
-    {"norm_topk_prob", "expert_weights_norm"},
+    {"norm_topk_prob", "expert_weights_norm", "true"},
 };
 
 constexpr HfModule kMixtralModules[] = {
@@ -39,10 +39,12 @@ constexpr HfField kMixtralFields[] = {
 
 // Gate and up are the halves of one matrix (Hugging Face), or apart (MLX, but for the shared expert's).
 constexpr HfModule kGraniteMoeModules[] = {
-    {"model.layers.#.shared_mlp.input_linear", "blk.#.ffn_gate_up_shexp"},
+    {"model.layers.#.shared_mlp.input_linear", "blk.#.ffn_gate_shexp", HfSplit::kHalves,
+     "blk.#.ffn_up_shexp"},
     {"model.layers.#.shared_mlp.output_linear", "blk.#.ffn_down_shexp"},
     {"model.layers.#.block_sparse_moe.router.layer", "blk.#.ffn_gate_inp"},
-    {"model.layers.#.block_sparse_moe.input_linear", "blk.#.ffn_gate_up_exps"},
+    {"model.layers.#.block_sparse_moe.input_linear", "blk.#.ffn_gate_exps", HfSplit::kHalves,
+     "blk.#.ffn_up_exps"},
     {"model.layers.#.block_sparse_moe.output_linear", "blk.#.ffn_down_exps"},
     {"model.layers.#.block_sparse_moe.switch_mlp.gate_proj", "blk.#.ffn_gate_exps"},
     {"model.layers.#.block_sparse_moe.switch_mlp.up_proj", "blk.#.ffn_up_exps"},
@@ -106,15 +108,20 @@ constexpr HfField kGlm4MoeFields[] = {
 constexpr HfRule kGlm4MoeRules[] = {{"scoring_func", "\"sigmoid\""}, {"topk_method", "\"noaux_tc\""}};
 
 // Keys' and values' halves are one matrix (kv_b_proj), or, in MLX's folders of V3, apart as in GGUF.
+constexpr HfModule kDeepseekV2Modules[] = {
+    {"model.layers.#.self_attn.kv_b_proj", "blk.#.attn_k_b", HfSplit::kHeads, "blk.#.attn_v_b"},
+};
+constexpr HfModule kDeepseekV3Modules[] = {
+    {"model.layers.#.self_attn.kv_b_proj", "blk.#.attn_k_b", HfSplit::kHeads, "blk.#.attn_v_b"},
+    {"model.layers.#.self_attn.embed_q", "blk.#.attn_k_b"},
+    {"model.layers.#.self_attn.unembed_out", "blk.#.attn_v_b"},
+};
 constexpr HfModule kDeepseekModules[] = {
     {"model.layers.#.self_attn.q_a_proj", "blk.#.attn_q_a"},
     {"model.layers.#.self_attn.q_a_layernorm", "blk.#.attn_q_a_norm"},
     {"model.layers.#.self_attn.q_b_proj", "blk.#.attn_q_b"},
     {"model.layers.#.self_attn.kv_a_proj_with_mqa", "blk.#.attn_kv_a_mqa"},
     {"model.layers.#.self_attn.kv_a_layernorm", "blk.#.attn_kv_a_norm"},
-    {"model.layers.#.self_attn.kv_b_proj", "blk.#.attn_k_b", HfSplit::kHeads, "blk.#.attn_v_b"},
-    {"model.layers.#.self_attn.embed_q", "blk.#.attn_k_b"},
-    {"model.layers.#.self_attn.unembed_out", "blk.#.attn_v_b"},
     {"model.layers.#.mlp.gate", "blk.#.ffn_gate_inp"},
     {"model.layers.#.mlp.gate.e_score_correction_bias", "blk.#.exp_probs_b.bias"},
     {"model.layers.#.mlp.experts.@.gate_proj", "blk.#.ffn_gate_exps"},
@@ -163,47 +170,66 @@ constexpr HfRule kDeepseekV3Rules[] = {{"scoring_func", "\"sigmoid\""},
                                        {"attention_bias", "false"},
                                        {"rope_interleave", "true"}};
 
-constexpr HfFamily granite(std::string_view model_type) {
+constexpr HfSign kBiases[] = {{"attention_bias", "attn_q.bias"}};
+constexpr HfSign kGlm4MoeSigns[] = {{"attention_bias", "attn_q.bias"}, {"use_qk_norm", "attn_q_norm.weight"}};
+
+constexpr HfFamily granite(std::string_view model_type, HfWriting written) {
   return {.model_type = model_type,
           .architecture = "granitemoe",
           .permuted = true,
           .tied = true,
           .fields = kGraniteMoeFields,
-          .modules = kGraniteMoeModules};
+          .modules = kGraniteMoeModules,
+          .written = written};
 }
 
 constexpr HfFamily kFamilies[] = {
     {.model_type = "qwen3_moe",
      .architecture = "qwen3moe",
      .fields = kQwen3MoeFields,
-     .modules = kQwen3MoeModules},
+     .modules = kQwen3MoeModules,
+     .written = {.class_name = "Qwen3MoeForCausalLM",
+                 .constants = R"({"decoder_sparse_step": 1, "mlp_only_layers": []})",
+                 .signs = kBiases}},
     {.model_type = "mixtral",
      .architecture = "llama",
      .permuted = true,
      .fields = kMixtralFields,
-     .modules = kMixtralModules},
-    granite("granitemoe"),
-    granite("granitemoeshared"),
+     .modules = kMixtralModules,
+     .written = {.class_name = "MixtralForCausalLM", .told_by = "expert_count"}},
+    granite("granitemoe", {.class_name = "GraniteMoeForCausalLM", .signs = kBiases}),
+    granite("granitemoeshared", {.class_name = "GraniteMoeSharedForCausalLM",
+                                 .told_by = "expert_shared_feed_forward_length",
+                                 .signs = kBiases}),
     {.model_type = "gpt_oss",
      .architecture = "gpt-oss",
      .fields = kGptOssFields,
      .modules = kGptOssModules,
-     .rules = kGptOssRules},
+     .rules = kGptOssRules,
+     .written = {.class_name = "GptOssForCausalLM", .signs = kBiases}},
     {.model_type = "glm4_moe",
      .architecture = "glm4moe",
      .fields = kGlm4MoeFields,
      .modules = kGlm4MoeModules,
-     .rules = kGlm4MoeRules},
+     .rules = kGlm4MoeRules,
+     .partly_rotated = true,
+     .written = {.class_name = "Glm4MoeForCausalLM",
+                 .constants = R"({"rope_scaling": null})",
+                 .signs = kGlm4MoeSigns}},
     {.model_type = "deepseek_v2",
      .architecture = "deepseek2",
      .fields = kDeepseekV2Fields,
-     .modules = kDeepseekModules,
-     .rules = kDeepseekV2Rules},
+     .modules = kDeepseekV2Modules,
+     .shared = kDeepseekModules,
+     .rules = kDeepseekV2Rules,
+     .written = {.class_name = "DeepseekV2ForCausalLM"}},
     {.model_type = "deepseek_v3",
      .architecture = "deepseek2",
      .fields = kDeepseekV3Fields,
-     .modules = kDeepseekModules,
-     .rules = kDeepseekV3Rules},
+     .modules = kDeepseekV3Modules,
+     .shared = kDeepseekModules,
+     .rules = kDeepseekV3Rules,
+     .written = {.class_name = "DeepseekV3ForCausalLM"}},
 };
 
 }  // namespace

@@ -35,6 +35,7 @@ class RopeReader : ConfigPart {
     if (share_) set("rope.dimension_count", std::uint64_t{head_dim()});
     KVASIR_RETURN_IF_ERROR(rope_layers());
     if (parameters == nullptr) return {};
+    sections(*parameters);
     if (const auto base = number_field(*parameters, "rope_theta")) set("rope.freq_base", *base);
     if (const auto growth = number_field(*parameters, "llama_4_scaling_beta"))
       set("attention.temperature_scale", *growth);
@@ -42,6 +43,17 @@ class RopeReader : ConfigPart {
   }
 
  private:
+  // Of pairs that tell images' time, rows and columns, where text has one place for all: GGUF's readers ask.
+  void sections(const json::object& p) {
+    const json::value* v = field(p, "mrope_section");
+    const json::array* a = v != nullptr ? v->if_array() : nullptr;
+    if (a == nullptr || a->size() != 3 || !family_.rope_parameters) return;
+    std::vector<std::int64_t> counts;
+    for (const json::value& item : *a) counts.push_back(item.is_int64() ? item.get_int64() : 0);
+    counts.push_back(0);
+    set("rope.dimension_sections", MetaArray(std::move(counts)));
+  }
+
   std::size_t head_dim() const {
     const double heads = number("num_attention_heads", 0);
     const double dim = number("head_dim", heads > 0 ? number("hidden_size", 0) / heads : 0);
@@ -93,8 +105,6 @@ class RopeReader : ConfigPart {
     return {};
   }
 
-  // Llama 3.1: long wavelengths are stretched, short ones kept, those between blended. GGUF keeps the
-  // divisors of the frequencies as a tensor.
   Status llama3(const json::object& p) {
     const auto factor = number_field(p, "factor");
     const auto low = number_field(p, "low_freq_factor");
@@ -106,20 +116,8 @@ class RopeReader : ConfigPart {
     }
     const auto* base_in_p = field(p, "rope_theta");
     const double base = number_field(base_in_p != nullptr ? p : config_, "rope_theta").value_or(10000);
-    std::vector<float> divisors(dim / 2);
-    for (std::size_t i = 0; i < divisors.size(); ++i) {
-      const double frequency = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dim));
-      const double wavelength = 2 * std::numbers::pi / frequency;
-      double divisor = 1;
-      if (wavelength > *context / *low) {
-        divisor = *factor;
-      } else if (wavelength >= *context / *high) {
-        const double smooth = (*context / wavelength - *low) / (*high - *low);
-        divisor = 1 / ((1 - smooth) / *factor + smooth);
-      }
-      divisors[i] = static_cast<float>(divisor);
-    }
-    data_.add_computed("rope_freqs.weight", std::move(divisors));
+    const Llama3Rope rope{*factor, *low, *high, *context};
+    data_.add_computed("rope_freqs.weight", rope.divisors(base, dim));
     return {};
   }
 
@@ -167,6 +165,23 @@ class RopeReader : ConfigPart {
 };
 
 }  // namespace
+
+std::vector<float> Llama3Rope::divisors(double base, std::size_t dim) const {
+  std::vector<float> out(dim / 2);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const double frequency = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dim));
+    const double wavelength = 2 * std::numbers::pi / frequency;
+    double divisor = 1;
+    if (wavelength > context / low) {
+      divisor = factor;
+    } else if (wavelength >= context / high) {
+      const double smooth = (context / wavelength - low) / (high - low);
+      divisor = 1 / ((1 - smooth) / factor + smooth);
+    }
+    out[i] = static_cast<float>(divisor);
+  }
+  return out;
+}
 
 Status read_hf_rope(const json::object& config, const HfFamily& family, FolderData& data) {
   return RopeReader(config, family, data).read();

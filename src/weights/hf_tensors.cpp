@@ -111,7 +111,7 @@ ModuleName split_name(std::string_view name) {
 }
 
 const HfModule* find_module(const HfFamily& family, std::string_view pattern) {
-  for (const auto& modules : {family.modules, common_modules()}) {
+  for (const auto& modules : family.all_modules()) {
     for (const HfModule& m : modules) {
       if (m.name == pattern) return &m;
     }
@@ -146,7 +146,9 @@ class TensorReader {
     }
     for (const auto& [name, experts] : named_) KVASIR_RETURN_IF_ERROR(add(name, experts));
     for (const SplitModule& m : split_) {
-      KVASIR_RETURN_IF_ERROR(m.kind == HfSplit::kHeads ? add_heads(m) : add_alternate_rows(m));
+      KVASIR_RETURN_IF_ERROR(m.kind == HfSplit::kHeads    ? add_heads(m)
+                             : m.kind == HfSplit::kHalves ? add_halves(m)
+                                                          : add_alternate_rows(m));
     }
     return {};
   }
@@ -160,10 +162,14 @@ class TensorReader {
     std::string second;
   };
 
-  static std::string in_layer(std::string_view pattern, std::uint32_t layer) {
+  std::string gguf_name(std::string_view pattern, std::uint32_t layer) const {
     std::string name(pattern);
     if (const std::size_t at = name.find('#'); at != std::string::npos)
       name.replace(at, 1, std::to_string(layer));
+    // What all tokens share is the whole block of a model without experts.
+    const std::size_t shared = name.find("_shexp");
+    const bool experts = number_field(text_config(config_), "num_local_experts").value_or(0) > 0;
+    if (family_.shared_alone && !experts && shared != std::string::npos) name.erase(shared, 6);
     return name;
   }
 
@@ -219,11 +225,11 @@ class TensorReader {
       const ModuleName split = split_name(name);
       const HfModule* module = find_module(family_, split.pattern);
       if (module == nullptr) return unknown(name);
-      std::string gguf = in_layer(module->gguf, split.layer);
+      std::string gguf = gguf_name(module->gguf, split.layer);
       if (m.weight == nullptr) return data_.corrupt("module '" + name + "' has no weight");
       if (gguf == "output" && tied()) continue;
       if (module->split != HfSplit::kNone) {
-        split_.push_back({&m, module->split, gguf, in_layer(module->second, split.layer)});
+        split_.push_back({&m, module->split, gguf, gguf_name(module->second, split.layer)});
         continue;
       }
       stacked_[gguf] = split.expert.has_value();
@@ -242,8 +248,7 @@ class TensorReader {
     t.type = stored.type;
     t.scaling = stored.scaling;
     t.shape.assign(stored.shape.rbegin(), stored.shape.rend());
-    const bool less_one = family_.norms_less_one || (family_.norms_less_one_unless_mlx && !of_mlx_);
-    if (less_one && name.find("norm") != std::string::npos && !name.ends_with("ssm_norm")) t.plus = 1;
+    if (is_less_one(family_, name, of_mlx_)) t.plus = 1;
     std::uint32_t expected = 0;
     for (const auto& [number, m] : experts) {
       KVASIR_ASSIGN_OR_RETURN(const StoredMatrix own, quantization_.stored(*m, data_));
@@ -360,27 +365,51 @@ class TensorReader {
     if (stored.shape.size() != 2 || heads == 0 || plain == 0 || value == 0 || stored.shape[1] == 0 ||
         stored.shape[0] != heads * (plain + value))
       return data_.corrupt("tensor '" + m.tensors->weight->name + "' does not fit its heads");
-    const TensorPart all = part_of(*m.tensors, stored);
     for (const bool values : {false, true}) {
       TensorInfo t;
       t.name = (values ? m.second : m.first) + ".weight";
-      t.type = stored.type;
-      t.scaling = stored.scaling;
       t.transposed = !values;
       t.shape =
           values ? std::vector{stored.shape[1], value, heads} : std::vector{plain, stored.shape[1], heads};
-      const std::uint64_t row = t.row_bytes();
-      for (std::uint64_t h = 0; h < heads; ++h) {
-        TensorPart part = all;
-        part.rows = values ? value : plain;
-        part.scaled_rows_before = h * (plain + value) + (values ? plain : 0);
-        part.data = all.data.subspan(static_cast<std::size_t>(part.scaled_rows_before * row),
-                                     static_cast<std::size_t>(part.rows * row));
-        t.parts.push_back(part);
-      }
-      data_.tensors.push_back(std::move(t));
+      take_rows(std::move(t), m, stored, plain + value, values ? plain : 0, values ? value : plain);
     }
     return m.tensors->bias != nullptr ? Status(unknown(m.tensors->bias->name)) : Status();
+  }
+
+  // Gate's rows and then up's; of a stack, for each of its matrices.
+  Status add_halves(const SplitModule& m) {
+    KVASIR_ASSIGN_OR_RETURN(const StoredMatrix stored, quantization_.stored(*m.tensors, data_));
+    const std::size_t dimensions = stored.shape.size();
+    const std::uint64_t both = dimensions < 2 ? 0 : stored.shape[dimensions - 2];
+    if (dimensions > 3 || both == 0 || both % 2 != 0 ||
+        std::ranges::find(stored.shape, 0U) != stored.shape.end())
+      return data_.corrupt("tensor '" + m.tensors->weight->name + "' has an absurd shape");
+    for (const bool second : {false, true}) {
+      TensorInfo t;
+      t.name = second ? m.second : m.first;
+      if (!bare_.contains(m.tensors->name)) t.name += ".weight";
+      t.shape.assign(stored.shape.rbegin(), stored.shape.rend());
+      t.shape[1] = both / 2;
+      take_rows(std::move(t), m, stored, both, second ? both / 2 : 0, both / 2);
+    }
+    return m.tensors->bias != nullptr ? Status(unknown(m.tensors->bias->name)) : Status();
+  }
+
+  // Adds t, made of the rows [first, first + count) of every `height` of a module's.
+  void take_rows(TensorInfo t, const SplitModule& m, const StoredMatrix& stored, std::uint64_t height,
+                 std::uint64_t first, std::uint64_t count) {
+    t.type = stored.type;
+    t.scaling = stored.scaling;
+    const TensorPart all = part_of(*m.tensors, stored);
+    const std::uint64_t row = t.row_bytes();
+    for (std::uint64_t at = first; at < all.rows; at += height) {
+      TensorPart part = all;
+      part.rows = count;
+      part.scaled_rows_before = at;
+      part.data = all.data.subspan(static_cast<std::size_t>(at * row), static_cast<std::size_t>(count * row));
+      t.parts.push_back(part);
+    }
+    data_.tensors.push_back(std::move(t));
   }
 
   const json::object& config_;

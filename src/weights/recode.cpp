@@ -1,7 +1,9 @@
 #include "weights/recode.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <deque>
 
 #include "base/check.h"
 #include "kernels/half.h"
@@ -106,9 +108,13 @@ bool same_form(const Form& a, const Form& b) {
 // How a job's rows are made.
 enum class Way { kCopy, kBlocksToAffine, kAffineToBlocks, kCopyAffine, kQuantize };
 
-Way way_of(const RecodeJob& job) {
-  const TensorInfo& t = *job.tensor;
-  if (t.plus != 0 || job.minus != 0 || t.transposed) return Way::kQuantize;
+Way way_of(const RecodeJob& job, const TensorInfo& t) {
+  if (t.plus != job.minus || t.transposed || job.log_of_negative) return Way::kQuantize;
+  if (job.columns.kind != RowOrder::Kind::kSame) {
+    // Whole blocks move as they are.
+    const std::size_t block = elements_per_block(t.type);
+    if (block == 0 || job.columns.head_rows % block != 0) return Way::kQuantize;
+  }
   if (!job.form.is_affine() && t.type == job.form.type) return Way::kCopy;
   const auto gguf = exact_gguf_form(t);
   if (gguf && same_form(*gguf, job.form)) return Way::kAffineToBlocks;
@@ -125,21 +131,43 @@ struct Places {
   std::uint16_t* biases;
 };
 
-void recode_row(const RecodeJob& job, Way way, std::uint64_t source, const Places& to,
+// What rows come from.
+struct Source {
+  const TensorInfo* tensor;
+  Way way;
+};
+
+void recode_row(const RecodeJob& job, const Source& from, std::uint64_t source, const Places& to,
                 std::vector<float>& scratch) {
-  const TensorInfo& t = *job.tensor;
+  const auto& [tensor, way] = from;
+  const TensorInfo& t = *tensor;
   const auto columns = static_cast<std::size_t>(t.columns());
   if (way == Way::kQuantize) {
     scratch.resize(columns);
     dequantize_rows(t, source, 1, scratch.data());
-    for (float& v : scratch) v -= job.minus;
+    for (float& v : scratch) v = job.log_of_negative ? std::log(-v) : v - job.minus;
+    if (job.columns.kind != RowOrder::Kind::kSame) {
+      const std::vector<float> before = scratch;
+      for (std::size_t c = 0; c < columns; ++c)
+        scratch[c] = before[static_cast<std::size_t>(job.columns.source_row(c))];
+    }
     if (job.form.is_affine())
       quantize_affine_row(job.form.affine, scratch, to.codes, to.scales, to.biases);
     else
       quantize_row(job.form.type, scratch, to.codes);
     return;
   }
-  const TensorRow row = rows_of(t, source, 1).front();
+  TensorRow row = rows_of(t, source, 1).front();
+  std::vector<std::byte> moved;
+  if (job.columns.kind != RowOrder::Kind::kSame) {
+    const std::size_t chunk = job.columns.head_rows;
+    const std::size_t bytes = chunk / elements_per_block(t.type) * bytes_per_block(t.type);
+    for (std::size_t c = 0; c < columns; c += chunk) {
+      const std::byte* from_here = row.data + job.columns.source_row(c) / chunk * bytes;
+      moved.insert(moved.end(), from_here, from_here + bytes);
+    }
+    row.data = moved.data();
+  }
   if (way == Way::kBlocksToAffine) return blocks_to_affine(t, job.form, row, to.codes, to.scales, to.biases);
   if (way == Way::kAffineToBlocks) return affine_to_blocks(t, job.form, row, to.codes);
   std::memcpy(to.codes, row.data, job.form.row_bytes(columns));
@@ -149,6 +177,53 @@ void recode_row(const RecodeJob& job, Way way, std::uint64_t source, const Place
     std::memcpy(to.biases, row.biases, groups * 2);
   }
 }
+
+// Where the rows of a job lie: in its tensor, or in turn in those of its runs.
+class Rows {
+ public:
+  explicit Rows(const RecodeJob& job) : job_(job) {
+    if (job.runs.empty()) sources_.push_back({job.tensor, way_of(job, *job.tensor)});
+    for (const RowRun& r : job.runs) {
+      const TensorInfo* t = as_floats(*r.tensor);
+      sources_.push_back({t, way_of(job, *t)});
+      height_ += r.rows;
+    }
+  }
+
+  std::size_t columns() const { return static_cast<std::size_t>(sources_.front().tensor->columns()); }
+
+  std::pair<const Source*, std::uint64_t> at(std::uint64_t row) const {
+    if (job_.runs.empty()) return {sources_.data(), job_.first + job_.order.source_row(row)};
+    const std::uint64_t block = row / height_;
+    std::uint64_t within = row % height_;
+    std::size_t run = 0;
+    for (; within >= job_.runs[run].rows; ++run) within -= job_.runs[run].rows;
+    return {&sources_[run], job_.runs[run].first + block * job_.runs[run].step + within};
+  }
+
+ private:
+  // Blocks cannot be read the other way round: what they say can.
+  const TensorInfo* as_floats(const TensorInfo& t) {
+    if (!t.transposed || t.scaling.columns != 0 || elements_per_block(t.type) == 1) return &t;
+    TensorInfo stored = t;
+    std::swap(stored.shape[0], stored.shape[1]);
+    stored.transposed = false;
+    floats_.push_back(dequantize(stored));
+    TensorInfo& plain = made_.emplace_back(t);
+    plain.type = TensorType::kF32;
+    TensorPart part;
+    part.rows = stored.rows();
+    part.data = std::as_bytes(std::span(floats_.back()));
+    plain.parts = {part};
+    return &plain;
+  }
+
+  const RecodeJob& job_;
+  std::vector<Source> sources_;
+  std::deque<std::vector<float>> floats_;
+  std::deque<TensorInfo> made_;
+  std::uint64_t height_ = 0;  // of a block
+};
 
 // A vector as rows of one element.
 TensorInfo as_column(const TensorInfo& vector) {
@@ -166,7 +241,11 @@ std::size_t Form::row_bytes(std::size_t columns) const {
 }
 
 std::uint64_t RowOrder::source_row(std::uint64_t row) const {
-  if (kind == Kind::kSame) return row;
+  if (kind == Kind::kSame || row < before) return row;
+  if (kind == Kind::kHeads) {
+    const std::uint64_t at = (row - before) / head_rows;
+    return before + (at % inner * outer + at / inner) * head_rows + (row - before) % head_rows;
+  }
   const std::uint64_t head = row / head_rows * head_rows;
   const std::uint64_t r = row % head_rows;
   const std::uint64_t half = head_rows / 2;
@@ -176,13 +255,38 @@ std::uint64_t RowOrder::source_row(std::uint64_t row) const {
 }
 
 RowOrder rotary_order(const Checkpoint& file, const TensorInfo& t, RowOrder::Kind kind) {
-  const bool q = t.name.find(".attn_q.") != std::string::npos;
-  if (!q && t.name.find(".attn_k.") == std::string::npos) return {};
+  if (t.name.find(".attn_q.") == std::string::npos && t.name.find(".attn_k.") == std::string::npos) return {};
   const std::string family(file.string("general.architecture").value_or(""));
-  const auto all = file.integer(family + ".attention.head_count").value_or(1);
-  const auto heads = q ? all : file.integer(family + ".attention.head_count_kv").value_or(all);
-  const std::uint64_t rows = t.shape.size() == 1 ? t.columns() : t.rows();
-  return {kind, static_cast<std::size_t>(rows / std::max<std::uint64_t>(1, heads))};
+  const auto heads = std::max<std::uint64_t>(1, file.integer(family + ".attention.head_count").value_or(1));
+  const auto width = file.integer(family + ".embedding_length").value_or(0);
+  const auto head = file.integer(family + ".attention.key_length").value_or(width / heads);
+  return {kind, static_cast<std::size_t>(head)};
+}
+
+HeadOrder head_order(const Checkpoint& file, const TensorInfo& t, bool to_gguf) {
+  const std::string family(file.string("general.architecture").value_or(""));
+  if (!family.starts_with("qwen35")) return {};
+  const auto size = [&](const char* key) {
+    return static_cast<std::size_t>(
+        std::max<std::uint64_t>(1, file.integer(family + ".ssm." + key).value_or(1)));
+  };
+  const std::size_t groups = size("group_count");
+  const std::size_t heads = size("time_step_rank");
+  const std::size_t share = std::max<std::size_t>(1, heads / groups);
+  RowOrder order{RowOrder::Kind::kHeads, size("inner_size") / heads, groups, share, 0};
+  if (to_gguf) std::swap(order.outer, order.inner);
+  const auto is = [&](std::initializer_list<std::string_view> ends) {
+    return std::ranges::any_of(ends, [&](std::string_view end) { return t.name.ends_with(end); });
+  };
+  if (is({".ssm_out.weight"})) return {{}, order};
+  if (is({".attn_gate.weight"})) return {order, {}};
+  if (is({".attn_qkv.weight", ".ssm_conv1d.weight"})) {
+    order.before = 2 * groups * size("state_size");
+    return {order, {}};
+  }
+  order.head_rows = 1;
+  if (is({".ssm_alpha.weight", ".ssm_beta.weight", ".ssm_a", ".ssm_dt.bias"})) return {order, {}};
+  return {};
 }
 
 std::optional<Form> exact_gguf_form(const TensorInfo& t) {
@@ -219,17 +323,17 @@ Status recode(const RecodeJob& asked, ThreadPool& pool,
               const std::function<Status(const RecodedRows&)>& sink) {
   RecodeJob job = asked;
   TensorInfo column;
-  if (asked.order.kind != RowOrder::Kind::kSame && asked.tensor->shape.size() == 1) {
+  if (asked.runs.empty() && asked.order.kind != RowOrder::Kind::kSame && asked.tensor->shape.size() == 1) {
     column = as_column(*asked.tensor);
     job.tensor = &column;
     job.rows = column.rows();
   }
-  const auto columns = static_cast<std::size_t>(job.tensor->columns());
+  const Rows source(job);
+  const std::size_t columns = source.columns();
   const std::size_t row_bytes = job.form.row_bytes(columns);
   const std::size_t groups = job.form.is_affine() ? columns / job.form.affine.group : 0;
   const std::uint64_t at_once =
       std::clamp<std::uint64_t>(kBytesAtOnce / (columns * sizeof(float)), 1, job.rows);
-  const Way way = way_of(job);
   std::vector<std::byte> codes(static_cast<std::size_t>(at_once) * row_bytes);
   std::vector<std::uint16_t> scales(static_cast<std::size_t>(at_once) * groups);
   std::vector<std::uint16_t> biases(scales.size());
@@ -238,8 +342,8 @@ Status recode(const RecodeJob& asked, ThreadPool& pool,
     pool.parallel_for(n, 8, [&](std::size_t begin, std::size_t end, std::size_t) {
       std::vector<float> scratch;
       for (std::size_t i = begin; i < end; ++i) {
-        const std::uint64_t source = job.first + job.order.source_row(done + i);
-        recode_row(job, way, source,
+        const auto& [from, row] = source.at(done + i);
+        recode_row(job, *from, row,
                    {codes.data() + i * row_bytes, scales.data() + i * groups, biases.data() + i * groups},
                    scratch);
       }

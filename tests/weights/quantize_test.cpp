@@ -140,6 +140,34 @@ std::vector<std::byte> recoded(const TensorInfo& t, const Form& form, RowOrder o
   return out;
 }
 
+TEST(Recoding, BlocksMoveWithTheirHeads) {
+  const std::vector<float> w = weights_like_a_models();
+  const std::size_t row = kColumns / 32 * bytes_per_block(TensorType::kQ4_0);
+  std::vector<std::byte> data(row * kRows);
+  for (std::size_t r = 0; r < kRows; ++r)
+    quantize_row(TensorType::kQ4_0, std::span(w).subspan(r * kColumns, kColumns), data.data() + r * row);
+  const TensorInfo t = tensor_of(TensorType::kQ4_0, data);
+  const std::vector<float> before = dequantize(t);
+  // Two key heads, which four heads each read in turn: heads 0, 2, 4, 6 are the first's.
+  RecodeJob job{&t, {TensorType::kQ4_0, {}}, {}, 0, 0, kRows};
+  job.columns = {RowOrder::Kind::kHeads, 64, 2, 4, 0};
+  job.order = {RowOrder::Kind::kHeads, 2, 2, 4, 8};
+  ThreadPool pool(1);
+  std::vector<std::byte> out;
+  ASSERT_TRUE(recode(job, pool, [&](const RecodedRows& rows) -> Status {
+                out.insert(out.end(), rows.codes.begin(), rows.codes.end());
+                return {};
+              }).ok());
+  const std::vector<float> after = dequantize(tensor_of(TensorType::kQ4_0, out));
+  constexpr std::size_t kFrom[] = {0, 2, 4, 6, 1, 3, 5, 7};
+  for (std::size_t r = 0; r < kRows; ++r) {
+    const std::size_t from = r < 8 ? r : 8 + kFrom[(r - 8) / 2] * 2 + r % 2;
+    for (std::size_t c = 0; c < kColumns; ++c)
+      ASSERT_EQ(after[r * kColumns + c], before[from * kColumns + kFrom[c / 64] * 64 + c % 64])
+          << r << ", " << c;
+  }
+}
+
 TEST(Recoding, KeepsEveryWeightWhereTheOtherFormatCanSayIt) {
   const std::vector<float> w = weights_like_a_models();
   for (const TensorType type :
