@@ -55,6 +55,16 @@ RowOrder order_of(const Checkpoint& file, const TensorInfo& t) {
   return rotary_order(file, t, RowOrder::Kind::kHalvesToPairs);
 }
 
+// As llama.cpp wants it: of Mamba 2's layers it has a column for each head, and a row of norms for each
+// group.
+std::vector<std::uint64_t> shape_of(const Checkpoint& file, const TensorInfo& t) {
+  if (t.shape.size() != 1 || file.string("general.architecture") != "granitehybrid") return t.shape;
+  if (t.name.ends_with(".ssm_a") || t.name.ends_with(".ssm_d")) return {1, t.shape.front()};
+  const auto groups = file.integer("granitehybrid.ssm.group_count").value_or(0);
+  if (groups > 0 && t.name.ends_with(".ssm_norm.weight")) return {t.shape.front() / groups, groups};
+  return t.shape;
+}
+
 }  // namespace
 
 Status set_metadata(GgufWriter& out, const Checkpoint& file) {
@@ -66,11 +76,14 @@ Status set_metadata(GgufWriter& out, const Checkpoint& file) {
   const std::string family(file.string("general.architecture").value_or(""));
   out.set_text("general.architecture", family);
   out.set_text("general.type", "model");
+  const bool without_experts = file.integer(family + ".expert_count").value_or(0) == 0;
   std::map<std::string, const MetaValue*> sorted;
   for (const auto& [key, value] : file.metadata()) sorted.emplace(key, &value);
   for (const auto& [key, value] : sorted) {
     const bool own = std::ranges::any_of(kFoldersOwn, [&](std::string_view p) { return key.starts_with(p); });
     if (own && std::ranges::find(kKept, key) == std::end(kKept)) continue;
+    // Some families' config.json has these without experts too; llama.cpp refuses to use more than there are.
+    if (without_experts && key.starts_with(family + ".expert_")) continue;
     // A config.json may have "rope_theta": 10000, which GGUF's readers want as a float.
     const bool real = std::ranges::any_of(kFloats, [&](std::string_view e) { return key.ends_with(e); });
     const auto number = real ? file.number(key) : std::nullopt;
@@ -83,6 +96,15 @@ Status set_metadata(GgufWriter& out, const Checkpoint& file) {
     const auto head =
         file.integer(family + ".attention.key_length").value_or(width / std::max<std::uint64_t>(1, heads));
     out.set_u32(family + ".rope.dimension_count", static_cast<std::uint32_t>(head));
+  }
+  // Pairs take turns in following an image's three places, which are the same in text. Every pair has to be
+  // counted; these are the counts that real models have.
+  const std::string sections = family + ".rope.dimension_sections";
+  if (family.starts_with("qwen35") && file.find(sections) == nullptr) {
+    const auto pairs =
+        static_cast<std::int32_t>(file.integer(family + ".rope.dimension_count").value_or(0) / 2);
+    const std::int32_t counts[] = {(pairs + 2) / 3, (pairs + 1) / 3, pairs / 3, 0};
+    out.set_i32s(sections, counts);
   }
   return {};
 }
@@ -105,7 +127,8 @@ Status write_gguf(GgufWriter& out, const Checkpoint& file, const std::vector<Exp
                   ThreadPool& pool, const std::function<void(double)>& progress) {
   out.set_u32("general.quantization_version", 2);
   out.set_u32("general.file_type", file_type_of(tensors));
-  for (const ExportTensor& t : tensors) out.add_tensor(t.source->name, t.form.type, t.source->shape);
+  for (const ExportTensor& t : tensors)
+    out.add_tensor(t.source->name, t.form.type, shape_of(file, *t.source));
   KVASIR_RETURN_IF_ERROR(out.begin());
   double done = 0;
   const auto total = static_cast<double>(file.tensor_bytes());

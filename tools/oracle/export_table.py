@@ -3,8 +3,8 @@
     cmake --build build --target kvasir logits && python tools/oracle/export_table.py [--json] [NAME...]
 
 For each way: how many tensors are not bit for bit those of the folder that other hands made, and, as a share of the largest logit,
-how far our logits lie from ours on the original, and mlx-lm's on what was written from mlx-lm's on the original. GGUF files by other
-hands, of floats and in Q8_0, have mlx-lm's logits of the same weights for a judge.
+how far our logits lie from ours on the original, and mlx-lm's and llama.cpp's on what was written from mlx-lm's on the original. GGUF files by
+other hands, of floats and in Q8_0, have mlx-lm's logits of the same weights for a judge.
 """
 
 import json
@@ -28,7 +28,7 @@ import family_folders  # noqa: E402
 import hybrid_folders  # noqa: E402
 import hybrid_judges  # noqa: E402
 from tiny_families import FAMILIES, VOCAB  # noqa: E402
-from tiny_judges import Mlx, mlx_knows  # noqa: E402
+from tiny_judges import Mlx, judge_llama, mlx_knows  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY, LOGITS = ROOT / "build/kvasir", ROOT / "build/logits"
@@ -147,7 +147,8 @@ def rows(f, root):
             return {"way": name, "refused": str(e)}
         own = apart(ours(f, out, root / "tokens"), mine[form])
         if to == "gguf":
-            return {"way": name, "ours": own}
+            llama = judge_llama(str(out), t.tolist())
+            return {"way": name, "ours": own, "llama": "does not load" if llama is None else apart(llama[: len(judged[form])], judged[form])}
         return {"way": name, "differ": differing(out, folders[to]), "ours": own, "mlx": apart(mlx(f, out, t), judged[form])}
 
     for form, other in (("hf", "mlx"), ("mlx", "hf")):
@@ -177,17 +178,17 @@ def rows(f, root):
 
 def cells(row):
     if "refused" in row:
-        return [row["refused"].split(": ", 1)[-1], "", ""]
+        return [row["refused"].split(": ", 1)[-1], "", "", ""]
     differ = row.get("differ")
     ours_apart = f"{row['ours']:.0e}" if "ours" in row else "-"
     return ["-" if differ is None else f"{differ[0]}" + (f" ({differ[1]:.0e})" if differ[0] else ""), ours_apart,
-            f"{row['mlx']:.0e}" if "mlx" in row else "-"]
+            *(row[judge] if isinstance(row.get(judge), str) else f"{row[judge]:.0e}" if judge in row else "-" for judge in ("mlx", "llama"))]
 
 
 def main():
     names = [a for a in sys.argv[1:] if a != "--json"]
     if "--json" not in sys.argv:
-        print("| model | way | tensors that differ | ours | mlx-lm |\n|---|---|---|---|---|")
+        print("| model | way | tensors that differ | ours | mlx-lm | llama.cpp |\n|---|---|---|---|---|---|")
     for f in FAMILIES:
         if names and f.name not in names or not hybrid(f) and family_folders.module_of(f) is None:
             continue
