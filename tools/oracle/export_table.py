@@ -7,6 +7,7 @@ how far our logits lie from ours on the original, and mlx-lm's and llama.cpp's o
 other hands, of floats and in Q8_0, have mlx-lm's logits of the same weights for a judge.
 """
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -147,8 +148,11 @@ def rows(f, root):
             return {"way": name, "refused": str(e)}
         own = apart(ours(f, out, root / "tokens"), mine[form])
         if to == "gguf":
-            llama = judge_llama(str(out), t.tolist())
-            return {"way": name, "ours": own, "llama": "does not load" if llama is None else apart(llama[: len(judged[form])], judged[form])}
+            found = {"way": name, "ours": own}
+            if importlib.util.find_spec("llama_cpp"):
+                llama = judge_llama(str(out), t.tolist())
+                found["llama"] = "does not load" if llama is None else apart(llama[: len(judged[form])], judged[form])
+            return found
         return {"way": name, "differ": differing(out, folders[to]), "ours": own, "mlx": apart(mlx(f, out, t), judged[form])}
 
     for form, other in (("hf", "mlx"), ("mlx", "hf")):
