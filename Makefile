@@ -67,7 +67,7 @@ oracle: setup-test models
 
 # docs/benchmarks/formats.md: every format of weights with every family, beside mlx-lm and llama.cpp. ARGS=--resume goes on with a
 # run that was cut off.
-formats-table: setup build/build.ninja
+formats-table: setup-test build/build.ninja
 	@cmake --build build --target logits
 	@"$$(tools/oracle/python.sh)" tools/oracle/formats_table.py $(ARGS)
 

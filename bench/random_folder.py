@@ -1,6 +1,7 @@
-"""A folder of safetensors of random weights, quantised as MLX does it: random_model.py's big Llama in another format.
+"""A folder of safetensors of random weights, quantised as MLX does it, or in Hugging Face's FP8: random_model.py's big Llama in another format.
 
-    python bench/random_folder.py SOURCE.gguf OUT KIND MEGABYTES     KIND: 4x64-bf16 (affine: bits, group, type of the scales), mxfp4, ...
+    python bench/random_folder.py SOURCE.gguf OUT KIND MEGABYTES     KIND: 4x64-bf16 (affine: bits, group, type of the scales), mxfp4,
+                                                                     fp8-blocks (FP8 with a scale for 128 x 128), ...
 
 The tokenizer is SOURCE's, as `kvasir convert --to mlx` writes it.
 """
@@ -21,6 +22,16 @@ AFFINE = [f"{bits}x{group}-{scales}" for bits, group, scales in [
     (6, 64, "bf16"), (8, 64, "bf16")]]  # fmt: skip
 MODES = {"mxfp4": (4, 32), "nvfp4": (4, 16), "mxfp8": (8, 32)}
 KINDS = [*AFFINE, *MODES, "bf16"]
+# Hugging Face's FP8: type and shape of a matrix's scales, and what config.json says. Embedding and output layer are BF16 there.
+BLOCK = 128
+COMPRESSED = {"quant_method": "compressed-tensors", "format": "float-quantized",
+              "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"type": "float", "num_bits": 8}}}}  # fmt: skip
+FP8 = {
+    "fp8-blocks": ("weight_scale_inv", "f32", lambda rows, columns: [-(-rows // BLOCK), -(-columns // BLOCK)],
+                   {"quant_method": "fp8", "weight_block_size": [BLOCK, BLOCK]}),
+    "fp8-rows": ("weight_scale", "bf16", lambda rows, columns: [rows, 1], COMPRESSED),
+    "fp8-one": ("weight_scale", "f32", lambda rows, columns: [1], COMPRESSED),
+}  # fmt: skip
 DTYPE = {"f16": ("F16", struct.pack("<e", 0.01)), "bf16": ("BF16", struct.pack("<f", 0.01)[2:]), "f32": ("F32", struct.pack("<f", 0.01))}
 # Of the modes' scales in a byte: 2^-7 as e8m0, 2^-5 as e4m3.
 BYTE_SCALE = {"mxfp4": b"\x78", "mxfp8": b"\x78", "nvfp4": b"\x10"}
@@ -32,21 +43,30 @@ def quantization_of(kind):
     if kind in MODES:
         bits, group = MODES[kind]
         return {"bits": bits, "group_size": group, "mode": kind}
-    if "x" not in kind:
+    if "x" not in kind:  # as plain as bf16, or FP8
         return None
     bits, _, rest = kind.partition("x")
     return {"bits": int(bits), "group_size": int(rest.partition("-")[0]), "mode": "affine"}
 
 
+def without_nan(codes):
+    return bytes(c & 0xBF for c in codes[: 1 << 16])
+
+
 def parts_of(name, rows, columns, kind, codes):
     """(name, type, shape, a chunk that its bytes repeat) of what a matrix is stored as."""
     quantization = quantization_of(kind)
+    if kind in FP8 and name.startswith("model.layers."):
+        part, scales, shape, _ = FP8[kind]
+        dtype, value = DTYPE[scales]
+        stored = (f"{name}.weight", "F8_E4M3", [rows, columns], without_nan(codes))
+        return [stored, (f"{name}.{part}", dtype, shape(rows, columns), value * (1 << 16))]
     if quantization is None:
         plain = b"".join(codes[at : at + 1] + b"\x3c" for at in range(0, 1 << 16))  # bf16 around 2^-7
         return [(f"{name}.weight", "BF16", [rows, columns], plain)]
     bits, group = quantization["bits"], quantization["group_size"]
     if kind == "mxfp8":
-        codes = bytes(c & 0xBF for c in codes[: 1 << 16])  # no NaN
+        codes = without_nan(codes)
     stored = [(f"{name}.weight", "U32", [rows, columns * bits // 32], codes)]
     if kind in MODES:
         return [*stored, (f"{name}.scales", "U8", [rows, columns // group], BYTE_SCALE[kind] * (1 << 16))]
@@ -55,7 +75,7 @@ def parts_of(name, rows, columns, kind, codes):
 
 
 def bytes_of(dtype, shape):
-    return {"U32": 4, "F32": 4, "U8": 1}.get(dtype, 2) * shape[0] * (shape[1] if len(shape) > 1 else 1)
+    return {"U32": 4, "F32": 4, "U8": 1, "F8_E4M3": 1}.get(dtype, 2) * shape[0] * (shape[1] if len(shape) > 1 else 1)
 
 
 def write_big_folder(source, folder, kind, megabytes, kvasir=ROOT / "build/kvasir"):
@@ -91,6 +111,8 @@ def write_big_folder(source, folder, kind, megabytes, kvasir=ROOT / "build/kvasi
               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": CONTEXT, "tie_word_embeddings": False}  # fmt: skip
     if quantization := quantization_of(kind):
         config["quantization"] = quantization
+    if kind in FP8:
+        config["quantization_config"] = FP8[kind][-1]
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 

@@ -257,11 +257,11 @@ struct Grid {
 struct PackedMatrix {
   PackedType type = PackedType::kF32;
   std::size_t rows = 0;
-  std::size_t columns =
-      0;  // K: a multiple of 32 and scale_k; of 256 for kTrit and types with super-blocks or grids
+  // K: a multiple of 32 and, but for kF8, of scale_k; of 256 for kTrit and types with super-blocks or grids
+  std::size_t columns = 0;
   // Of types without super-blocks.
   ScaleType scale_type = ScaleType::kF16;
-  std::size_t scale_k = kBlockK;           // 32, 64, 128 or 256; 16 where scales_by_16()
+  std::size_t scale_k = kBlockK;           // 32, 64, 128 or 256; 16 where scales_by_16(); kF8: n * 32
   float scale_factor = 1;                  // of table and grid types and kF8: scales are multiplied by it
   std::array<std::int8_t, 16> codebook{};  // of table types
   const Grid* grid = nullptr;              // of grid types: not owned, outlives the matrix
@@ -271,8 +271,8 @@ struct PackedMatrix {
   std::size_t scales_offset() const {  // within a group
     return is_quantized(type) ? columns / kBlockK * quant_bytes(type) : columns * quant_bytes(type);
   }
-  // Of the scales of one group that cover the columns in front of column k, a multiple of what a scale
-  // covers.
+  // Of the scales of one group that cover the columns in front of column k, a multiple of what a scale covers
+  // or all columns: the last scale of kF8 may cover less than the others.
   std::size_t scale_bytes_before(std::size_t k) const {
     if (has_super_blocks(type)) return k / kSuperK * super_bytes(type);
     if (!is_quantized(type) && type != PackedType::kF8) return 0;
@@ -283,7 +283,7 @@ struct PackedMatrix {
       return k / kSuperK * (32 + kSuperK / scale_k / 2 * kGroupRows) +
              (k % kSuperK) / scale_k / 2 * kGroupRows;
     }
-    return k / scale_k * kGroupRows * bytes_of(scale_type) * (is_affine(type) ? 2 : 1);
+    return (k + scale_k - 1) / scale_k * kGroupRows * bytes_of(scale_type) * (is_affine(type) ? 2 : 1);
   }
   std::size_t group_bytes() const { return (scales_offset() + scale_bytes_before(columns) + 63) / 64 * 64; }
   std::byte* group(std::size_t g) { return data.data() + g * group_bytes(); }

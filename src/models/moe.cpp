@@ -4,6 +4,9 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
+
+#include "base/check.h"
 
 namespace kvasir::models {
 namespace {
@@ -17,33 +20,41 @@ void softmax(std::span<float> x) {
   for (float& v : x) v /= sum;
 }
 
-// Groups whose best experts are not among the best groups are out: a group counts as its two best experts
-// together where they are chosen with a bias (DeepSeek-V3), else as its best (DeepSeek-V2).
-void keep_best_groups(const Experts& e, bool two_best, std::span<float> scores) {
-  const std::size_t size = e.count / e.groups;
-  std::vector<std::pair<float, std::size_t>> worth;
-  for (std::size_t g = 0; g < e.groups; ++g) {
-    std::vector<float> group(scores.begin() + static_cast<std::ptrdiff_t>(g * size),
-                             scores.begin() + static_cast<std::ptrdiff_t>((g + 1) * size));
-    std::ranges::sort(group, std::greater<>());
-    worth.emplace_back(group[0] + (two_best && size > 1 ? group[1] : 0.0F), g);
+// What a group of experts counts as: its two best together where they are chosen with a bias (DeepSeek-V3),
+// else its best (DeepSeek-V2).
+float worth_of(std::span<const float> group, bool two_best) {
+  float best = kMinusInfinity;
+  float second = kMinusInfinity;
+  for (const float score : group) {
+    if (score > best)
+      second = std::exchange(best, score);
+    else if (score > second)
+      second = score;
   }
-  std::ranges::sort(worth, [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second < b.second;
-  });
-  for (std::size_t i = e.groups_used; i < e.groups; ++i) {
-    const std::size_t g = worth[i].second;
-    std::fill_n(scores.begin() + static_cast<std::ptrdiff_t>(g * size), size, kMinusInfinity);
+  return best + (two_best && group.size() > 1 ? second : 0.0F);
+}
+
+// Groups that are not among the best are out, of equals the later ones. `worth`: (groups) of scratch.
+void keep_best_groups(const Experts& e, bool two_best, std::span<float> scores, std::span<float> worth) {
+  const std::size_t size = e.count / e.groups;
+  for (std::size_t g = 0; g < e.groups; ++g) worth[g] = worth_of(scores.subspan(g * size, size), two_best);
+  for (std::size_t g = 0; g < e.groups; ++g) {
+    std::size_t better = 0;
+    for (std::size_t i = 0; i < e.groups; ++i)
+      if (worth[i] > worth[g] || (worth[i] == worth[g] && i < g)) ++better;
+    if (better >= e.groups_used) std::ranges::fill(scores.subspan(g * size, size), kMinusInfinity);
   }
 }
 
 }  // namespace
 
 void choose_experts(const Experts& e, std::span<const float> logits, std::span<const float> selection_bias,
-                    std::vector<float>& scratch, std::span<Choice> out) {
-  scratch.resize(2 * e.count);
-  const std::span<float> scores(scratch.data(), e.count);            // to weigh by
-  const std::span<float> wanted(scratch.data() + e.count, e.count);  // to choose by
+                    std::span<float> scratch, std::span<Choice> out) {
+  KVASIR_CHECK(scratch.size() >= choice_scratch(e) && out.size() == e.used, "room for the choices");
+  const std::span<float> scores = scratch.first(e.count);             // to weigh by
+  const std::span<float> wanted = scratch.subspan(e.count, e.count);  // to choose by
+  const std::span<float> weights = scratch.subspan(2 * e.count, e.used);
+  const std::span<float> worth = scratch.subspan(2 * e.count + e.used, e.groups);
   std::ranges::copy(logits, scores.begin());
   if (e.routing == Routing::kSoftmax) softmax(scores);
   if (e.routing == Routing::kSigmoid) {
@@ -51,9 +62,8 @@ void choose_experts(const Experts& e, std::span<const float> logits, std::span<c
   }
   std::ranges::copy(scores, wanted.begin());
   for (std::size_t i = 0; i < selection_bias.size(); ++i) wanted[i] += selection_bias[i];
-  if (e.groups > 1) keep_best_groups(e, !selection_bias.empty(), wanted);
+  if (e.groups > 1) keep_best_groups(e, !selection_bias.empty(), wanted, worth);
 
-  std::vector<float> weights(out.size());
   for (std::size_t i = 0; i < out.size(); ++i) {
     const auto best = std::ranges::max_element(wanted);
     const auto expert = static_cast<std::size_t>(best - wanted.begin());
@@ -99,9 +109,10 @@ void MixtureOfExperts::route(const ExpertWeights& w, Rows& x) {
       {&w.router, {logits_.data(), e_.count, w.router_bias.empty() ? nullptr : w.router_bias.data(), false}}};
   ops_.linear(router, x);
   choices_.resize(x.tokens() * e_.used);
-  ops_.each(x.tokens(), [&](std::size_t t) {
-    std::vector<float> scratch;
-    choose_experts(e_, {logits_.row(t), e_.count}, w.selection_bias, scratch,
+  const std::size_t floats = choice_scratch(e_);
+  ops_.each(x.tokens(), [&](std::size_t t, std::size_t worker) {
+    auto* scratch = reinterpret_cast<float*>(ops_.scratch(worker, floats * sizeof(float)));
+    choose_experts(e_, {logits_.row(t), e_.count}, w.selection_bias, {scratch, floats},
                    std::span(choices_).subspan(t * e_.used, e_.used));
   });
 }
@@ -111,9 +122,9 @@ void MixtureOfExperts::gather(Rows& x) {
   begin_.assign(e_.count + 1, 0);
   for (const Choice& c : choices_) ++begin_[c.expert + 1];
   std::partial_sum(begin_.begin(), begin_.end(), begin_.begin());
-  std::vector<std::uint32_t> next(begin_.begin(), begin_.end() - 1);
+  next_.assign(begin_.begin(), begin_.end() - 1);
   slot_.resize(choices_.size());
-  for (std::size_t i = 0; i < choices_.size(); ++i) slot_[i] = next[choices_[i].expert]++;
+  for (std::size_t i = 0; i < choices_.size(); ++i) slot_[i] = next_[choices_[i].expert]++;
   gathered_.resize(choices_.size(), x.columns());
   ops_.each(choices_.size(), [&](std::size_t i) { gathered_.copy_row(x, i / e_.used, slot_[i]); });
 }

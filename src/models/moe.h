@@ -33,18 +33,22 @@ struct Choice {
   float weight = 0;
 };
 
-// The choices of one token, best first, from the router's logits (experts.count). Of equals the first is
-// taken. `scratch` is grown as needed.
+// Floats of scratch that choose_experts() wants.
+constexpr std::size_t choice_scratch(const Experts& experts) {
+  return 2 * experts.count + experts.used + experts.groups;
+}
+// The choices of one token (experts.used), best first, from the router's logits (experts.count). Of equals
+// the first is taken. Allocates nothing.
 void choose_experts(const Experts& experts, std::span<const float> logits,
-                    std::span<const float> selection_bias, std::vector<float>& scratch,
-                    std::span<Choice> out);
+                    std::span<const float> selection_bias, std::span<float> scratch, std::span<Choice> out);
 
 class MixtureOfExperts {
  public:
   // `precise_input`: x has two planes (Rows::set_precise); `precise`: what the experts' last matrix works on.
   MixtureOfExperts(Ops& ops, const Description& description, bool precise_input, bool precise);
 
-  // out (tokens, width) = what the experts make of x, which is quantised.
+  // out (tokens, width) = what the experts make of x, which is quantised. Allocates nothing but to grow for
+  // more tokens than before.
   void forward(const ExpertWeights& weights, Rows& x, Rows& out);
 
  private:
@@ -59,6 +63,7 @@ class MixtureOfExperts {
   Rows logits_, gathered_, gate_, up_, down_, shared_gate_, shared_up_, shared_down_, shared_logit_;
   std::vector<Choice> choices_;       // (tokens, used)
   std::vector<std::uint32_t> begin_;  // (count + 1): where an expert's rows begin in gathered_
+  std::vector<std::uint32_t> next_;   // (count): scratch of gather()
   std::vector<std::uint32_t> slot_;   // (tokens, used): the row of a choice in gathered_
   std::vector<Linear> products_;
 };

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -44,12 +45,17 @@ class Ops {
   // All products of one x in one pass over the threads. x is quantised already.
   void linear(std::span<const Linear> products, Rows& x);
 
-  // Calls f(t) for every t < count, on all threads.
+  // Calls f(t), or f(t, worker) (for scratch), for every t < count, on all threads.
   template <class F>
   void each(std::size_t count, const F& f) {
     const std::size_t chunk = count / (pool_.size() * 4) + 1;
-    pool_.parallel_for(count, chunk, [&](std::size_t begin, std::size_t end, std::size_t) {
-      for (std::size_t i = begin; i < end; ++i) f(i);
+    pool_.parallel_for(count, chunk, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+      for (std::size_t i = begin; i < end; ++i) {
+        if constexpr (std::is_invocable_v<const F&, std::size_t, std::size_t>)
+          f(i, worker);
+        else
+          f(i);
+      }
     });
   }
 

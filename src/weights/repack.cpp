@@ -306,10 +306,8 @@ PackedMatrix packed_form(const TensorInfo& tensor) {
   m.columns = static_cast<std::size_t>(tensor.columns());
   if (floats) return m;
   if (tensor.scaling.columns != 0) {
-    const auto columns = static_cast<std::size_t>(tensor.scaling.columns);
     m.scale_type = tensor.scaling.type;
-    // A last scale that covers less than the others: they are repeated.
-    m.scale_k = m.columns % columns == 0 ? columns : kBlockK;
+    m.scale_k = static_cast<std::size_t>(tensor.scaling.columns);
   }
   if (tensor.type == TensorType::kFp4) {
     m.codebook = kFp4Twice;

@@ -99,6 +99,7 @@ constexpr Layout kAllLayouts[] = {
     {P::kT4, S::kF16I8, 32},
     {P::kT4x16, S::kE4M3, 16},
     {P::kF8, S::kF32, 128},
+    {P::kF8, S::kF32, 96},
     {P::kF8, S::kE8M0, 32},
     {P::kF8, S::kBF16, 32},
 };
@@ -140,7 +141,8 @@ void fill_scales(const PackedMatrix& m, std::byte* p, RandomBytes& random) {
     }
     return;
   }
-  for (std::size_t i = 0; i < m.columns / m.scale_k * kGroupRows * (affine ? 2 : 1); ++i) {
+  // The last scale of kF8 may cover less.
+  for (std::size_t i = 0; i < (m.columns + m.scale_k - 1) / m.scale_k * kGroupRows * (affine ? 2 : 1); ++i) {
     p = random.scale(m.scale_type, p);
   }
 }

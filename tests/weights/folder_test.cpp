@@ -196,6 +196,32 @@ TEST_F(Folders, Fp8HasItsScalesByBlockByRowOrForAll) {
   EXPECT_EQ(values(header("weight_scale", "[]", 1), 1, plain)[2 * 64], 1.5F);
 }
 
+TEST_F(Folders, Fp8WhoseLastBlockIsNarrowerTakesATenthMoreAtMost) {
+  constexpr std::size_t kRows = 16;
+  constexpr std::size_t kColumns = 160;
+  std::string bytes = file(
+      R"({"lm_head.weight": {"dtype": "F8_E4M3", "shape": [16, 160], "data_offsets": [0, 2560]},
+          "lm_head.weight_scale_inv": {"dtype": "F32", "shape": [1, 2], "data_offsets": [2560, 2568]}})",
+      2568);
+  std::memset(bytes.data() + bytes.size() - 2568, 0x38, kRows * kColumns);  // ones
+  const float scales[] = {1.5F, 2.5F};
+  std::memcpy(bytes.data() + bytes.size() - sizeof(scales), scales, sizeof(scales));
+  write("model.safetensors", bytes);
+  write(
+      "config.json",
+      R"({"model_type": "llama", "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}})");
+  const auto opened = open_checkpoint(path_.string());
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  const TensorInfo& t = *(*opened)->tensor("output.weight");
+  EXPECT_LE(static_cast<double>(packed_bytes(t)), 1.1 * kRows * kColumns);
+  ThreadPool pool(1);
+  const auto packed = repack(t, pool);
+  ASSERT_TRUE(packed.ok());
+  std::vector<float> row(kColumns);
+  kernels::dequantize_row(*packed, kRows - 1, row.data());
+  for (std::size_t k = 0; k < kColumns; ++k) EXPECT_EQ(row[k], scales[k / 128]);
+}
+
 TEST_F(Folders, NormsOfGemmaAreStoredLessOne) {
   write("config.json",
         R"({"model_type": "gemma3_text", "num_hidden_layers": 3, "sliding_window_pattern": 3})");

@@ -19,7 +19,8 @@ weights wide, as a format's blocks ask. GGUF's blocks are llama.cpp's quantiser'
 - **llama.cpp** (llama-cpp-python 0.3.36) reads the same file. With a quantised type it multiplies with activations of 8 bits, with F16
   and BF16 in these; ours are of 16 bits. The distance is its own rounding where the same weights, given to us as F32, are as far from it:
   the section on cells above 1e-4 counts them.
-- In folders, mlx-lm reads the same MLX folder; of Hugging Face's, the floats that their tensors stand for.
+- In folders, mlx-lm reads the same MLX folder; of Hugging Face's, the floats that their tensors stand for. Embeddings in MLX's mxfp8,
+  mxfp4 and nvfp4 are handed on in float32 (below: what it is without).
 
 Where a matrix's rows are no whole blocks, it is Q8_0 (GGUF) or not quantised (MLX), as the programs that write such files do.
 """
@@ -45,6 +46,23 @@ may turn a whole group, show it most.
 
 | format | family | KL | median | tokens above 1e-4 | the same weights as F32 |
 |---|---|---|---|---|---|
+"""
+
+ROUNDED = """
+## mlx-lm's bfloat16 behind an embedding
+
+MLX gives the rows of an embedding in mxfp8, mxfp4 or nvfp4 as bfloat16, whatever the type of the model: `mlx.nn.QuantizedEmbedding`
+asks `mx.dequantize` for no type. The rows are the same numbers, but what is computed of them stays in bfloat16 until something in
+float32 comes in. In most families that is the first norm, at once. OLMo 2 and 3 norm what their blocks make, not what they take: the
+first layer's q, k and v are rounded to bfloat16. Ministral 3's factor of the queries has the type of the embedding, in every layer.
+
+Everywhere else on this page the rows are handed on in float32, as mlx-lm does by itself in every other format. Below, KL(mlx-lm ||
+ours): as mlx-lm is, with rows in float32 (the cell above), and mlx-lm on the float32 that `mx.dequantize` makes of the whole folder, which
+has nothing of its quantised products in it. The last two agree: neither our reading nor mlx-lm's products make the distance. For families
+and modes that are not here, the first is less than ten times the second.
+
+| family | format | as it is | rows in float32 | weights in float32 |
+|---|---|---|---|---|
 """
 
 
@@ -81,6 +99,11 @@ def worse(rows):
             again = "" if floats is None else f"{max(0.0, floats):.0e}"
             lines.append(f"| {name} | {family} | {kl:.0e} | {max(0.0, median):.0e} | {above} of {tokens} | {again} |")
     return WORSE + "\n".join(lines) + "\n" + of_llama(rows)
+
+
+def rounded(rows):
+    lines = [f"| {family} | {name} | " + " | ".join(f"{max(0.0, kl):.0e}" for kl in row) + " |" for family, name, *row in rows]
+    return ROUNDED + "\n".join(lines) + "\n" if lines else ""
 
 
 def summary(cells):
@@ -127,5 +150,5 @@ def document(results):
     out += [table(cells.get("MLX", {}), [n for n in names if n.endswith(end)]) for end in (" 32", " 64", " 128")]
     out.append(table(cells.get("MLX", {}), [n for n in names if "bits" not in n]))
     out += ["\n## Hugging Face's folders beside mlx-lm\n", table(cells.get("Hugging Face", {}), HUGGING_FACE[64])]
-    out += [NOTES, worse(results["worse"]), refused()]
+    out += [NOTES, worse(results["worse"]), rounded(results["rounded"]), refused()]
     return "\n".join(part for part in out if part)

@@ -46,7 +46,7 @@ class Cells:
             done, began = KEPT / f"{self.width}-{f.name}.json", time.time()
             if done.exists():
                 continue
-            self.cells, self.worse = {}, []
+            self.cells, self.worse, self.rounded = {}, [], []
             with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):  # mlx-lm talks
                 self.root, self.family = Path(root), f
                 self.tokens = tiny_families.tokens(f)
@@ -56,7 +56,7 @@ class Cells:
                 self.hugging_face()
             KEPT.mkdir(parents=True, exist_ok=True)
             part = done.with_suffix(".part")
-            part.write_text(json.dumps({"cells": self.cells, "worse": self.worse}))
+            part.write_text(json.dumps({"cells": self.cells, "worse": self.worse, "rounded": self.rounded}))
             part.rename(done)
             print(f"rows of {self.width}: {n + 1}/{len(self.families)} {f.name}, {time.time() - began:.0f} s", flush=True)
 
@@ -101,13 +101,13 @@ class Cells:
             self.add("llama.cpp", kind.name, llama, mine, as_floats)
             path.unlink()
 
-    def judged(self, folder):
+    def judged(self, folder, as_it_is=False):
         import mlx.core as mx
 
         tokens = self.tokens.tolist()
         if self.family.name == "gemma2":  # mlx-lm has no window there
             tokens = tokens[: self.family.keys["attention.sliding_window"]]
-        return np.array(self.formats.load(self.family, folder)(mx.array([tokens]))[0]).astype(np.float64)
+        return np.array(self.formats.load(self.family, folder, as_it_is)(mx.array([tokens]))[0]).astype(np.float64)
 
     def mlx(self):
         f, names = self.family, self.formats.MLX[self.width]
@@ -120,7 +120,18 @@ class Cells:
                 continue
             folder = self.root / f"mlx{number}"
             self.formats.write_mlx(f, folder, self.root / "plain", name)
-            self.add("MLX", name, self.judged(folder), self.ours(folder))
+            mine = self.ours(folder)
+            self.add("MLX", name, self.judged(folder), mine)
+            if name in self.formats.MODES:
+                self.as_it_is(folder, name, mine)
+
+    def as_it_is(self, folder, name, mine):
+        """Where what mlx-lm rounds to bfloat16 by itself makes most of the distance; of such a folder also from its weights as floats."""
+        kl, kept = self.judges.compare(self.judged(folder, as_it_is=True), mine)[0], self.cells["MLX"][self.family.name][name][0]
+        if kl > 10 * max(kept, 1e-12):
+            self.formats.write_dequantized(folder, self.root / "dequantized", name)
+            floats = self.judges.compare(self.judged(self.root / "dequantized"), mine)[0]
+            self.rounded.append([self.family.name, name, kl, kept, floats])
 
     def hugging_face(self):
         f, names = self.family, self.formats.HUGGING_FACE[self.width]
@@ -134,8 +145,8 @@ class Cells:
 
 
 def collect(names):
-    """{"cells": {table: {family: {format: [KL, top-1] or None}}}, "worse": [...]} of what has been computed."""
-    results = {"cells": {}, "worse": []}
+    """{"cells": {table: {family: {format: [KL, top-1] or None}}}, "worse": [...], "rounded": [...]} of what has been computed."""
+    results = {"cells": {}, "worse": [], "rounded": []}
     for f in tiny_families.FAMILIES:
         for width in WIDTHS:
             done = KEPT / f"{width}-{f.name}.json"
@@ -143,6 +154,7 @@ def collect(names):
                 continue
             part = json.loads(done.read_text())
             results["worse"] += part["worse"]
+            results["rounded"] += part["rounded"]
             for table, families in part["cells"].items():
                 for family, cells in families.items():
                     results["cells"].setdefault(table, {}).setdefault(family, {}).update(cells)

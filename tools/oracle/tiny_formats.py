@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gguf
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 from gguf import GGMLQuantizationType as T
 
@@ -196,12 +197,41 @@ def write_mlx(f, folder, plain, name):
     family_folders.write(folder, q, dict(tree_flatten(model.parameters())))
 
 
-def load(f, folder):
-    """By mlx-lm, in float32."""
+def write_dequantized(folder, as_floats, name):
+    """MLX's folder as the float32 that mx.dequantize makes of it."""
+    how = mlx_how(name)
+    weights = mx.load(str(folder / "model.safetensors"))
+
+    def floats(key, w):
+        module, _, part = key.rpartition(".")
+        if part != "weight" or f"{module}.scales" not in weights:
+            return w.astype(mx.float32)
+        stored = [weights.get(f"{module}.{p}") for p in ("weight", "scales", "biases")]
+        return mx.dequantize(*stored, **how, dtype=mx.float32)
+
+    plain = {key: floats(key, w) for key, w in weights.items() if not key.endswith((".scales", ".biases"))}
+    c = json.loads((folder / "config.json").read_text())
+    c = {key: value for key, value in c.items() if key not in ("quantization", "quantization_config")}
+    family_folders.write(as_floats, c, {key: np.array(w) for key, w in plain.items()})
+
+
+class FloatEmbedding(nn.QuantizedEmbedding):
+    """MLX gives rows in mxfp8, mxfp4 and nvfp4 as bfloat16, which holds them exactly, in a model of any type: what is computed of them
+    before something in float32 comes in (a norm's weight) would be rounded to bfloat16."""
+
+    def __call__(self, x):
+        return super().__call__(x).astype(mx.float32)
+
+
+def load(f, folder, as_it_is=False):
+    """By mlx-lm, in float32; `as_it_is`: but for what MLX makes bfloat16 of by itself."""
     from mlx_lm.utils import load_model
 
     c = json.loads((folder / "config.json").read_text())
     more = {"time_step_limit": (0.0, float("inf"))} if f.arch == "granitehybrid" else family_folders.judged_config(f, c)
     model, _ = load_model(folder, model_config=more)
     model.set_dtype(mx.float32)
+    for _, module in model.named_modules():
+        if type(module) is nn.QuantizedEmbedding and not as_it_is:
+            module.__class__ = FloatEmbedding
     return model
