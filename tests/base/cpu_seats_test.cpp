@@ -101,9 +101,11 @@ TEST(CpuSeats, GivesItsCpuToAThreadThatOthersKeepFromRunning) {
       const sched_param none{};
       ::sched_setscheduler(0, SCHED_IDLE, &none);  // runs when no one else wants to
     });
-    const std::vector<BusyNeighbour> neighbours(static_cast<std::size_t>(CPU_COUNT(&before)));
-    const auto end = std::chrono::steady_clock::now() + 20s;
-    while (!helped && std::chrono::steady_clock::now() < end) helped = seats.help(0, 1);
+    {
+      const std::vector<BusyNeighbour> neighbours(static_cast<std::size_t>(CPU_COUNT(&before)));
+      const auto end = std::chrono::steady_clock::now() + 20s;
+      while (!helped && std::chrono::steady_clock::now() < end) helped = seats.help(0, 1);
+    }
     std::this_thread::sleep_for(50ms);  // longer than a thread is held
     after = starved.end();
   }
