@@ -187,6 +187,7 @@ void print(const executor::Description& d, const ComputeLimits& limits, const Ra
   const double memory = spread(rates.memory).median;
   // A step of decoding reads every weight once; every token multiplies and adds each once.
   std::vector<double> read_shares;
+  read_shares.reserve(rates.decode.size());
   for (std::size_t i = 0; i < rates.decode.size(); ++i)
     read_shares.push_back(rates.decode[i] / o.batch * static_cast<double>(d.weight_bytes) / rates.memory[i]);
   const double read_share = spread(read_shares).median;

@@ -75,22 +75,22 @@ struct HfFamily {
   bool shared_alone = false;
   // The output layer is the embedding where config.json does not say.
   bool tied = false;
+  // config.json may say how much of a head is rotated (partial_rotary_factor).
+  bool partly_rotated = false;
+  // Has all of its rotary embedding in rope_parameters, and nowhere else.
+  bool rope_parameters = false;
   // Without a list of layers, all but every so-manieth see a window; 0: GGUF's files leave it to the family
   // too.
   unsigned window_period = 0;
+  // Has query_pre_attn_scalar: a head's dimensions, but in models of so many layers, the largest of their
+  // generation, the width over the heads (models/gemma.cpp).
+  unsigned scaled_queries = 0;
   std::span<const HfField> fields = {};    // besides common_fields()
   std::span<const HfModule> modules = {};  // besides common_modules(), or instead of one of them
   std::span<const HfModule> shared = {};   // behind them: those of several families
   std::span<const HfRule> rules = {};      // besides common_rules()
   // What layer_types calls layers that keep a state in place of keys and values; empty: there are none.
   std::string_view recurrent_type = {};
-  // config.json may say how much of a head is rotated (partial_rotary_factor).
-  bool partly_rotated = false;
-  // Has all of its rotary embedding in rope_parameters, and nowhere else.
-  bool rope_parameters = false;
-  // Has query_pre_attn_scalar: a head's dimensions, but in models of so many layers, the largest of their
-  // generation, the width over the heads (models/gemma.cpp).
-  unsigned scaled_queries = 0;
   HfWriting written = {};
 
   // In the order in which they are searched.

@@ -150,11 +150,11 @@ constexpr HfFamily delta_net(std::string_view model_type, std::string_view archi
   return {.model_type = model_type,
           .architecture = architecture,
           .norms_less_one_unless_mlx = true,
+          .partly_rotated = true,
           .fields = kDeltaNetFields,
           .modules = modules,
           .shared = kDeltaNetShared,
           .recurrent_type = "linear_attention",
-          .partly_rotated = true,
           .written = written};
 }
 
