@@ -20,6 +20,20 @@ bool begins(std::string_view whole, std::string_view part) {
 
 }  // namespace
 
+OutputParserOptions parser_options(const TemplateTraits& traits, const Conversation& conversation) {
+  OutputParserOptions options;
+  options.format = traits.format;
+  options.reasoning = traits.reasoning;
+  if (conversation.tool_choice.kind != ToolChoice::Kind::kNone) {
+    options.tools = conversation.tools;
+    std::erase_if(options.tools, [](const Tool& tool) { return tool.withdrawn; });
+  }
+  for (const Marker& marker : traits.markers) {
+    if (!marker.ends_answer) options.markers.push_back(marker.text);
+  }
+  return options;
+}
+
 void leave_thoughts_in_text(OutputParserOptions& options) {
   const ReasoningFormat reasoning = std::exchange(options.reasoning, {});
   if (std::exchange(options.starts_in_reasoning, false))

@@ -15,6 +15,7 @@
 
 #include "chat/calls_reader.h"
 #include "chat/conversation.h"
+#include "chat/template_traits.h"
 #include "chat/tool_format.h"
 
 namespace kvasir::chat {
@@ -31,6 +32,8 @@ struct OutputParserOptions {
   std::function<std::string()> make_id;
 };
 
+// What the template and the conversation say; the rest is the caller's. No tools where none may be called.
+OutputParserOptions parser_options(const TemplateTraits& traits, const Conversation& conversation);
 // No thought is looked for: the tags are text, that of the prompt among them.
 void leave_thoughts_in_text(OutputParserOptions& options);
 

@@ -21,16 +21,10 @@ constexpr int kMostOfOne = 8;
 
 using Mask = Result<std::optional<std::span<const std::uint32_t>>>;
 
-OutputParserOptions parser_options(const ConstraintContext& context, const Conversation& conversation,
-                                   bool declared_only) {
-  OutputParserOptions options;
-  options.format = context.traits->format;
-  options.reasoning = context.traits->reasoning;
-  options.tools = conversation.tools;
+OutputParserOptions reading_options(const ConstraintContext& context, const Conversation& conversation,
+                                    bool declared_only) {
+  OutputParserOptions options = parser_options(*context.traits, conversation);
   options.declared_only = declared_only;
-  for (const Marker& marker : context.traits->markers) {
-    if (!marker.ends_answer) options.markers.push_back(marker.text);
-  }
   options.starts_in_reasoning = context.opens_reasoning;
   options.starts_in_call = context.opens_call;
   options.make_id = [] { return std::string("call"); };
@@ -44,9 +38,9 @@ class RepeatedCalls : public engine::Constraint {
       : inner_(std::move(inner)),
         tokenizer_(context.tokenizer),
         shown_(context.traits->shown_tokens()),
-        parser_(parser_options(context, conversation, declared_only)),
-        format_(context.traits->format),
-        closing_(format_) {}
+        parser_(reading_options(context, conversation, declared_only)),
+        behind_call_(context.traits->format),
+        closing_(behind_call_) {}
 
   Mask mask() override {
     std::optional<std::span<const std::uint32_t>> allowed;
@@ -66,19 +60,20 @@ class RepeatedCalls : public engine::Constraint {
 
   std::vector<TokenId> take_forced(std::size_t most) override {
     if (inner_ == nullptr || ending_) return {};
-    std::vector<TokenId> taken = inner_->take_forced(most);
-    for (const TokenId token : taken) follow(token);
-    return taken;
+    return followed(inner_->take_forced(most));
   }
 
   std::vector<TokenId> take_forced_within(std::size_t most, std::size_t least) override {
     if (inner_ == nullptr || ending_) return {};
-    std::vector<TokenId> taken = inner_->take_forced_within(most, least);
+    return followed(inner_->take_forced_within(most, least));
+  }
+
+ private:
+  std::vector<TokenId> followed(std::vector<TokenId> taken) {
     for (const TokenId token : taken) follow(token);
     return taken;
   }
 
- private:
   void follow(TokenId token) {
     if (ends_answer(*tokenizer_, token)) return;
     const std::string_view bytes = tokenizer_->bytes(token);
@@ -95,7 +90,7 @@ class RepeatedCalls : public engine::Constraint {
       } else if (std::holds_alternative<ToolCallEnd>(event)) {
         ending_ = ++made_[call_] >= kMostOfOne || ending_;
         in_call_ = false;
-        closing_ = ClosingMarks(format_);
+        closing_ = behind_call_;
       }
     }
   }
@@ -104,7 +99,7 @@ class RepeatedCalls : public engine::Constraint {
   bool begins_call(std::string_view bytes) const {
     if (!in_call_) return closing_.begins_call(bytes);
     for (std::size_t at = bytes.find('}'); at != std::string_view::npos; at = bytes.find('}', at + 1)) {
-      if (at + 1 < bytes.size() && ClosingMarks(format_).begins_call(bytes.substr(at + 1))) return true;
+      if (at + 1 < bytes.size() && behind_call_.begins_call(bytes.substr(at + 1))) return true;
     }
     return false;
   }
@@ -145,7 +140,7 @@ class RepeatedCalls : public engine::Constraint {
   std::unordered_map<std::string, int> made_;  // how often each
   bool ending_ = false;
   bool in_call_ = false;
-  const ToolFormat format_;
+  const ClosingMarks behind_call_;
   ClosingMarks closing_;  // since the last call
   TokenMask mask_;
 };

@@ -41,7 +41,7 @@ constexpr std::uint32_t kTokensBetween = 8;
 struct Rates {
   std::vector<double> prefill;  // tokens a second, one a round
   std::vector<double> decode;
-  std::vector<double> memory;  // bytes a second, between the tokens of each of `decode`
+  std::vector<double> memory;  // bytes a second, one a round, between its decoded tokens
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -113,23 +113,24 @@ Rates measure(executor::Executor& executor, ThreadPool& pool, const BenchOptions
   const std::span all(tokens);
   sequences.read(all.first(std::min<std::size_t>(32, tokens.size())), 0);  // warm
   if (options.depth > 0) read_in_steps(sequences, all, {options.depth, 0}, options.batch);
+  MemoryLimit memory(pool, kernels::kernels(), executor.describe().weight_bytes);
   Rates rates;
   for (std::uint32_t round = 0; round < options.repeat; ++round) {
     if (options.prefill > 0) {
       const double seconds = read_in_steps(sequences, all, {options.prefill, options.depth});
       rates.prefill.push_back(options.prefill / seconds);
     }
-    MemoryLimit memory(pool, kernels::kernels(), executor.describe().weight_bytes);
-    memory.read();
-    rates.memory.push_back(memory.bytes_per_s());
-    if (options.decode == 0) continue;
+    double reading = memory.read();
+    int readings = 1;
     double total = 0;
     for (std::uint32_t i = 0; i < options.decode; ++i) {
       total += sequences.read(all.subspan(i, 1), options.depth + i, options.batch);
-      if (i % kTokensBetween == kTokensBetween - 1 || i + 1 == options.decode) memory.read();
+      if (i % kTokensBetween != kTokensBetween - 1 && i + 1 != options.decode) continue;
+      reading += memory.read();
+      ++readings;
     }
-    rates.decode.push_back(options.batch * options.decode / total);
-    rates.memory.back() = memory.bytes_per_s();
+    rates.memory.push_back(readings * memory.bytes() / reading);
+    if (options.decode > 0) rates.decode.push_back(options.batch * options.decode / total);
   }
   return rates;
 }

@@ -14,13 +14,16 @@ constexpr std::uint64_t kLeastBytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
 
 template <class F>
-double best_seconds(int times, const F& f) {
+double seconds_of(const F& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+template <class F>
+double best_seconds(const F& f) {
   double best = 1e9;
-  for (int i = 0; i < times; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    f();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
+  for (int i = 0; i < 5; ++i) best = std::min(best, seconds_of(f));
   return best;
 }
 
@@ -31,14 +34,13 @@ MemoryLimit::MemoryLimit(ThreadPool& pool, const kernels::KernelTable& table, st
   std::memset(memory_.data(), 1, memory_.size());
 }
 
-void MemoryLimit::read() {
+double MemoryLimit::read() {
   std::atomic<std::uint32_t> sink{0};  // keeps the loop's result alive
-  seconds_ += best_seconds(1, [&] {
+  return seconds_of([&] {
     pool_.parallel_for(memory_.size() / kPart, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
       for (std::size_t i = begin; i < end; ++i) sink += table_.read_bytes(memory_.data() + i * kPart, kPart);
     });
   });
-  bytes_ += static_cast<double>(memory_.size());
 }
 
 ComputeLimits measure_limits(ThreadPool& pool, const kernels::KernelTable& table) {
@@ -48,7 +50,7 @@ ComputeLimits measure_limits(ThreadPool& pool, const kernels::KernelTable& table
   constexpr std::size_t kRounds = std::size_t{1} << 20;
   const std::size_t jobs = pool.size() * 8;
   const auto ops_per_s = [&](double of_a_round, const auto& loop) {
-    const double seconds = best_seconds(5, [&] {
+    const double seconds = best_seconds([&] {
       pool.parallel_for(jobs, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
         for (std::size_t i = begin; i < end; ++i)
           sink += std::bit_cast<std::uint32_t>(loop(kRounds + i % 2 * 8));

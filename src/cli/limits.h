@@ -16,17 +16,14 @@ class MemoryLimit {
  public:
   MemoryLimit(ThreadPool& pool, const kernels::KernelTable& table, std::uint64_t bytes);
 
-  // Reads all of it once.
-  void read();
-  // Of what has been read so far.
-  double bytes_per_s() const { return bytes_ / seconds_; }
+  // Reads all of it once; seconds.
+  double read();
+  double bytes() const { return static_cast<double>(memory_.size()); }
 
  private:
   ThreadPool& pool_;
   const kernels::KernelTable& table_;
   AlignedBuffer memory_;
-  double bytes_ = 0;
-  double seconds_ = 0;
 };
 
 // Multiplies and adds from registers, all threads.

@@ -48,16 +48,7 @@ std::unique_ptr<chat::OutputParser> output_parser(const chat::Conversation& conv
                                                   const chat::TemplateTraits& traits,
                                                   const chat::RenderedPrompt& prompt,
                                                   const ParserWish& wish) {
-  chat::OutputParserOptions options;
-  options.format = traits.format;
-  options.reasoning = traits.reasoning;
-  if (conversation.tool_choice.kind != chat::ToolChoice::Kind::kNone) {
-    options.tools = conversation.tools;
-    std::erase_if(options.tools, [](const chat::Tool& tool) { return tool.withdrawn; });
-  }
-  for (const chat::Marker& marker : traits.markers) {
-    if (!marker.ends_answer) options.markers.push_back(marker.text);
-  }
+  chat::OutputParserOptions options = chat::parser_options(traits, conversation);
   options.declared_only = wish.holds_calls;
   options.starts_in_reasoning = prompt.opens_reasoning;
   if (wish.thoughts_in_content) chat::leave_thoughts_in_text(options);

@@ -2,8 +2,6 @@
 // it has of it.
 
 #include <algorithm>
-#include <optional>
-#include <set>
 
 #include "weights/dequantize.h"
 #include "weights/folder_config.h"

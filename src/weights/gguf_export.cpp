@@ -111,14 +111,11 @@ Status set_metadata(GgufWriter& out, const Checkpoint& file) {
 
 std::vector<ExportTensor> gguf_tensors(const Checkpoint& file, const Choice& choice) {
   std::vector<ExportTensor> tensors;
+  const bool together = file.integer("kvasir.keys_in_turn").value_or(1) == 0;
   for (const TensorInfo& t : file.tensors()) {
-    const Form form = choose_form(file, t, choice);
-    const bool together = file.integer("kvasir.keys_in_turn").value_or(1) == 0;
     const HeadOrder heads = together ? head_order(file, t, true) : HeadOrder();
-    if (heads.rows.kind != RowOrder::Kind::kSame)
-      tensors.push_back({&t, form, heads.rows, heads.columns});
-    else
-      tensors.push_back({&t, form, order_of(file, t), heads.columns});
+    const RowOrder rows = heads.rows.kind == RowOrder::Kind::kSame ? order_of(file, t) : heads.rows;
+    tensors.push_back({&t, choose_form(file, t, choice), rows, heads.columns});
   }
   return tensors;
 }

@@ -253,10 +253,17 @@ class ConfigWriter {
     if (const auto* named = file_.integers(key)) {
       slides = *named;
     } else if (every != 0) {
-      for (std::uint64_t i = 0; i < size("block_count"); ++i) slides.push_back((i + 1) % every != 0 ? 1 : 0);
+      slides = all_but_every(every);
     }
     if (!slides.empty()) layer_types(slides, "full_attention", "sliding_attention");
     return {};
+  }
+
+  // 1 for each layer but every so-manieth, which has 0.
+  std::vector<std::int64_t> all_but_every(std::uint64_t n) const {
+    std::vector<std::int64_t> layers(size("block_count"), 1);
+    for (std::size_t i = n; i <= layers.size(); i += n) layers[i - 1] = 0;
+    return layers;
   }
 
   void layer_types(const std::vector<std::int64_t>& numbers, std::string_view zero, std::string_view other) {
@@ -286,14 +293,9 @@ class ConfigWriter {
   }
 
   Status delta_nets() {
-    std::vector<std::int64_t> recurrent;
     const std::uint64_t every = size("full_attention_interval", 4);
-    if (const auto* named = file_.integers(prefix_ + "attention.recurrent_layers"))
-      recurrent = *named;
-    else
-      for (std::uint64_t i = 0; i < size("block_count"); ++i)
-        recurrent.push_back((i + 1) % every != 0 ? 1 : 0);
-    layer_types(recurrent, "full_attention", "linear_attention");
+    const auto* named = file_.integers(prefix_ + "attention.recurrent_layers");
+    layer_types(named != nullptr ? *named : all_but_every(every), "full_attention", "linear_attention");
     config_["full_attention_interval"] = every;
     config_["linear_value_head_dim"] =
         size("ssm.inner_size") / std::max<std::uint64_t>(1, size("ssm.time_step_rank"));

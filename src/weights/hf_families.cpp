@@ -86,7 +86,6 @@ constexpr HfField kGraniteFields[] = {
     {"logits_scaling", "logit_scale"},
 };
 constexpr HfField kWindowFields[] = {{"sliding_window", "attention.sliding_window"}};
-constexpr HfSign kBiases[] = {{"attention_bias", "attn_q.bias"}};
 constexpr std::string_view kNoMlpBias = R"({"mlp_bias": false})";
 
 constexpr HfFamily gemma3(std::string_view model_type, HfWriting written = {}) {
@@ -106,7 +105,7 @@ constexpr HfFamily kFamilies[] = {
     {.model_type = "llama",
      .architecture = "llama",
      .permuted = true,
-     .written = {.class_name = "LlamaForCausalLM", .constants = kNoMlpBias, .signs = kBiases}},
+     .written = {.class_name = "LlamaForCausalLM", .constants = kNoMlpBias, .signs = kAttentionBias}},
     {.model_type = "mistral",
      .architecture = "llama",
      .permuted = true,
@@ -121,7 +120,7 @@ constexpr HfFamily kFamilies[] = {
     {.model_type = "qwen2", .architecture = "qwen2", .written = {.class_name = "Qwen2ForCausalLM"}},
     {.model_type = "qwen3",
      .architecture = "qwen3",
-     .written = {.class_name = "Qwen3ForCausalLM", .signs = kBiases}},
+     .written = {.class_name = "Qwen3ForCausalLM", .signs = kAttentionBias}},
     {.model_type = "gemma",
      .architecture = "gemma",
      .norms_less_one = true,
@@ -148,23 +147,25 @@ constexpr HfFamily kFamilies[] = {
      .architecture = "granite",
      .permuted = true,
      .fields = kGraniteFields,
-     .written = {.class_name = "GraniteForCausalLM", .constants = kNoMlpBias, .signs = kBiases}},
+     .written = {.class_name = "GraniteForCausalLM", .constants = kNoMlpBias, .signs = kAttentionBias}},
     {.model_type = "olmo2",
      .architecture = "olmo2",
      .modules = kOlmo2Modules,
-     .written = {.class_name = "Olmo2ForCausalLM", .signs = kBiases}},
+     .written = {.class_name = "Olmo2ForCausalLM", .signs = kAttentionBias}},
     {.model_type = "olmo3",
      .architecture = "olmo2",
      .fields = kWindowFields,
      .modules = kOlmo2Modules,
-     .written = {.class_name = "Olmo3ForCausalLM", .told_by = "attention.sliding_window", .signs = kBiases}},
+     .written = {.class_name = "Olmo3ForCausalLM",
+                 .told_by = "attention.sliding_window",
+                 .signs = kAttentionBias}},
     {.model_type = "smollm3",
      .architecture = "smollm3",
      .permuted = true,
      .tied = true,
      .written = {.class_name = "SmolLM3ForCausalLM",
                  .constants = R"({"mlp_bias": false, "no_rope_layer_interval": 4})",
-                 .signs = kBiases}},
+                 .signs = kAttentionBias}},
 };
 
 }  // namespace

@@ -51,6 +51,8 @@ struct HfSign {
   std::string_view tensor;
 };
 
+inline constexpr HfSign kAttentionBias[] = {{"attention_bias", "attn_q.bias"}};
+
 // What a config.json that is made of GGUF's metadata has besides the family's fields and rules.
 struct HfWriting {
   std::string_view class_name = {};  // transformers'; empty: another row of the same architecture is written

@@ -37,6 +37,7 @@ constexpr HfModule kLfm2Modules[] = {
     {"model.layers.#.feed_forward.w3", "blk.#.ffn_up"},
     {"model.layers.#.feed_forward.w2", "blk.#.ffn_down"},
 };
+// Dense layers have two sets of names too; here the first is Hugging Face's.
 constexpr HfModule kLfm2MoeModules[] = {
     {"model.layers.#.feed_forward.w1", "blk.#.ffn_gate"},
     {"model.layers.#.feed_forward.w3", "blk.#.ffn_up"},
@@ -143,7 +144,19 @@ constexpr HfModule kDeltaNetShared[] = {
 constexpr HfSign kLfm2MoeSigns[] = {{"use_expert_bias", "exp_probs_b.bias"}};
 constexpr HfSign kGranite4Signs[] = {{"attention_bias", "attn_q.bias"},
                                      {"mamba_conv_bias", "ssm_conv1d.bias"}};
-constexpr HfSign kDeltaNetSigns[] = {{"attention_bias", "attn_q.bias"}};
+
+constexpr HfFamily lfm2(std::string_view model_type, std::string_view architecture,
+                        std::span<const HfField> fields, std::span<const HfModule> modules,
+                        HfWriting written) {
+  return {.model_type = model_type,
+          .architecture = architecture,
+          .tied = true,
+          .fields = fields,
+          .modules = modules,
+          .shared = kLfm2Shared,
+          .recurrent_type = "conv",
+          .written = written};
+}
 
 constexpr HfFamily delta_net(std::string_view model_type, std::string_view architecture,
                              std::span<const HfModule> modules, HfWriting written = {}) {
@@ -167,26 +180,13 @@ constexpr HfFamily qwen35(std::string_view model_type, std::string_view architec
 }
 
 constexpr HfFamily kFamilies[] = {
-    {.model_type = "lfm2",
-     .architecture = "lfm2",
-     .tied = true,
-     .fields = kLfm2Fields,
-     .modules = kLfm2Modules,
-     .shared = kLfm2Shared,
-     .recurrent_type = "conv",
-     .written = {.class_name = "Lfm2ForCausalLM",
-                 .constants = R"({"conv_bias": false, "block_multiple_of": 1, "block_ffn_dim_multiplier": 1.0,
-                                  "block_auto_adjust_ff_dim": false})"}},
-    {.model_type = "lfm2_moe",
-     .architecture = "lfm2moe",
-     .tied = true,
-     .fields = kLfm2MoeFields,
-     .modules = kLfm2MoeModules,
-     .shared = kLfm2Shared,
-     .recurrent_type = "conv",
-     .written = {.class_name = "Lfm2MoeForCausalLM",
-                 .constants = R"({"conv_bias": false})",
-                 .signs = kLfm2MoeSigns}},
+    lfm2("lfm2", "lfm2", kLfm2Fields, kLfm2Modules,
+         {.class_name = "Lfm2ForCausalLM",
+          .constants = R"({"conv_bias": false, "block_multiple_of": 1, "block_ffn_dim_multiplier": 1.0,
+                           "block_auto_adjust_ff_dim": false})"}),
+    lfm2(
+        "lfm2_moe", "lfm2moe", kLfm2MoeFields, kLfm2MoeModules,
+        {.class_name = "Lfm2MoeForCausalLM", .constants = R"({"conv_bias": false})", .signs = kLfm2MoeSigns}),
     {.model_type = "granitemoehybrid",
      .architecture = "granitehybrid",
      .permuted = true,
@@ -201,13 +201,13 @@ constexpr HfFamily kFamilies[] = {
     delta_net("qwen3_next", "qwen3next", kQwen3NextModules,
               {.class_name = "Qwen3NextForCausalLM",
                .constants = R"({"decoder_sparse_step": 1, "mlp_only_layers": []})",
-               .signs = kDeltaNetSigns}),
+               .signs = kAttentionBias}),
     qwen35("qwen3_5", "qwen35"),
     qwen35("qwen3_5_text", "qwen35", "qwen3_5",
-           {.class_name = "Qwen3_5ForCausalLM", .signs = kDeltaNetSigns}),
+           {.class_name = "Qwen3_5ForCausalLM", .signs = kAttentionBias}),
     qwen35("qwen3_5_moe", "qwen35moe"),
     qwen35("qwen3_5_moe_text", "qwen35moe", "qwen3_5_moe",
-           {.class_name = "Qwen3_5MoeForCausalLM", .signs = kDeltaNetSigns}),
+           {.class_name = "Qwen3_5MoeForCausalLM", .signs = kAttentionBias}),
 };
 
 }  // namespace

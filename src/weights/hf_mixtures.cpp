@@ -170,7 +170,6 @@ constexpr HfRule kDeepseekV3Rules[] = {{"scoring_func", "\"sigmoid\""},
                                        {"attention_bias", "false"},
                                        {"rope_interleave", "true"}};
 
-constexpr HfSign kBiases[] = {{"attention_bias", "attn_q.bias"}};
 constexpr HfSign kGlm4MoeSigns[] = {{"attention_bias", "attn_q.bias"}, {"use_qk_norm", "attn_q_norm.weight"}};
 
 constexpr HfFamily granite(std::string_view model_type, HfWriting written) {
@@ -190,23 +189,23 @@ constexpr HfFamily kFamilies[] = {
      .modules = kQwen3MoeModules,
      .written = {.class_name = "Qwen3MoeForCausalLM",
                  .constants = R"({"decoder_sparse_step": 1, "mlp_only_layers": []})",
-                 .signs = kBiases}},
+                 .signs = kAttentionBias}},
     {.model_type = "mixtral",
      .architecture = "llama",
      .permuted = true,
      .fields = kMixtralFields,
      .modules = kMixtralModules,
      .written = {.class_name = "MixtralForCausalLM", .told_by = "expert_count"}},
-    granite("granitemoe", {.class_name = "GraniteMoeForCausalLM", .signs = kBiases}),
+    granite("granitemoe", {.class_name = "GraniteMoeForCausalLM", .signs = kAttentionBias}),
     granite("granitemoeshared", {.class_name = "GraniteMoeSharedForCausalLM",
                                  .told_by = "expert_shared_feed_forward_length",
-                                 .signs = kBiases}),
+                                 .signs = kAttentionBias}),
     {.model_type = "gpt_oss",
      .architecture = "gpt-oss",
      .fields = kGptOssFields,
      .modules = kGptOssModules,
      .rules = kGptOssRules,
-     .written = {.class_name = "GptOssForCausalLM", .signs = kBiases}},
+     .written = {.class_name = "GptOssForCausalLM", .signs = kAttentionBias}},
     {.model_type = "glm4_moe",
      .architecture = "glm4moe",
      .partly_rotated = true,

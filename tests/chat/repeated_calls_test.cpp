@@ -5,18 +5,13 @@
 #include <algorithm>
 
 #include "chat/call_writer.h"
+#include "constraint_steps.h"
 #include "formats.h"
-#include "text/models.h"
 
 namespace kvasir::chat {
 namespace {
 
 constexpr std::size_t kMostOfOne = 8;
-
-std::shared_ptr<text::GrammarFactory> grammars() {
-  static const auto factory = text::GrammarFactory::create(text::qwen().tokenizer);
-  return factory.ok() ? *factory : nullptr;
-}
 
 struct Turn {
   explicit Turn(const ToolFormat& format, ToolChoice::Kind choice) {
@@ -28,29 +23,13 @@ struct Turn {
     if (made.ok()) constraint = std::move(made->constraint);
   }
 
-  bool allows(TokenId token) const {
-    const auto mask = constraint->mask();
-    EXPECT_TRUE(mask.ok()) << mask.error().message;
-    if (!mask.ok() || !mask->has_value()) return mask.ok();
-    const auto bit = static_cast<std::uint32_t>(token);
-    return ((**mask)[bit / 32] >> (bit % 32) & 1U) != 0;
-  }
-  bool may_end() const { return allows(text::qwen().tokenizer->eos()); }
+  bool may_end() const { return chat::may_end(*constraint); }
+  // How much of `text` may be generated.
+  std::string admitted(const std::string& text) const { return chat::admitted(*constraint, text); }
 
   void write(const std::string& text) const {
     for (const TokenId token : text::qwen().tokenizer->encode(text, text::SpecialText::kParse))
       ASSERT_TRUE(constraint->accept(token).ok());
-  }
-
-  // How much of `text` may be generated.
-  std::string admitted(const std::string& text) const {
-    std::string so_far;
-    for (const TokenId token : text::qwen().tokenizer->encode(text, text::SpecialText::kParse)) {
-      if (!allows(token)) break;
-      EXPECT_TRUE(constraint->accept(token).ok());
-      so_far += text::qwen().tokenizer->bytes(token);
-    }
-    return so_far;
   }
 
   // The same a character at a time.

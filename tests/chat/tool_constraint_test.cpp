@@ -2,17 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include "text/models.h"
+#include "constraint_steps.h"
 
 namespace kvasir::chat {
 namespace {
 
 namespace json = boost::json;
-
-std::shared_ptr<text::GrammarFactory> grammars() {
-  static const auto factory = text::GrammarFactory::create(text::qwen().tokenizer);
-  return factory.ok() ? *factory : nullptr;
-}
 
 Conversation with_tools() {
   Conversation conversation;
@@ -36,33 +31,9 @@ std::unique_ptr<engine::Constraint> constraint_for(const Conversation& conversat
   return made.ok() ? std::move(made->constraint) : nullptr;
 }
 
-bool allows(engine::Constraint& constraint, TokenId token) {
-  auto mask = constraint.mask();
-  EXPECT_TRUE(mask.ok()) << mask.error().message;
-  if (!mask.ok()) return false;
-  if (!mask->has_value()) return true;
-  const auto bit = static_cast<std::uint32_t>(token);
-  return ((**mask)[bit / 32] >> (bit % 32) & 1U) != 0;
-}
-
-// How much of `text` may be generated, token by token; the whole text where it is all allowed.
-std::string admitted(engine::Constraint& constraint, const std::string& text) {
-  std::string so_far;
-  for (const TokenId token : text::qwen().tokenizer->encode(text, text::SpecialText::kParse)) {
-    if (!allows(constraint, token)) break;
-    EXPECT_TRUE(constraint.accept(token).ok());
-    so_far += text::qwen().tokenizer->bytes(token);
-  }
-  return so_far;
-}
-
 bool is_free(engine::Constraint& constraint) {
   auto mask = constraint.mask();
   return mask.ok() && !mask->has_value();
-}
-
-bool may_end(engine::Constraint& constraint) {
-  return allows(constraint, text::qwen().tokenizer->eos());
 }
 
 const std::string kCall =

@@ -23,9 +23,6 @@ inline F element_scale(const PackedMatrix& w, const std::byte* group, std::size_
   return mul(load_scale(w.scale_type, p), set1(w.scale_factor));
 }
 
-// One token reads every weight once, as in matmul.h; this far ahead of its loads.
-constexpr std::size_t kFloatPrefetchBytes = 6144;
-
 // Four chains by k modulo 4, joined in a fixed order: enough independent FMAs to hide their latency for one
 // token.
 template <PackedType T, std::size_t N>
@@ -43,7 +40,7 @@ void float_tile(const PackedMatrix& w, std::size_t group, const float* x, std::s
     for (std::size_t k = b * kBlockK; k < (b + 1) * kBlockK; k += 4) {
       if constexpr (N == 1) {
         for (std::size_t i = 0; i < 4 * quant_bytes(T); i += 64)
-          __builtin_prefetch(weights + k * quant_bytes(T) + kFloatPrefetchBytes + i);
+          __builtin_prefetch(weights + k * quant_bytes(T) + kPrefetchBytes + i);
       }
       for (std::size_t c = 0; c < 4; ++c) {
         F v = load_element<T>(weights + (k + c) * quant_bytes(T));
