@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
-# clang-tidy over every source of src/, both cores; unchanged files are remembered by the hash of what they preprocess to.
+# clang-tidy over every source of src/, both cores; unchanged files are remembered by the hash of what they preprocess to. From PyPI:
+# since version 23 it leaves system headers alone, which is three times as fast as Debian's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+version=23.1.4
 cache=${KVASIR_TIDY_CACHE:-$HOME/.cache/kvasir/tidy}
-mkdir -p "$cache"
-export cache
-config=$(sha256sum .clang-tidy | cut -c1-16)
-export config
+tidy=$cache/venv-$version/bin/clang-tidy
+if [ ! -x "$tidy" ]; then
+  rm -rf "$cache/venv-$version"
+  mkdir -p "$cache"
+  python3 -m venv "$cache/venv-$version"
+  "$cache/venv-$version/bin/pip" install -q --disable-pip-version-check "clang-tidy==$version"
+fi
+config=$( (cat .clang-tidy; echo "$version") | sha256sum | cut -c1-16)
+export cache tidy config
 check() {
   local file=$1 key extra=
   # The analyzer loses its way in Asio's coroutine frames, and Asio's error_code overloads return what they also write.
@@ -15,7 +22,9 @@ check() {
   fi
   key=$(clang++-19 -std=c++20 -E -P -Isrc -Ibuild/generated -Itext-ffi/include "$file" 2>/dev/null | sha256sum | cut -c1-40)
   [ -e "$cache/$config-$key" ] && return 0
-  if clang-tidy-19 --quiet --extra-arg=-Wno-unknown-warning-option $extra -p build "$file" 2>/dev/null | grep -E "warning:|error:"; then return 1; fi
+  # What the analyzer finds in others' headers is theirs.
+  if "$tidy" --quiet --extra-arg=-Wno-unknown-warning-option $extra -p build "$file" 2>/dev/null |
+    grep -E "^$PWD/.*(warning|error):"; then return 1; fi
   touch "$cache/$config-$key"
 }
 export -f check

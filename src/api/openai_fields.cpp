@@ -28,7 +28,7 @@ std::string parse_parts(const json::array& parts, const std::string& path, Media
     } else {
       field_error(part.path_of("type"), "\"" + type + "\" cannot be read: this model takes text only");
     }
-    if (i > 0) text += "\n";
+    if (i > 0) text += '\n';
     text += piece;
   }
   return text;

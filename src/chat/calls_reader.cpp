@@ -79,7 +79,7 @@ CallsReader::Step CallsReader::feed(char c) {
     return begun ? Step::kArguments : Step::kBegun;
   }
   const LooseMatch::Step step = mark_.feed(c);
-  if (step == LooseMatch::Step::kFail) return fail(std::string(mark_.seen()));
+  if (step == LooseMatch::Step::kFail) return fail(mark_.seen());
   text_.push_back(c);
   if (step == LooseMatch::Step::kMore) return Step::kMore;
   if (state_ == State::kListOpen) {
@@ -123,7 +123,7 @@ CallsReader::Step CallsReader::feed_after(char c) {
     return Step::kMore;
   }
   const LooseMatch::Step step = mark_.feed(c);
-  if (step == LooseMatch::Step::kFail) return fail(std::string(mark_.seen()));
+  if (step == LooseMatch::Step::kFail) return fail(mark_.seen());
   return step == LooseMatch::Step::kDone ? mark_matched() : Step::kMore;
 }
 

@@ -106,7 +106,7 @@ CallReader::Step LiteralCall::feed_value(char c) {
 CallReader::Step LiteralCall::arguments_ended() {
   if (!begun_) pending_ = "{";
   begun_ = true;
-  pending_ += "}";
+  pending_ += '}';
   state_ = State::kDone;
   return Step::kDone;
 }

@@ -85,7 +85,7 @@ CallReader::Step TaggedCall::mark_ended() {
       if (!begun_) pending_ = "{";
       begun_ = true;
       if (mark_.which() == 1) {
-        pending_ += "}";
+        pending_ += '}';
         state_ = State::kDone;
         return Step::kDone;
       }

@@ -1,6 +1,7 @@
 // `kvasir cache`: what is kept on disk, for people.
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <ctime>

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 #include <xxhash.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdlib>

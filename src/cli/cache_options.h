@@ -2,7 +2,6 @@
 // The cache on disk, as a command line asks for it: KV (kv/disk_store.h) and replayed turns
 // (chat/replay_table.h), both in one folder.
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +11,10 @@
 #include "chat/replay_table.h"
 #include "executor/executor.h"
 #include "kv/disk_store.h"
+
+namespace CLI {
+class App;
+}
 
 namespace kvasir::cli {
 

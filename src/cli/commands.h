@@ -2,7 +2,6 @@
 // The commands of `kvasir`. Each adds its options to the CLI11 app it is given and returns the process's exit
 // code when run: 0 success, 1 a failure that one line on standard error explains, 2 wrong usage.
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,6 +10,10 @@
 #include "cli/cache_options.h"
 #include "kernels/kv_type.h"
 #include "models/model.h"
+
+namespace CLI {
+class App;
+}
 
 namespace kvasir::cli {
 

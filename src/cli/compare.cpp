@@ -3,6 +3,7 @@
 #include "cli/compare.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <boost/json.hpp>

@@ -1,6 +1,7 @@
 #include "cli/config_file.h"
 
 #include <toml++/toml.h>
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <numeric>

@@ -2,11 +2,14 @@
 // The TOML file with a command's options: each by its long name without the dashes, `memory = "8GB"`, or
 // under a table, `[cache]` and `disk = "20GB"` for --cache-disk. What the command line says goes before it.
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 
 #include "base/error.h"
+
+namespace CLI {
+class App;
+}
 
 namespace kvasir::cli {
 

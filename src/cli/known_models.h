@@ -4,7 +4,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/error.h"
 
@@ -16,7 +15,7 @@ struct KnownModel {
   std::string_view sha256;
   std::string_view hub;  // of the hub; empty where it is not there
   // Python packages that carry it, a part each, in order; and what the part's name in them ends with.
-  std::vector<std::string_view> packages;
+  std::span<const std::string_view> packages;
   std::string_view member;
 };
 

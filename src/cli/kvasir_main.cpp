@@ -1,5 +1,7 @@
 // The `kvasir` program.
 
+#include <CLI/CLI.hpp>
+
 #include "base/version.h"
 #include "cli/commands.h"
 #include "cli/launch.h"

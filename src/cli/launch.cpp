@@ -3,6 +3,7 @@
 
 #include "cli/launch.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>

@@ -1,10 +1,13 @@
 #pragma once
 // Commands around a server in the background: coding agents on it, and the service that keeps it.
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+}
 
 namespace kvasir::cli {
 

@@ -1,5 +1,7 @@
 #include "cli/launch_arguments.h"
 
+#include <CLI/CLI.hpp>
+
 namespace kvasir::cli {
 namespace {
 

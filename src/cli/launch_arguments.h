@@ -1,10 +1,13 @@
 #pragma once
 // Which words of `kvasir claude ...` are the server's and which the client's.
 
-#include <CLI/CLI.hpp>
 #include <span>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+}
 
 namespace kvasir::cli {
 

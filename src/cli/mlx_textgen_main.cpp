@@ -1,6 +1,7 @@
 // `mlx_textgen`: the command line of MLX-Textgen 0.2.1's `serve` and `createconfig`, on Kvasir. What has no
 // meaning here yet is accepted and named in one log line.
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>

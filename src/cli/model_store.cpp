@@ -122,7 +122,7 @@ void scan_folder(const fs::path& root, const fs::path& folder, int depth, std::v
     std::error_code ignored;
     if (entry.is_directory(ignored) && entry.is_symlink(ignored)) {
       scan_linked(root, entry.path(), out);
-    } else if (entry.is_directory(ignored) && !entry.path().filename().string().starts_with(".")) {
+    } else if (entry.is_directory(ignored) && !entry.path().filename().string().starts_with('.')) {
       scan_folder(root, entry.path(), depth + 1, out);
     }
   }

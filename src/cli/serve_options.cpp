@@ -1,5 +1,7 @@
 // The options of `kvasir serve`.
 
+#include <CLI/CLI.hpp>
+
 #include "cli/config_file.h"
 #include "cli/serve.h"
 

@@ -1,6 +1,7 @@
 // `kvasir show`: what a model is, and whether it fits, from its headers alone.
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <boost/json.hpp>

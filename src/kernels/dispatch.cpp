@@ -27,10 +27,12 @@ namespace kvasir::kernels {
 KVASIR_DECLARE_TABLE(scalar)
 #if defined(__x86_64__)
 KVASIR_DECLARE_TABLE(avx2)
+#if !defined(KVASIR_FEW_KERNELS)
 KVASIR_DECLARE_TABLE(avxvnni)
 KVASIR_DECLARE_TABLE(avx512vnni)
 KVASIR_DECLARE_TABLE(avx512bf16)
 KVASIR_DECLARE_TABLE(avx512amx)
+#endif
 #elif defined(__aarch64__)
 KVASIR_DECLARE_TABLE(neon)
 #endif
@@ -38,7 +40,7 @@ KVASIR_DECLARE_TABLE(neon)
 
 namespace {
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(KVASIR_FEW_KERNELS)
 // CPUID leaf 7, sub-leaf 1, register EAX: GCC 12's __builtin_cpu_supports does not know all of it.
 constexpr unsigned kAvxVnni = 1U << 4;
 constexpr unsigned kAvx512Bf16 = 1U << 5;
@@ -51,7 +53,7 @@ bool has_leaf7_1(unsigned bit) {
 }
 #endif
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(KVASIR_FEW_KERNELS)
 // CPUID leaf 7, EDX: tile registers, and products of their bf16 and of their bytes.
 constexpr unsigned kAmxBf16 = 1U << 22;
 constexpr unsigned kAmxTile = 1U << 24;
@@ -71,8 +73,9 @@ std::vector<const KernelTable*> find_tables() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
     tables.push_back(&avx2::table());
-    if (has_leaf7_1(kAvxVnni)) tables.push_back(&avxvnni::table());
   }
+#if !defined(KVASIR_FEW_KERNELS)
+  if (tables.size() > 1 && has_leaf7_1(kAvxVnni)) tables.push_back(&avxvnni::table());
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512vnni")) {
@@ -82,6 +85,7 @@ std::vector<const KernelTable*> find_tables() {
       if (has_tiles()) tables.push_back(&avx512amx::table());
     }
   }
+#endif
 #elif defined(__aarch64__)
 #if defined(__linux__)
   if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) tables.push_back(&neon::table());

@@ -1,6 +1,7 @@
 #include "cli/config_file.h"
 
 #include <gtest/gtest.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <filesystem>

@@ -2,6 +2,7 @@
 // what a health check says.
 
 #include <gtest/gtest.h>
+#include <CLI/CLI.hpp>
 
 #include <map>
 
