@@ -1,12 +1,15 @@
 // `kvasir bench`: prefill and decode speed of a model, beside the machine's limits measured in the same run.
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "cli/bench_parts.h"
 #include "cli/commands.h"
 #include "cli/limits.h"
 #include "cli/load.h"
@@ -29,6 +32,7 @@ struct BenchOptions {
   std::uint32_t batch = 1;
   std::uint32_t repeat = 3;
   std::vector<std::string> points;
+  bool parts = false;
   bool json = false;
 };
 
@@ -42,6 +46,8 @@ struct Rates {
   std::vector<double> prefill;  // tokens a second, one a round
   std::vector<double> decode;
   std::vector<double> memory;  // bytes a second, one a round, between its decoded tokens
+  models::PartTimes prefill_parts;
+  models::PartTimes decode_parts;
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -106,7 +112,9 @@ double read_in_steps(Sequences& sequences, std::span<const TokenId> all, Point p
   return seconds;
 }
 
-Rates measure(executor::Executor& executor, ThreadPool& pool, const BenchOptions& options) {
+// `times` is what the executor was loaded with; it is emptied and filled for prefill and decode in turn.
+Rates measure(executor::Executor& executor, ThreadPool& pool, models::PartTimes& times,
+              const BenchOptions& options) {
   Sequences sequences(executor, options.depth + std::max(options.prefill, options.decode), options.batch);
   const std::vector<TokenId> tokens =
       mixed_tokens(executor, std::max({options.depth + options.prefill, options.decode, 32U}));
@@ -116,10 +124,12 @@ Rates measure(executor::Executor& executor, ThreadPool& pool, const BenchOptions
   MemoryLimit memory(pool, kernels::kernels(), executor.describe().weight_bytes);
   Rates rates;
   for (std::uint32_t round = 0; round < options.repeat; ++round) {
+    times = rates.prefill_parts;
     if (options.prefill > 0) {
       const double seconds = read_in_steps(sequences, all, {options.prefill, options.depth});
       rates.prefill.push_back(options.prefill / seconds);
     }
+    rates.prefill_parts = std::exchange(times, rates.decode_parts);
     double reading = memory.read();
     int readings = 1;
     double total = 0;
@@ -129,6 +139,7 @@ Rates measure(executor::Executor& executor, ThreadPool& pool, const BenchOptions
       reading += memory.read();
       ++readings;
     }
+    rates.decode_parts = times;
     rates.memory.push_back(readings * memory.bytes() / reading);
     if (options.decode > 0) rates.decode.push_back(options.batch * options.decode / total);
   }
@@ -194,18 +205,23 @@ void print(const executor::Description& d, const ComputeLimits& limits, const Ra
   const double read_share = spread(read_shares).median;
   const double weights = d.matrix_weights;
   const double int8_share = prefill.median * weights * 2 / limits.int8_ops_per_s;
+  const PartsProfile prefill_parts{rates.prefill_parts, memory};
+  const PartsProfile decode_parts{rates.decode_parts, memory};
   if (o.json) {
+    const std::string parts = o.parts ? ",\"prefill_parts\":" + parts_json(prefill_parts) +
+                                            ",\"decode_parts\":" + parts_json(decode_parts)
+                                      : "";
     std::printf(
         "{\"family\":\"%s\",\"kernels\":\"%s\",\"prefill_tokens\":%u,\"decode_tokens\":%u,\"depth\":%u,"
         "\"prefill_per_s\":%.2f,\"prefill_low\":%.2f,\"prefill_high\":%.2f,"
         "\"decode_per_s\":%.2f,\"decode_low\":%.2f,\"decode_high\":%.2f,"
         "\"batch\":%u,\"memory_bytes_per_s\":%.3e,\"int8_ops_per_s\":%.3e,\"bf16_ops_per_s\":%.3e,"
         "\"f32_ops_per_s\":%.3e,\"decode_memory_share\":%.3f,\"prefill_int8_share\":%.3f,"
-        "\"decode_int8_share\":%.3f}\n",
+        "\"decode_int8_share\":%.3f%s}\n",
         d.family.c_str(), d.kernel_variant.c_str(), o.prefill, o.decode, o.depth, prefill.median, prefill.low,
         prefill.high, decode.median, decode.low, decode.high, o.batch, memory, limits.int8_ops_per_s,
         limits.bf16_ops_per_s, limits.f32_ops_per_s, read_share, int8_share,
-        decode.median * weights * 2 / limits.int8_ops_per_s);
+        decode.median * weights * 2 / limits.int8_ops_per_s, parts.c_str());
     return;
   }
   std::printf("machine   memory read %.1f GB/s, int8 %.0f GOPS, bf16 %.0f GFLOPS, f32 %.0f GFLOPS (%s)\n",
@@ -214,12 +230,14 @@ void print(const executor::Description& d, const ComputeLimits& limits, const Ra
   if (o.prefill > 0) {
     std::printf("prefill   %u tokens at depth %u: %.1f tokens/s (%.1f to %.1f), %.0f%% of the int8 limit\n",
                 o.prefill, o.depth, prefill.median, prefill.low, prefill.high, int8_share * 100);
+    if (o.parts) std::fputs(parts_text(prefill_parts, limits).c_str(), stdout);
   }
   if (o.decode > 0) {
     std::printf(
         "decode    %u tokens at depth %u, %u at a time: %.1f tokens/s (%.1f to %.1f), %.0f%% of the memory "
         "limit\n",
         o.decode, o.depth, o.batch, decode.median, decode.low, decode.high, read_share * 100);
+    if (o.parts) std::fputs(parts_text(decode_parts, limits).c_str(), stdout);
   }
 }
 
@@ -258,6 +276,8 @@ int bench(const BenchOptions& options) {
                                                                       : default_thread_count());
   executor::NativeOptions native;
   native.pool = pool;
+  models::PartTimes times;
+  if (options.parts) native.times = &times;
   native.precision = precision_of(options.model.precision);
   native.kv_type = kv_type_of(options.model.kv_type);
   auto executor = executor::load_native(opened->file, native);
@@ -269,7 +289,7 @@ int bench(const BenchOptions& options) {
     return 0;
   }
   const ComputeLimits limits = measure_limits(*pool, kernels::kernels());
-  print(d, limits, measure(**executor, *pool, options), options);
+  print(d, limits, measure(**executor, *pool, times, options), options);
   return 0;
 }
 
@@ -295,6 +315,8 @@ void add_bench(CLI::App& app, int& exit_code) {
   command->add_option("--repeat", options->repeat, "Rounds; the median and the spread are shown")
       ->capture_default_str()
       ->check(CLI::Range(1U, 1000U));
+  command->add_flag("--parts", options->parts,
+                    "Show as well where the time goes, and what each part is of its limit");
   command->add_flag("--json", options->json, "One JSON object instead of text");
   command->callback([options, &exit_code] { exit_code = bench(*options); });
 }

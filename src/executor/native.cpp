@@ -133,6 +133,7 @@ Result<std::unique_ptr<models::Model>> load_or_measure(std::shared_ptr<const wei
   load.progress = options.progress;
   load.context = options.context;
   load.stop = options.stop;
+  load.times = options.times;
   load.measure_only = id == nullptr;
   if (id != nullptr) load.before_tensor = [id](const weights::TensorInfo& tensor) { id->add(tensor); };
   return models::load_model(std::move(file), load);

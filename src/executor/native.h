@@ -20,6 +20,7 @@ struct NativeOptions {
   kernels::KvType kv_type = kernels::KvType::kF16;
   std::function<void(double)> progress;     // 0..1 while weights are repacked; on the calling thread
   const std::atomic<bool>* stop = nullptr;  // models::LoadOptions
+  models::PartTimes* times = nullptr;       // models::LoadOptions
   std::size_t context = 0;                  // the longest sequence that will be asked for; 0: the model's own
 };
 

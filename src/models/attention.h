@@ -75,6 +75,7 @@ class Attention {
                 std::byte* scratch);
   void finish(const AttentionLayer& layer, std::size_t head, float* state, float* sink_state, float* out);
   const Plan& plan_of(std::size_t layer) const;
+  void count_work(const Batch& batch, std::size_t window, PartTimes& times) const;
   std::size_t unit_tokens() const;
   std::size_t group() const { return d_.config.heads / d_.config.kv_heads; }
 

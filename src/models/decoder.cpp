@@ -25,7 +25,7 @@ const float* data_or_null(std::span<const float> values) {
 Decoder::Decoder(Description d, const LoadOptions& options)
     : d_(std::move(d)),
       precision_(resolve(options.precision, d_)),
-      ops_(*options.pool, options.kernels != nullptr ? *options.kernels : kernels::kernels()),
+      ops_(*options.pool, options.kernels != nullptr ? *options.kernels : kernels::kernels(), options.times),
       attention_(ops_, d_) {
   // Measured (docs/decisions/0005-activation-precision.md): the input of q, k and v and that of the output
   // layer carry half of the divergence of int8 activations for a few percent of the work.
@@ -100,6 +100,8 @@ void Decoder::resize(std::size_t tokens) {
 }
 
 bool Decoder::forward(const Batch& batch) {
+  if (ops_.times() != nullptr) ops_.times()->start();
+  const PartScope scope(ops_.times(), Part::kOther);
   std::size_t tokens = 0;
   for (const Span& s : batch.spans) tokens += s.tokens.size();
   resize(tokens);

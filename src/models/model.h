@@ -16,6 +16,7 @@
 #include "base/thread_pool.h"
 #include "base/types.h"
 #include "kernels/kernels.h"
+#include "models/part_times.h"
 #include "weights/checkpoint.h"
 
 namespace kvasir::models {
@@ -115,6 +116,8 @@ struct LoadOptions {
   // Set by another thread to give up: kCancelled. Null: never.
   const std::atomic<bool>* stop = nullptr;
   std::size_t context = 0;  // the longest that will be asked for; 0: the model's own
+  // Gets what every forward pass takes, as it goes; outlives the model. Null: nothing is measured.
+  PartTimes* times = nullptr;
   // No weight is read: all checks are made and sizes are told, but the model must not run.
   bool measure_only = false;
 };

@@ -9,10 +9,10 @@ namespace {
 constexpr float kSwigluAlpha = 1.702F;
 constexpr float kSwigluLimit = 7.0F;
 
-// Few tokens wait for the weights to be read: of so many bytes at a time, since whoever is last keeps the
-// others waiting, and not of fewer, since each piece begins with a wait for memory.
+// Few tokens wait for the weights to be read: in pieces of so many bytes, since whoever is last keeps the
+// others waiting, and not of fewer, since taking one costs as much as some hundred bytes.
 constexpr std::size_t kFewTokens = 8;
-constexpr std::size_t kPieceBytes = std::size_t{128} << 10;
+constexpr std::size_t kPieceBytes = std::size_t{16} << 10;
 
 // Products of a gate and what it gates that wait to be multiplied: beside the tokens and a panel of weights
 // in a second-level cache.
@@ -31,30 +31,38 @@ std::size_t groups_at_a_time(std::span<const Linear> products, std::size_t group
   return std::max<std::size_t>(2, most / 2 * 2);
 }
 
-// The `i`-th of `count` pieces to be handed out, so that threads which take turns are far from each other:
-// what stands beside each other in a cache line is written by one of them.
-std::size_t spread_piece(std::size_t i, std::size_t count, std::size_t threads) {
-  const std::size_t runs = std::min(threads, count);
-  const std::size_t run = i % runs;
-  // The first count % runs runs are one longer.
-  return run * (count / runs) + std::min(run, count % runs) + i / runs;
+Part part_of(const kernels::PackedMatrix& w) {
+  return kernels::is_quantized(w.type) ? Part::kProducts : Part::kFloatProducts;
 }
 
 }  // namespace
 
-Ops::Ops(ThreadPool& pool, const kernels::KernelTable& table)
-    : pool_(pool), table_(table), scratch_(pool.size()) {}
+Ops::Ops(ThreadPool& pool, const kernels::KernelTable& table, PartTimes* times)
+    : pool_(pool), table_(table), times_(times), runs_(pool.size()), scratch_(pool.size()) {}
 
 std::byte* Ops::scratch(std::size_t worker, std::size_t bytes) {
   if (scratch_[worker].size() < bytes) scratch_[worker] = AlignedBuffer(bytes);
   return scratch_[worker].data();
 }
 
+template <class F>
+void Ops::in_runs(std::size_t count, std::size_t piece, const F& f) {
+  if (count <= piece) return pool_.parallel_for(count, piece, f);
+  runs_.start(count, piece);
+  pool_.parallel_for(pool_.size(), 1, [&](std::size_t, std::size_t, std::size_t worker) {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    while (runs_.take(worker, begin, end)) f(begin, end, worker);
+  });
+}
+
 void Ops::quantize(Rows& x) {
+  const PartScope scope(times_, Part::kRows);
   each(x.tokens(), [&](std::size_t t) { table_.quantize(x.row(t), x.quantized(), t); });
 }
 
 void Ops::norm(Rows& x, std::span<const float> weight, float epsilon, Rows& out) {
+  const PartScope scope(times_, Part::kRows);
   each(x.tokens(), [&](std::size_t t) {
     table_.rms_norm(x.row(t), weight.data(), epsilon, x.columns(), out.row(t));
     table_.quantize(out.row(t), out.quantized(), t);
@@ -73,6 +81,7 @@ void Ops::activate(Activation activation, float* gate, const float* up, std::siz
 }
 
 void Ops::gated(Activation activation, Rows& gate, Rows& up) {
+  const PartScope scope(times_, Part::kRows);
   each(gate.tokens(), [&](std::size_t t) {
     activate(activation, gate.row(t), up.row(t), gate.columns());
     table_.quantize(gate.row(t), gate.quantized(), t);
@@ -81,6 +90,9 @@ void Ops::gated(Activation activation, Rows& gate, Rows& up) {
 
 void Ops::gated_linear(Activation activation, const kernels::PackedMatrix& gate,
                        const kernels::PackedMatrix& up, Rows& x, Rows& out) {
+  const PartScope scope(times_, part_of(gate));
+  count_product(gate, x, x.tokens());
+  count_product(up, x, x.tokens());
   constexpr std::size_t kGroups = kernels::kBlockK / kernels::kGroupRows;  // of a block of the result
   const std::size_t tokens = x.tokens();
   const std::size_t blocks = out.columns() / kernels::kBlockK;
@@ -89,34 +101,30 @@ void Ops::gated_linear(Activation activation, const kernels::PackedMatrix& gate,
       std::max<std::size_t>(1, groups_at_a_time(both, gate.groups(), tokens, pool_.size()) / kGroups);
   const std::size_t at_once =
       std::clamp<std::size_t>(kGatedFloats / (2 * kernels::kBlockK * tokens), 1, of_piece);
-  const std::size_t pieces = (blocks + of_piece - 1) / of_piece;
   const std::size_t matmul_bytes = (kernels::matmul_scratch_bytes(x.columns()) + 63) / 64 * 64;
   const std::size_t floats = at_once * kernels::kBlockK * tokens;
-  pool_.parallel_for(pieces, 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+  in_runs(blocks, of_piece, [&](std::size_t begin, std::size_t end, std::size_t worker) {
     std::byte* own = scratch(worker, matmul_bytes + 2 * floats * sizeof(float));
     auto* gates = reinterpret_cast<float*>(own + matmul_bytes);
     float* ups = gates + floats;
-    for (std::size_t i = begin; i < end; ++i) {
-      const std::size_t piece = spread_piece(i, pieces, pool_.size());
-      const std::size_t last = std::min(blocks, (piece + 1) * of_piece);
-      for (std::size_t b = piece * of_piece; b < last; b += at_once) {
-        const std::size_t count = std::min(at_once, last - b);
-        const std::size_t width = count * kernels::kBlockK;
-        const std::size_t first_row = b * kernels::kBlockK;
-        product(gate, b * kGroups, (b + count) * kGroups, x, 0, tokens,
-                {gates, width, nullptr, false, first_row}, own);
-        product(up, b * kGroups, (b + count) * kGroups, x, 0, tokens, {ups, width, nullptr, false, first_row},
-                own);
-        for (std::size_t t = 0; t < tokens; ++t) {
-          activate(activation, gates + t * width, ups + t * width, width);
-          table_.quantize_blocks(gates + t * width, out.quantized(), t, b, count);
-        }
+    for (std::size_t b = begin; b < end; b += at_once) {
+      const std::size_t count = std::min(at_once, end - b);
+      const std::size_t width = count * kernels::kBlockK;
+      const std::size_t first_row = b * kernels::kBlockK;
+      product(gate, b * kGroups, (b + count) * kGroups, x, 0, tokens,
+              {gates, width, nullptr, false, first_row}, own);
+      product(up, b * kGroups, (b + count) * kGroups, x, 0, tokens, {ups, width, nullptr, false, first_row},
+              own);
+      for (std::size_t t = 0; t < tokens; ++t) {
+        activate(activation, gates + t * width, ups + t * width, width);
+        table_.quantize_blocks(gates + t * width, out.quantized(), t, b, count);
       }
     }
   });
 }
 
 void Ops::add(Rows& x, Rows& y, std::span<const float> norm_weight, float epsilon, float scale) {
+  const PartScope scope(times_, Part::kRows);
   each(x.tokens(), [&](std::size_t t) {
     if (!norm_weight.empty()) table_.rms_norm(y.row(t), norm_weight.data(), epsilon, y.columns(), y.row(t));
     table_.add_scaled(x.row(t), y.row(t), scale, x.columns());
@@ -132,11 +140,23 @@ void Ops::product(const kernels::PackedMatrix& w, std::size_t first, std::size_t
     table_.matmul_float(w, first, last, x.row(first_row), x.columns(), rows, out);
 }
 
+void Ops::count_product(const kernels::PackedMatrix& w, const Rows& x, std::size_t rows) {
+  if (times_ == nullptr) return;
+  const double planes = kernels::is_quantized(w.type) && x.precise() ? 2 : 1;
+  (*times_)[part_of(w)].operations +=
+      2 * planes * static_cast<double>(rows) * static_cast<double>(w.rows) * static_cast<double>(w.columns);
+}
+
 void Ops::linear(std::span<const Linear> products, Rows& x) {
+  // Products of one x whose weights are of both kinds count as the first of them.
+  const PartScope scope(times_, part_of(*products.front().weight));
   std::size_t total = 0;
-  for (const Linear& p : products) total += p.weight->groups();
+  for (const Linear& p : products) {
+    total += p.weight->groups();
+    count_product(*p.weight, x, p.rows == Linear::kAllRows ? x.tokens() : p.rows);
+  }
   const std::size_t chunk = groups_at_a_time(products, total, x.tokens(), pool_.size());
-  pool_.parallel_for(total, chunk, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+  const auto run = [&](std::size_t begin, std::size_t end, std::size_t worker) {
     std::byte* own = scratch(worker, kernels::matmul_scratch_bytes(x.columns()));
     std::size_t first = 0;
     for (const Linear& p : products) {
@@ -147,7 +167,8 @@ void Ops::linear(std::span<const Linear> products, Rows& x) {
       if (from < to) product(*p.weight, from - first, to - first, x, p.first_row, rows, p.out, own);
       first = last;
     }
-  });
+  };
+  x.tokens() <= kFewTokens ? in_runs(total, chunk, run) : pool_.parallel_for(total, chunk, run);
 }
 
 }  // namespace kvasir::models

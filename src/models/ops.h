@@ -11,7 +11,9 @@
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
 #include "models/description.h"
+#include "models/part_times.h"
 #include "models/rows.h"
+#include "models/runs.h"
 
 namespace kvasir::models {
 
@@ -28,7 +30,8 @@ struct Linear {
 
 class Ops {
  public:
-  Ops(ThreadPool& pool, const kernels::KernelTable& table);
+  // All are borrowed and outlive this; `times` may be null.
+  Ops(ThreadPool& pool, const kernels::KernelTable& table, PartTimes* times = nullptr);
 
   // Quantises rows of x in place of their int8 form; x must have been written.
   void quantize(Rows& x);
@@ -61,6 +64,7 @@ class Ops {
 
   ThreadPool& pool() { return pool_; }
   const kernels::KernelTable& table() const { return table_; }
+  PartTimes* times() { return times_; }
   // Of one thread; contents are undefined.
   std::byte* scratch(std::size_t worker, std::size_t bytes);
 
@@ -69,9 +73,16 @@ class Ops {
   void product(const kernels::PackedMatrix& w, std::size_t first, std::size_t last, Rows& x,
                std::size_t first_row, std::size_t rows, const kernels::MatmulOutput& out, std::byte* scratch);
   void activate(Activation activation, float* gate, const float* up, std::size_t n);
+  // Calls f(begin, end, worker) for pieces of [0, count), on all threads, each in a run of its own: threads
+  // that take turns are then far from each other, and what one asks memory for ahead of itself is its own.
+  template <class F>
+  void in_runs(std::size_t count, std::size_t piece, const F& f);
+  void count_product(const kernels::PackedMatrix& w, const Rows& x, std::size_t rows);
 
   ThreadPool& pool_;
   const kernels::KernelTable& table_;
+  PartTimes* times_;
+  Runs runs_;
   std::vector<AlignedBuffer> scratch_;  // one a thread
 };
 
