@@ -87,7 +87,7 @@ DiskIndex::Added DiskIndex::add(RecordHeader header) {
     auto [next, end] = waiting_.equal_range(key);
     while (next != end) {
       const auto number = find_name_space(next->second.name_space);
-      const auto link_here = find_link(next->second, *number);
+      const auto link_here = number ? find_link(next->second, *number) : std::nullopt;
       if (!link_here || by_key_.contains(next->second.key)) {
         ++next;  // a collision or a second copy: stays, and ends as an orphan
         continue;

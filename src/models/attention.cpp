@@ -245,17 +245,17 @@ void Attention::count_work(const Batch& batch, std::size_t window, PartTimes& ti
   const auto seen_by = [window](std::size_t position) {
     return window == 0 ? position + 1 : std::min(position + 1, window);
   };
-  double seen = 0;    // tokens, by all tokens of the batch
-  double blocks = 0;  // of KV that any of a span's tokens sees
+  double seen = 0;         // tokens, by all tokens of the batch
+  std::size_t blocks = 0;  // of KV that any of a span's tokens sees
   for (const Span& s : batch.spans) {
     for (std::size_t t = 0; t < s.tokens.size(); ++t) seen += static_cast<double>(seen_by(s.start + t));
     const std::size_t end = s.start + s.tokens.size();
     const std::size_t begin = s.start + 1 - seen_by(s.start);
-    blocks += static_cast<double>((end + kBlockTokens - 1) / kBlockTokens - begin / kBlockTokens);
+    blocks += (end + kBlockTokens - 1) / kBlockTokens - begin / kBlockTokens;
   }
   PartWork& work = times[Part::kAttention];
   work.operations += 2 * seen * static_cast<double>(c.heads) * static_cast<double>(c.head_dim + c.value_dim);
-  work.bytes += blocks * static_cast<double>(c.kv_heads * c.kv_head_block_bytes());
+  work.bytes += static_cast<double>(blocks * c.kv_heads * c.kv_head_block_bytes());
 }
 
 void Attention::attend(const Batch& batch, const AttentionLayer& layer, Rows& q, Rows& out) {

@@ -88,7 +88,8 @@ class FolderReader {
     const json::object* map = index ? object_field(*index, "weight_map") : nullptr;
     if (index && map == nullptr) return data_.corrupt("model.safetensors.index.json has no weight_map");
     if (map != nullptr) {
-      for (const auto& [tensor, file] : *map) {
+      for (const auto& entry : *map) {
+        const json::value& file = entry.value();
         if (!file.is_string())
           return data_.corrupt("model.safetensors.index.json names no file for a tensor");
         names.emplace(file.get_string());

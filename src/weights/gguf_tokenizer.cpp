@@ -53,7 +53,7 @@ bool place(Vocabulary& v, std::int64_t id, std::string_view text, TokenKind kind
 }
 
 bool is_byte_piece(std::string_view t) {
-  return t.size() == 6 && t.starts_with("<0x") && t.ends_with(">");
+  return t.size() == 6 && t.starts_with("<0x") && t.ends_with('>');
 }
 
 Status read_merges(const json::object& model, const Checkpoint& folder, Vocabulary& v) {

@@ -10,6 +10,7 @@ namespace kvasir::weights {
 
 // The part of config.json that describes the text model: its text_config, where it has one.
 const boost::json::object& text_config(const boost::json::object& config);
+const boost::json::object& text_config(const boost::json::object&& config) = delete;
 
 // kUnsupported, by name, for a family that is not in the table.
 Result<const HfFamily*> family_of(const boost::json::object& config, const FolderData& data);
