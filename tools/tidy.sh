@@ -15,16 +15,17 @@ fi
 config=$( (cat .clang-tidy; echo "$version") | sha256sum | cut -c1-16)
 export cache tidy config
 check() {
-  local file=$1 key extra=
+  local file=$1 key found extra= ended=0
   # The analyzer loses its way in Asio's coroutine frames, and Asio's error_code overloads return what they also write.
   if [ "$file" = src/server/http_server.cpp ]; then
     extra='--checks=-clang-analyzer-*,-bugprone-unused-return-value,-bugprone-empty-catch'
   fi
   key=$(clang++-19 -std=c++20 -E -P -Isrc -Ibuild/generated -Itext-ffi/include "$file" 2>/dev/null | sha256sum | cut -c1-40)
   [ -e "$cache/$config-$key" ] && return 0
+  found=$("$tidy" --quiet --extra-arg=-Wno-unknown-warning-option $extra -p build "$file" 2>/dev/null) || ended=$?
+  if [ "$ended" -ge 128 ]; then echo "$file: clang-tidy was ended by a signal ($ended)"; return 1; fi
   # What the analyzer finds in others' headers is theirs.
-  if "$tidy" --quiet --extra-arg=-Wno-unknown-warning-option $extra -p build "$file" 2>/dev/null |
-    grep -E "^$PWD/.*(warning|error):"; then return 1; fi
+  if grep -E "^$PWD/.*(warning|error):" <<<"$found"; then return 1; fi
   touch "$cache/$config-$key"
 }
 export -f check
