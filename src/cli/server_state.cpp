@@ -1,6 +1,7 @@
 #include "cli/server_state.h"
 
 #include <boost/json.hpp>
+#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <span>
@@ -12,11 +13,23 @@ namespace {
 
 namespace json = boost::json;
 
-std::string path_of(std::uint16_t port, const char* ending) {
-  return path_in(state_folder(), "server-" + std::to_string(port) + ending);
+constexpr std::string_view kBeforePort = "server-";
+constexpr std::string_view kRecordEnding = ".json";
+
+std::string path_of(std::uint16_t port, std::string_view ending) {
+  return path_in(state_folder(), std::string(kBeforePort) + std::to_string(port) + std::string(ending));
 }
 
 }  // namespace
+
+std::optional<std::uint16_t> port_of_record(std::string_view name) {
+  if (!name.starts_with(kBeforePort)) return std::nullopt;
+  std::uint16_t port = 0;
+  const char* const end = name.data() + name.size();
+  const auto number = std::from_chars(name.data() + kBeforePort.size(), end, port);
+  if (number.ec != std::errc{} || std::string_view(number.ptr, end) != kRecordEnding) return std::nullopt;
+  return port;
+}
 
 std::string state_folder() {
   return environment("XDG_STATE_HOME").value_or(home_folder() + "/.local/state") + "/kvasir";
@@ -61,7 +74,7 @@ std::optional<ServerState> state_from_json(const std::string& text) {
 Status write_state(const ServerState& state) {
   FileSystem& files = system_files();
   KVASIR_RETURN_IF_ERROR(files.make_folder(state_folder()));
-  const std::string path = path_of(state.port, ".json");
+  const std::string path = path_of(state.port, kRecordEnding);
   const std::string fresh = path + "." + std::to_string(state.process);
   (void)files.remove(fresh);
   {
@@ -73,13 +86,13 @@ Status write_state(const ServerState& state) {
 }
 
 std::optional<ServerState> read_state(std::uint16_t port) {
-  std::ifstream in(path_of(port, ".json"), std::ios::binary);
+  std::ifstream in(path_of(port, kRecordEnding), std::ios::binary);
   return state_from_json({std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
 }
 
 void remove_state(std::uint16_t port, ProcessId process) {
   const auto state = read_state(port);
-  if (state && state->process == process) (void)system_files().remove(path_of(port, ".json"));
+  if (state && state->process == process) (void)system_files().remove(path_of(port, kRecordEnding));
 }
 
 }  // namespace kvasir::cli

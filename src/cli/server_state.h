@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -20,6 +21,8 @@ struct ServerState {
 };
 
 std::string state_folder();
+// Of the name of a record in that folder; nullopt for other files.
+std::optional<std::uint16_t> port_of_record(std::string_view name);
 // Where a server that was started in the background writes its log, beside its record.
 std::string log_path(std::uint16_t port);
 

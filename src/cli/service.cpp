@@ -2,13 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <thread>
 
 #include "base/file_system.h"
@@ -152,25 +150,13 @@ Status uninstall() {
   return {};
 }
 
-// Of the name of a server's record.
-std::optional<std::uint16_t> port_of_state(std::string_view name) {
-  constexpr std::string_view kBefore = "server-";
-  if (!name.starts_with(kBefore)) return std::nullopt;
-  name.remove_prefix(kBefore.size());
-  std::uint16_t port = 0;
-  const auto number = std::from_chars(name.data(), name.data() + name.size(), port);
-  if (number.ec != std::errc{} || name.substr(static_cast<std::size_t>(number.ptr - name.data())) != ".json")
-    return std::nullopt;
-  return port;
-}
-
 // Every server that has left a record and answers; records of ended ones are removed.
 std::vector<ServerState> running_servers() {
   std::vector<ServerState> running;
   const auto names = system_files().list(state_folder());
   if (!names.ok()) return running;
   for (const std::string& name : *names) {
-    const auto port = port_of_state(name);
+    const auto port = port_of_record(name);
     const auto state = port ? read_state(*port) : std::nullopt;
     if (!state) continue;
     if (process_runs(state->process)) {

@@ -90,9 +90,10 @@ void Ops::gated(Activation activation, Rows& gate, Rows& up) {
 
 void Ops::gated_linear(Activation activation, const kernels::PackedMatrix& gate,
                        const kernels::PackedMatrix& up, Rows& x, Rows& out) {
-  const PartScope scope(times_, part_of(gate));
-  count_product(gate, x, x.tokens());
-  count_product(up, x, x.tokens());
+  const Part part = part_of(gate);
+  const PartScope scope(times_, part);
+  count_product(part, gate, x, x.tokens());
+  count_product(part, up, x, x.tokens());
   constexpr std::size_t kGroups = kernels::kBlockK / kernels::kGroupRows;  // of a block of the result
   const std::size_t tokens = x.tokens();
   const std::size_t blocks = out.columns() / kernels::kBlockK;
@@ -140,20 +141,21 @@ void Ops::product(const kernels::PackedMatrix& w, std::size_t first, std::size_t
     table_.matmul_float(w, first, last, x.row(first_row), x.columns(), rows, out);
 }
 
-void Ops::count_product(const kernels::PackedMatrix& w, const Rows& x, std::size_t rows) {
+void Ops::count_product(Part part, const kernels::PackedMatrix& w, const Rows& x, std::size_t rows) {
   if (times_ == nullptr) return;
   const double planes = kernels::is_quantized(w.type) && x.precise() ? 2 : 1;
-  (*times_)[part_of(w)].operations +=
+  (*times_)[part].operations +=
       2 * planes * static_cast<double>(rows) * static_cast<double>(w.rows) * static_cast<double>(w.columns);
 }
 
 void Ops::linear(std::span<const Linear> products, Rows& x) {
   // Products of one x whose weights are of both kinds count as the first of them.
-  const PartScope scope(times_, part_of(*products.front().weight));
+  const Part part = part_of(*products.front().weight);
+  const PartScope scope(times_, part);
   std::size_t total = 0;
   for (const Linear& p : products) {
     total += p.weight->groups();
-    count_product(*p.weight, x, p.rows == Linear::kAllRows ? x.tokens() : p.rows);
+    count_product(part, *p.weight, x, p.rows == Linear::kAllRows ? x.tokens() : p.rows);
   }
   const std::size_t chunk = groups_at_a_time(products, total, x.tokens(), pool_.size());
   const auto run = [&](std::size_t begin, std::size_t end, std::size_t worker) {

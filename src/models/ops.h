@@ -77,7 +77,7 @@ class Ops {
   // that take turns are then far from each other, and what one asks memory for ahead of itself is its own.
   template <class F>
   void in_runs(std::size_t count, std::size_t piece, const F& f);
-  void count_product(const kernels::PackedMatrix& w, const Rows& x, std::size_t rows);
+  void count_product(Part part, const kernels::PackedMatrix& w, const Rows& x, std::size_t rows);
 
   ThreadPool& pool_;
   const kernels::KernelTable& table_;

@@ -6,17 +6,13 @@ namespace kvasir::models {
 
 Runs::Runs(std::size_t threads) : threads_(threads), runs_(std::make_unique<Run[]>(threads)) {}
 
-std::size_t Runs::begin_of_run(std::size_t thread, std::size_t threads, std::size_t count,
-                               std::size_t piece) {
-  const std::size_t pieces = (count + piece - 1) / piece;
-  return std::min(count, pieces * thread / threads * piece);
-}
-
 void Runs::start(std::size_t count, std::size_t piece) {
   piece_ = piece;
+  const std::size_t pieces = (count + piece - 1) / piece;
+  const auto begin_of = [&](std::size_t run) { return std::min(count, pieces * run / threads_ * piece); };
   for (std::size_t i = 0; i < threads_; ++i) {
-    runs_[i].next.store(begin_of_run(i, threads_, count, piece), std::memory_order_relaxed);
-    runs_[i].end = begin_of_run(i + 1, threads_, count, piece);
+    runs_[i].next.store(begin_of(i), std::memory_order_relaxed);
+    runs_[i].end = begin_of(i + 1);
   }
 }
 

@@ -18,9 +18,6 @@ class Runs {
   void start(std::size_t count, std::size_t piece);
   // The next piece for a thread, [begin, end); false when none is left. Any thread, during the job.
   bool take(std::size_t thread, std::size_t& begin, std::size_t& end);
-  // Where a thread's own run of a job begins.
-  static std::size_t begin_of_run(std::size_t thread, std::size_t threads, std::size_t count,
-                                  std::size_t piece);
 
  private:
   // On a cache line of its own.

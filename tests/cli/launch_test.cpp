@@ -112,6 +112,13 @@ TEST(HealthCheck, TellsKvasirFromOtherServers) {
   EXPECT_EQ(state(200, "[1]"), State::kForeign);
 }
 
+TEST(ServerRecord, ARecordsNameHasItsPort) {
+  EXPECT_EQ(port_of_record("server-8081.json"), 8081);
+  for (const char* other :
+       {"server-8081.log", "server-.json", "server-65536.json", "server-1.json.new", "8081"})
+    EXPECT_EQ(port_of_record(other), std::nullopt) << other;
+}
+
 TEST(ServerRecord, ComesBackAsItWasWritten) {
   const ServerState state{42, "0.0.0.0", 8081, "a \"model\"", "key"};
   const auto back = state_from_json(to_json(state));
