@@ -12,9 +12,11 @@
 #include "kernels/generic/grids.h"
 #include "kernels/generic/kv_store.h"
 #include "kernels/generic/rows.h"
+#include "kernels/generic/segment.h"
 #include "kernels/generic/unpack.h"
 // Those first: attention and products use them.
 #include "kernels/generic/attention.h"
+#include "kernels/generic/attention_few.h"
 #include "kernels/generic/limits.h"
 #include "kernels/generic/matmul.h"
 #include "kernels/generic/matmul_float.h"

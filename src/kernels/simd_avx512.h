@@ -17,6 +17,8 @@ inline constexpr int kTileGroups = 2;
 inline constexpr int kTileTokens = 6;
 inline constexpr int kAttentionRows = 6;
 inline constexpr int kAttentionVectors = 4;
+inline constexpr int kFewTile = 8;
+inline constexpr int kFewSums = 16;
 inline constexpr bool kSignedPanel = false;
 
 using F = __m512;

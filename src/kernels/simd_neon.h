@@ -13,6 +13,8 @@ inline constexpr int kTileGroups = 1;
 inline constexpr int kTileTokens = 2;
 inline constexpr int kAttentionRows = 6;
 inline constexpr int kAttentionVectors = 1;
+inline constexpr int kFewTile = 6;
+inline constexpr int kFewSums = 4;
 inline constexpr bool kSignedPanel = true;
 
 struct F {

@@ -15,6 +15,8 @@ inline constexpr int kTileGroups = 1;
 inline constexpr int kTileTokens = 2;
 inline constexpr int kAttentionRows = 2;
 inline constexpr int kAttentionVectors = 4;
+inline constexpr int kFewTile = 2;
+inline constexpr int kFewSums = 4;
 inline constexpr bool kSignedPanel = true;
 
 struct F {

@@ -140,6 +140,8 @@ std::size_t Attention::unit_tokens() const {
 std::size_t Attention::plan(const Batch& batch, Plan& plan) {
   plan.units.clear();
   plan.joins.clear();
+  plan.in_runs =
+      std::ranges::all_of(batch.spans, [](const Span& s) { return s.tokens.size() < kSplitTokens; });
   const std::size_t state = kernels::attention_state_floats(d_.config.value_dim);
   std::size_t row = 0;
   std::size_t states = 0;
@@ -172,9 +174,10 @@ std::size_t Attention::plan(const Batch& batch, Plan& plan) {
     row += s.tokens.size();
   }
   // Longest first, so that the last to finish is short.
-  std::sort(plan.units.begin(), plan.units.end(), [](const Unit& a, const Unit& b) {
-    return (a.last_segment - a.first_segment) * a.tokens > (b.last_segment - b.first_segment) * b.tokens;
-  });
+  if (!plan.in_runs)
+    std::sort(plan.units.begin(), plan.units.end(), [](const Unit& a, const Unit& b) {
+      return (a.last_segment - a.first_segment) * a.tokens > (b.last_segment - b.first_segment) * b.tokens;
+    });
   return states;
 }
 
@@ -239,6 +242,18 @@ void Attention::run_unit(const Unit& unit, const Batch& batch, const AttentionLa
   }
 }
 
+void Attention::join(const Unit& join, const AttentionLayer& layer, float* sink_state, Rows& out) {
+  const std::size_t value_dim = d_.config.value_dim;
+  const std::size_t state = kernels::attention_state_floats(value_dim);
+  const std::size_t part = join.tokens * group() * state;
+  for (std::size_t r = 0; r < join.tokens * group(); ++r) {
+    float* total = split_states_.data() + join.states + r * state;
+    for (std::size_t p = 1; p < join.parts; ++p) table_.attention_merge(total, total + p * part, value_dim);
+    const std::size_t head = join.kv_head * group() + r % group();
+    finish(layer, head, total, sink_state, out.row(join.row + r / group()) + head * value_dim);
+  }
+}
+
 // Of one layer.
 void Attention::count_work(const Batch& batch, std::size_t window, PartTimes& times) const {
   const ModelConfig& c = d_.config;
@@ -267,21 +282,18 @@ void Attention::attend(const Batch& batch, const AttentionLayer& layer, Rows& q,
   const std::size_t rows = std::max(kSplitTokens, unit_tokens()) * group();
   const std::size_t bytes = cache_line(2 * rows * state * sizeof(float)) +
                             kernels::attention_scratch_bytes(rows, c.head_dim, c.value_dim);
-  ops_.pool().parallel_for(plan.units.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+  const auto run = [&](std::size_t begin, std::size_t end, std::size_t worker) {
     for (std::size_t i = begin; i < end; ++i)
       run_unit(plan.units[i], batch, layer, q, out, ops_.scratch(worker, bytes));
+  };
+  if (plan.in_runs)
+    ops_.in_runs(plan.units.size(), 1, run);
+  else
+    ops_.pool().parallel_for(plan.units.size(), 1, run);
+  ops_.in_runs(plan.joins.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+    auto* sink_state = reinterpret_cast<float*>(ops_.scratch(worker, bytes));
+    for (std::size_t i = begin; i < end; ++i) join(plan.joins[i], layer, sink_state, out);
   });
-  sink_state_.resize(state);
-  for (const Unit& join : plan.joins) {
-    const std::size_t part = join.tokens * group() * state;
-    for (std::size_t r = 0; r < join.tokens * group(); ++r) {
-      float* total = split_states_.data() + join.states + r * state;
-      for (std::size_t p = 1; p < join.parts; ++p)
-        table_.attention_merge(total, total + p * part, c.value_dim);
-      const std::size_t head = join.kv_head * group() + r % group();
-      finish(layer, head, total, sink_state_.data(), out.row(join.row + r / group()) + head * c.value_dim);
-    }
-  }
   ops_.quantize(out);
 }
 

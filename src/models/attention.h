@@ -61,6 +61,8 @@ class Attention {
     std::size_t window = 0;
     std::vector<Unit> units;
     std::vector<Unit> joins;
+    bool in_runs =
+        false;  // units are of a segment each: a thread reads those of a sequence one after the other
   };
   // cos and sin of one rope, (tokens, dimensions / 2) each.
   struct Table {
@@ -73,6 +75,7 @@ class Attention {
   std::size_t plan(const Batch& batch, Plan& plan);
   void run_unit(const Unit& unit, const Batch& batch, const AttentionLayer& layer, Rows& q, Rows& out,
                 std::byte* scratch);
+  void join(const Unit& join, const AttentionLayer& layer, float* sink_state, Rows& out);
   void finish(const AttentionLayer& layer, std::size_t head, float* state, float* sink_state, float* out);
   const Plan& plan_of(std::size_t layer) const;
   void count_work(const Batch& batch, std::size_t window, PartTimes& times) const;
@@ -86,7 +89,6 @@ class Attention {
   std::vector<Table> tables_;  // (ropes)
   std::vector<Plan> plans_;    // one for each window that a layer has
   std::vector<float> split_states_;
-  std::vector<float> sink_state_;  // scratch of the joins
 };
 
 }  // namespace kvasir::models

@@ -45,8 +45,7 @@ std::byte* Ops::scratch(std::size_t worker, std::size_t bytes) {
   return scratch_[worker].data();
 }
 
-template <class F>
-void Ops::in_runs(std::size_t count, std::size_t piece, const F& f) {
+void Ops::in_runs(std::size_t count, std::size_t piece, RangeFunction f) {
   if (count <= piece) return pool_.parallel_for(count, piece, f);
   runs_.start(count, piece);
   pool_.parallel_for(pool_.size(), 1, [&](std::size_t, std::size_t, std::size_t worker) {

@@ -62,6 +62,10 @@ class Ops {
     });
   }
 
+  // Calls f(begin, end, worker) for pieces of [0, count), on all threads, each in a run of its own: threads
+  // that take turns are then far from each other, and what one asks memory for ahead of itself is its own.
+  void in_runs(std::size_t count, std::size_t piece, RangeFunction f);
+
   ThreadPool& pool() { return pool_; }
   const kernels::KernelTable& table() const { return table_; }
   PartTimes* times() { return times_; }
@@ -73,10 +77,6 @@ class Ops {
   void product(const kernels::PackedMatrix& w, std::size_t first, std::size_t last, Rows& x,
                std::size_t first_row, std::size_t rows, const kernels::MatmulOutput& out, std::byte* scratch);
   void activate(Activation activation, float* gate, const float* up, std::size_t n);
-  // Calls f(begin, end, worker) for pieces of [0, count), on all threads, each in a run of its own: threads
-  // that take turns are then far from each other, and what one asks memory for ahead of itself is its own.
-  template <class F>
-  void in_runs(std::size_t count, std::size_t piece, const F& f);
   void count_product(Part part, const kernels::PackedMatrix& w, const Rows& x, std::size_t rows);
 
   ThreadPool& pool_;

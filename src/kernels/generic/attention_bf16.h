@@ -74,7 +74,7 @@ void attention_segment_bf16(const AttentionInput& in, std::size_t first_block, s
   for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
     with_kv_type(in.kv_type,
                  [&](auto t) { pair_keys_as<t()>(blocks.stored(b), layout, d, blocks.keys(b), panel); });
-    for_tiles(blocks.first_row(b), rows, [&](auto tile, std::size_t row) {
+    for_tiles<kAttentionRows>(blocks.first_row(b), rows, [&](auto tile, std::size_t row) {
       float* scores = segment.weights + row * kSegmentKeys + b * kBlockTokens;
       for (std::size_t key = 0; key < kBlockTokens; key += std::size_t{16} * kAttentionVectors)
         score_pairs<tile(), kAttentionVectors>(q + row * d / 2, d / 2, panel, key, scores);
@@ -90,7 +90,7 @@ void attention_segment_bf16(const AttentionInput& in, std::size_t first_block, s
     with_kv_type(in.kv_type, [&](auto t) {
       pair_values_as<t()>(blocks.stored(b), layout, value_dim, blocks.keys(b), panel);
     });
-    for_tiles(blocks.first_row(b), rows, [&](auto tile, std::size_t row) {
+    for_tiles<kAttentionRows>(blocks.first_row(b), rows, [&](auto tile, std::size_t row) {
       const Pair* weights =
           reinterpret_cast<const Pair*>(segment.weights + row * kSegmentKeys) + b * kBlockTokens / 2;
       const std::size_t keys =
