@@ -61,8 +61,8 @@ class Attention {
     std::size_t window = 0;
     std::vector<Unit> units;
     std::vector<Unit> joins;
-    bool in_runs =
-        false;  // units are of a segment each: a thread reads those of a sequence one after the other
+    // Units are of a segment each, and a thread reads those of a sequence one after the other.
+    bool in_runs = false;
   };
   // cos and sin of one rope, (tokens, dimensions / 2) each.
   struct Table {
