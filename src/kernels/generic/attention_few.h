@@ -51,7 +51,7 @@ struct StoredKeys {
 template <KvType kType>
 struct StoredValues {
   const KvElement<kType>* elements;
-  const float* scales;  // of the keys
+  const float* scales;  // one a key
   std::size_t value_dim;
   Ahead ahead;
 
