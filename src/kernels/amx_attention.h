@@ -145,11 +145,7 @@ void attention_segment_tiles(const AttentionInput& in, std::size_t first_block, 
     }
   }
   std::fill_n(segment.weights + rows * kSegmentKeys, (all_rows - rows) * kSegmentKeys, 0.0F);
-  for (std::size_t r = 0; r < rows; ++r) {
-    cap_scores(in, segment.weights + r * kSegmentKeys, blocks.places(r));
-    const auto [m, l] = softmax_row_bf16(segment.weights + r * kSegmentKeys, blocks.places(r));
-    begin_state(segment, r, m, l);
-  }
+  softmax_rows(segment, blocks, softmax_row_bf16);
   const std::size_t state = attention_state_floats(value_dim);
   for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
     const std::size_t keys = round_up(blocks.keys(b), kTileDots);

@@ -61,11 +61,7 @@ void attention_many(const AttentionInput& in, std::size_t first_block, std::size
     widen_keys(in, blocks.stored(b), blocks.keys(b), panel);
     score_block(segment, b, blocks.first_row(b), panel);
   }
-  for (std::size_t r = 0; r < segment.rows(); ++r) {
-    cap_scores(in, segment.weights + r * kSegmentKeys, blocks.places(r));
-    const auto [m, l] = softmax_row(segment.weights + r * kSegmentKeys, blocks.places(r));
-    begin_state(segment, r, m, l);
-  }
+  softmax_rows(segment, blocks, softmax_row);
   for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
     widen_values(in, blocks.stored(b), blocks.keys(b), panel);
     weigh_block(segment, b, blocks.first_row(b), panel);

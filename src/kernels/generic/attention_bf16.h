@@ -80,11 +80,7 @@ void attention_segment_bf16(const AttentionInput& in, std::size_t first_block, s
         score_pairs<tile(), kAttentionVectors>(q + row * d / 2, d / 2, panel, key, scores);
     });
   }
-  for (std::size_t r = 0; r < rows; ++r) {
-    cap_scores(in, segment.weights + r * kSegmentKeys, blocks.places(r));
-    const auto [m, l] = softmax_row_bf16(segment.weights + r * kSegmentKeys, blocks.places(r));
-    begin_state(segment, r, m, l);
-  }
+  softmax_rows(segment, blocks, softmax_row_bf16);
   constexpr std::size_t kWide = std::size_t{16} * kAttentionVectors;
   for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
     with_kv_type(in.kv_type, [&](auto t) {

@@ -73,9 +73,9 @@ class FewRows {
         blocks_(blocks),
         layout_(kv_head_layout(kType, segment.in.head_dim, segment.in.value_dim)) {}
 
-  // `next` is what will be read after the block.
-  void score(std::size_t block, const std::byte* next) {
+  void score(std::size_t block) {
     const std::byte* stored = blocks_.stored(block);
+    const std::byte* next = after_keys(block);
     for_tiles<kFewTile>(0, segment_.rows(), [&](auto rows, std::size_t row) {
       constexpr int kVectors = few_vectors(rows());
       StoredKeys<kType> keys{elements_at(stored), floats_at(stored + layout_.key_scales),
@@ -86,8 +86,10 @@ class FewRows {
     });
   }
 
-  void weigh(std::size_t block, std::size_t keys, const std::byte* next) {
+  void weigh(std::size_t block) {
     const std::byte* stored = blocks_.stored(block);
+    const std::byte* next = after_values(block);
+    const std::size_t keys = blocks_.keys(block);
     const std::size_t value_dim = segment_.in.value_dim;
     for_tiles<kFewTile>(0, segment_.rows(), [&](auto rows, std::size_t row) {
       constexpr int kVectors = few_vectors(rows());
@@ -103,9 +105,19 @@ class FewRows {
     });
   }
 
-  std::size_t values_offset() const { return layout_.values; }
-
  private:
+  // What is read after a block's keys.
+  const std::byte* after_keys(std::size_t block) const {
+    return block + 1 < blocks_.count ? blocks_.stored(block + 1)
+                                     : blocks_.stored(blocks_.skipped) + layout_.values;
+  }
+  // What is read after a block's values: behind the last one's the keys of the segment that most likely
+  // follows, where there is one.
+  const std::byte* after_values(std::size_t block) const {
+    if (block + 1 < blocks_.count) return blocks_.stored(block + 1) + layout_.values;
+    const bool follows = blocks_.first + blocks_.count < segment_.in.blocks.size();
+    return blocks_.stored(follows ? blocks_.count : block);
+  }
   static const KvElement<kType>* elements_at(const std::byte* p) {
     return reinterpret_cast<const KvElement<kType>*>(p);
   }
@@ -122,24 +134,9 @@ void attention_few(const AttentionInput& in, std::size_t first_block, std::size_
   const SegmentRows segment{in, first_block * kBlockTokens, states, reinterpret_cast<float*>(scratch)};
   const SegmentBlocks blocks(segment, first_block, last_block);
   FewRows<kType> rows(segment, blocks);
-  for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
-    const bool last = b + 1 == blocks.count;
-    rows.score(b, last ? blocks.stored(blocks.skipped) + rows.values_offset() : blocks.stored(b + 1));
-  }
-  for (std::size_t r = 0; r < segment.rows(); ++r) {
-    cap_scores(in, segment.weights + r * kSegmentKeys, blocks.places(r));
-    const auto [m, l] = softmax_row(segment.weights + r * kSegmentKeys, blocks.places(r));
-    begin_state(segment, r, m, l);
-  }
-  for (std::size_t b = blocks.skipped; b < blocks.count; ++b) {
-    // Behind the last block's values come the keys of the segment that most likely follows.
-    const std::byte* next = blocks.stored(b);
-    if (b + 1 < blocks.count)
-      next = blocks.stored(b + 1) + rows.values_offset();
-    else if (last_block < in.blocks.size())
-      next = blocks.stored(last_block - first_block);
-    rows.weigh(b, blocks.keys(b), next);
-  }
+  for (std::size_t b = blocks.skipped; b < blocks.count; ++b) rows.score(b);
+  softmax_rows(segment, blocks, softmax_row);
+  for (std::size_t b = blocks.skipped; b < blocks.count; ++b) rows.weigh(b);
 }
 
 void attention_segment(const AttentionInput& in, std::size_t first_block, std::size_t last_block,

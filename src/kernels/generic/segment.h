@@ -128,6 +128,19 @@ inline std::pair<float, float> softmax_row(float* scores, const SeenPlaces& at) 
   return {m, reduce_add(add(add(sum[0], sum[1]), add(sum[2], sum[3])))};
 }
 
+// Turns the scores of a segment's rows into weights, by softmax_row or one like it, and begins the rows'
+// states.
+template <class SoftmaxRow>
+inline void softmax_rows(const SegmentRows& segment, const SegmentBlocks& blocks, const SoftmaxRow& softmax) {
+  for (std::size_t r = 0; r < segment.rows(); ++r) {
+    float* scores = segment.weights + r * kSegmentKeys;
+    const SeenPlaces at = blocks.places(r);
+    cap_scores(segment.in, scores, at);
+    const auto [m, l] = softmax(scores, at);
+    begin_state(segment, r, m, l);
+  }
+}
+
 // scores[r][key] = q_r . k_key for 16 * V keys from `key` on of a block; keys in lanes, head dimensions in
 // order. Keys has load(d, key, F[V]).
 template <int R, int V, class Keys>
