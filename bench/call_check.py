@@ -80,7 +80,10 @@ def call_problem(name, arguments, tools):
     except ValueError as error:
         return f"not JSON ({error}): {arguments!r}"
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    try:
+        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    except ArithmeticError as overflow:  # a number that is infinite to who reads it
+        return f"not to be judged ({overflow}): {arguments!r}"
     return f"invalid ({error.message}) by {json.dumps(error.schema, ensure_ascii=False)}: {arguments!r}" if error else None
 
 

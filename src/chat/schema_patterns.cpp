@@ -37,11 +37,19 @@ bool is_of_type(const json::object& schema, std::string_view name) {
   return type->is_array() ? std::ranges::any_of(type->get_array(), names) : names(*type);
 }
 
+bool says_any_of(const json::object& schema, std::initializer_list<std::string_view> keys) {
+  return std::ranges::any_of(keys, [&](std::string_view key) { return schema.contains(key); });
+}
+
 // Integers of no more than 64 bits, a round number of them: longer ones no client reads, and they are how a
-// small model repeats a digit without end.
-void limit_integer(json::object& schema) {
+// small model repeats a digit without end. So with numbers that the engine has written in digits alone: those
+// that have a bound or are multiples. Past a double's range they are infinite to who reads them.
+void limit_number(json::object& schema) {
   constexpr std::int64_t kMost = 9'200'000'000'000'000'000;
-  if (!is_of_type(schema, "integer") || is_of_type(schema, "number")) return;
+  const bool in_digits =
+      says_any_of(schema, {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"});
+  const bool fraction = is_of_type(schema, "number");
+  if (fraction ? !in_digits : !is_of_type(schema, "integer")) return;
   const auto limit = [&](std::string_view key, std::string_view exclusive, std::string_view other,
                          std::string_view other_exclusive, std::int64_t most) {
     if (schema.contains(key) || schema.contains(exclusive)) return;
@@ -164,7 +172,7 @@ json::value with_engine_patterns(const json::value& schema) {
   }
   if (!own.empty()) add_pattern(made, own);
   if (most) limit_length(made, *most);
-  limit_integer(made);
+  limit_number(made);
   return made;
 }
 

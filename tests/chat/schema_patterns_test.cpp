@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "chat/grammar_judge.h"
+
 namespace kvasir::chat {
 namespace {
 
@@ -57,6 +59,29 @@ TEST(SchemaPatterns, IntegersHaveNoMoreThan64Bits) {
     EXPECT_EQ(made(schema), boost::json::parse(schema));
   }
   EXPECT_FALSE(made(R"({"type":"integer","minimum":1e19})").get_object().contains("maximum"));
+}
+
+TEST(SchemaPatterns, NumbersWrittenInDigitsAloneEndInADoublesRange) {
+  const auto made = [](std::string_view schema) { return with_engine_patterns(boost::json::parse(schema)); };
+  constexpr std::int64_t kMost = 9'200'000'000'000'000'000;
+  const boost::json::value multiples = made(R"({"type":"number","multipleOf":0.25})");
+  EXPECT_EQ(multiples.at("maximum"), kMost);
+  EXPECT_EQ(multiples.at("minimum"), -kMost);
+  EXPECT_EQ(made(R"({"type":"number","minimum":0.5})").at("maximum"), kMost);
+  EXPECT_EQ(made(R"({"type":["number","null"],"exclusiveMaximum":0})").at("minimum"), -kMost);
+  EXPECT_EQ(made(R"({"type":["integer","number"],"multipleOf":2})").at("minimum"), -kMost);
+  EXPECT_FALSE(made(R"({"type":"number","maximum":1e300})").get_object().contains("minimum"));
+}
+
+TEST(SchemaPatterns, TheEngineAdmitsMultiplesInADoublesRangeOnly) {
+  KVASIR_REQUIRE_MODEL(text::qwen());
+  const boost::json::value schema = boost::json::parse(R"({"type":"number","multipleOf":0.25})");
+  const GrammarJudge judge("start: %json " + boost::json::serialize(with_engine_patterns(schema)));
+  ASSERT_TRUE(judge.compiled()) << judge.problem();
+  for (const char* number : {"0", "0.75", "-3.50", "9000000000000000000.25"})
+    EXPECT_TRUE(judge.admits(number)) << number;
+  EXPECT_FALSE(judge.admits("0.3"));
+  EXPECT_FALSE(judge.admits(std::string(400, '5')));
 }
 
 }  // namespace
