@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "chat/bounded_recursion.h"
 #include "chat/call_writer.h"
 #include "chat/json_text.h"
 #include "chat/listed_properties.h"
@@ -109,7 +110,7 @@ std::string json_rule(json::object schema, SchemaReading reading) {
 std::string arguments_rule(const json::value& parameters, SchemaReading reading) {
   json::object ruled;
   if (reading != SchemaReading::kObject && parameters.is_object())
-    ruled = with_listed_properties(parameters).get_object();
+    ruled = with_bounded_recursion(with_listed_properties(parameters)).get_object();
   if (ruled.if_contains("type") == nullptr) ruled["type"] = "object";
   return json_rule(std::move(ruled), reading);
 }
@@ -163,7 +164,7 @@ std::string SchemaGrammar::bare_value(const std::vector<json::object>& alternati
   for (const char* key : {"$defs", "definitions"}) {
     if (const json::value* shared = object_of(root_).if_contains(key)) schema[key] = *shared;
   }
-  schema = with_listed_properties(schema).get_object();
+  schema = with_bounded_recursion(with_listed_properties(schema)).get_object();
   const std::string value = lark_.rule("value", json_rule(std::move(schema), reading_));
   return boolean && python_words ? "( " + value + " | \"True\" | \"False\" )" : value;
 }

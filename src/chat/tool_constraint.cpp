@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "chat/call_trigger.h"
+#include "chat/number_limit.h"
 #include "chat/repeated_calls.h"
 #include "chat/thought_budget.h"
 #include "chat/thought_watch.h"
@@ -330,6 +331,7 @@ class Planner {
 Result<ConstraintPlan> make_constraint(const ConstraintContext& context, const Conversation& conversation) {
   auto plan = Planner(context, conversation).plan();
   if (!plan) return plan;
+  plan->constraint = limit_numbers(context, conversation, std::move(plan->constraint));
   plan->constraint = end_repetition(context, conversation, plan->holds_calls, std::move(plan->constraint));
   plan->constraint = limit_thought(context, conversation.thinking, std::move(plan->constraint));
   return plan;
