@@ -29,7 +29,7 @@ for stage in $stages; do
     checks)
       say "checks: layers, format"
       python3 tools/check_layers.py
-      git ls-files '*.h' '*.cpp' | xargs clang-format-19 --dry-run -Werror
+      git ls-files --cached --others --exclude-standard '*.h' '*.cpp' | xargs clang-format-19 --dry-run -Werror
       echo "format: clean"
       ;;
     unit)

@@ -31,6 +31,6 @@ check() {
 }
 export -f check
 # The per-instruction-set files are the generic headers again under other flags: one of them is enough.
-git ls-files 'src/*.cpp' | grep -v -E 'src/kernels/(avx2|avxvnni|avx512vnni|avx512bf16|avx512amx|neon)\.cpp' |
+git ls-files --cached --others --exclude-standard 'src/*.cpp' | grep -v -E 'src/kernels/(avx2|avxvnni|avx512vnni|avx512bf16|avx512amx|neon)\.cpp' |
   xargs -P "$(nproc)" -I{} bash -c 'check {}' || { echo "tidy: faults above" >&2; exit 1; }
 echo "tidy: clean"

@@ -169,8 +169,8 @@ json::value with_bounded_recursion(const json::value& schema) {
                          return schema.get_object().contains(key);
                        });
   if (!defines) return schema;
-  auto made = Unroller(schema.get_object()).unrolled();
-  return made ? std::move(*made) : schema;
+  if (auto made = Unroller(schema.get_object()).unrolled()) return std::move(*made);
+  return schema;
 }
 
 }  // namespace kvasir::chat
