@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "chat/schema_keys.h"
+
 namespace kvasir::chat {
 namespace {
 
@@ -15,16 +17,10 @@ namespace json = boost::json;
 constexpr std::size_t kBytesMost = std::size_t{256} << 10;
 
 constexpr std::string_view kDefinitions[] = {"$defs", "definitions"};
-// What hold schemas by name; alone or in a list; and values.
+// What hold schemas by name; alone or in a list.
 constexpr std::string_view kNamed[] = {"properties", "patternProperties"};
 constexpr std::string_view kHeld[] = {"items", "prefixItems", "additionalProperties",
                                       "anyOf", "oneOf",       "allOf"};
-constexpr std::string_view kValues[] = {"const", "enum", "default", "examples"};
-
-template <std::size_t N>
-bool one_of(const std::string_view (&keys)[N], std::string_view key) {
-  return std::ranges::find(keys, key) != std::end(keys);
-}
 
 const json::string* reference_in(const json::object& schema) {
   const json::value* ref = schema.if_contains("$ref");
@@ -50,7 +46,7 @@ struct References {
     }
     for (const auto& field : schema) {
       const std::string_view key = field.key();
-      if (one_of(kValues, key) || one_of(kDefinitions, key)) continue;
+      if (holds_values(key) || one_of(kDefinitions, key)) continue;
       if (one_of(kNamed, key) && field.value().is_object()) {
         for (const auto& one : field.value().get_object()) find(one.value(), plain);
       } else {
@@ -141,7 +137,7 @@ class Unroller {
       json::value& to = made[key];
       if (key == "$ref" && copy != recursive_.end()) {
         to = "#/$defs/" + at_level(copy->second, level + 1);
-      } else if (one_of(kValues, key)) {
+      } else if (holds_values(key)) {
         to = field.value();
       } else if ((one_of(kNamed, key) || one_of(kDefinitions, key)) && field.value().is_object()) {
         json::object& named = to.emplace_object();

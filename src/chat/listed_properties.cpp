@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "chat/schema_keys.h"
+
 namespace kvasir::chat {
 namespace {
 
@@ -21,10 +23,6 @@ constexpr std::string_view kNotes[] = {"description", "title",   "default",     
                                        "$comment",    "$schema", "deprecated",  "$defs",
                                        "definitions", "$id",     "$vocabulary", "$ref"};
 
-template <std::size_t N>
-bool one_of(const std::string_view (&keys)[N], std::string_view key) {
-  return std::ranges::find(keys, key) != std::end(keys);
-}
 template <std::size_t N>
 bool has_any(const json::object& schema, const std::string_view (&keys)[N]) {
   return std::ranges::any_of(schema, [&](const auto& field) { return one_of(keys, field.key()); });

@@ -1,10 +1,10 @@
 #include "chat/number_limit.h"
 
-#include <cctype>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "chat/ascii.h"
 #include "chat/token_mask.h"
 #include "text/tokenizer.h"
 
@@ -15,13 +15,6 @@ constexpr int kSignificantMost = 20;
 constexpr int kPlacesMost = 308;
 
 using Mask = Result<std::optional<std::span<const std::uint32_t>>>;
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-  return std::isalpha(static_cast<unsigned char>(c)) != 0;
-}
 
 // Counts the digits at the end of a text.
 class DigitCount {

@@ -8,10 +8,6 @@
 namespace kvasir::chat {
 namespace {
 
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 struct Problem {
   std::size_t at;
   std::string words;

@@ -5,17 +5,13 @@
 #include <cstdint>
 #include <optional>
 
+#include "chat/schema_keys.h"
 #include "chat/text_formats.h"
 
 namespace kvasir::chat {
 namespace {
 
 namespace json = boost::json;
-
-// Values, not schemas: nothing in them is a pattern.
-bool holds_values(std::string_view key) {
-  return key == "const" || key == "enum" || key == "default" || key == "examples";
-}
 
 // Formats of which the engine's own expressions admit what is no such thing: 2023-02-29, and times, durations
 // and addresses of a thousand digits, which a small model that has begun to repeat itself does write.
