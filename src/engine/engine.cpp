@@ -134,6 +134,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<executor::Executo
     return invalid("max_batch, queue_limit, prefill_chunk and prefill_chunk_busy must be at least 1",
                    "options");
   }
+  if (options.decode_slowdown != 0 && options.decode_slowdown <= 1)
+    return invalid("decode_slowdown must be more than 1, or 0", "options");
   const std::size_t blocks = model.kv_bytes_per_block == 0 ? 0 : options.kv_bytes / model.kv_bytes_per_block;
   if (blocks == 0) {
     return invalid("the KV cache's " + std::to_string(options.kv_bytes) + " bytes do not hold one block of " +

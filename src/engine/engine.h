@@ -156,7 +156,10 @@ struct EngineOptions {
   // it for itself.
   std::uint32_t queue_limit = 256;
   std::uint32_t prefill_chunk = 512;      // prompt tokens a step when nothing is decoding
-  std::uint32_t prefill_chunk_busy = 64;  // and when something is, so that its tokens keep coming
+  std::uint32_t prefill_chunk_busy = 64;  // at most, and when something is, so that its tokens keep coming
+  // Answers that are being written take at most so many times as long while prompts are read (pace.h); 0: a
+  // chunk is read in every step.
+  double decode_slowdown = 1.8;
   // Most tokens of an answer that are guessed from what its sequence holds (prompt_lookup.h) and read in one
   // step; 0: none. Only few answers at once are guessed: a full batch has no idle arithmetic.
   std::uint32_t prompt_lookup = 0;

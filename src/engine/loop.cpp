@@ -303,9 +303,17 @@ bool Engine::Loop::step() {
   if (plan.empty()) return false;
   ++counted_.steps;
   counted_.largest_batch = std::max(counted_.largest_batch, static_cast<std::uint32_t>(plan.size()));
+  std::size_t answers = 0;
+  std::uint32_t read = 0;
+  for (const Slice& slice : plan) {
+    if (slice.sequence->decoding())
+      ++answers;
+    else
+      read += slice.tokens;
+  }
   const auto before = Clock::now();
   if (!forward(plan)) return true;
-  if (disk_) observe_prefill(plan, seconds(Clock::now() - before));
+  if (disk_) disk_->observe_prefill(read, seconds(Clock::now() - before));
 
   const std::size_t row_size = executor_->describe().vocab_size;
   std::size_t row = 0;
@@ -331,6 +339,7 @@ bool Engine::Loop::step() {
       sample_along(slice, rows.last((1 + slice.guess.size()) * row_size), masks_[sampled++]);
     }
   }
+  scheduler_.took(answers, read, seconds(Clock::now() - before));
   return true;
 }
 
@@ -405,12 +414,6 @@ std::uint32_t Engine::Loop::prompt_tokens_in(const Slice& slice) {
   const Sequence& s = *slice.sequence;
   if (s.sampled) return slice.tokens;
   return std::min(s.computed + slice.tokens, s.prompt_tokens) - std::min(s.computed, s.prompt_tokens);
-}
-
-void Engine::Loop::observe_prefill(std::span<const Slice> plan, double step_seconds) {
-  std::uint32_t tokens = 0;
-  for (const Slice& slice : plan) tokens += slice.sequence->decoding() ? 0 : slice.tokens;
-  disk_->observe_prefill(tokens, step_seconds);
 }
 
 bool Engine::Loop::forward(std::span<const Slice> plan) {

@@ -78,7 +78,6 @@ class Engine::Loop {
   void score(Sequence& sequence, std::uint32_t begin, std::span<const float> rows);
   static std::uint32_t prompt_tokens_in(const Slice& slice);
   void report_progress(Sequence& sequence);
-  void observe_prefill(std::span<const Slice> plan, double step_seconds);
   void finish(Sequence& sequence, FinishReason reason);
   void fail(std::unique_ptr<Sequence> sequence, Error error);
   void retire(Sequence& sequence);

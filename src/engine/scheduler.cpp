@@ -229,8 +229,9 @@ void Scheduler::plan_decoding(std::vector<Slice>& plan) {
 }
 
 void Scheduler::plan_prefill(std::vector<Slice>& plan) {
+  if (!plan.empty() && !pace_.may_read(plan.size())) return;
   std::uint32_t to_score = kScoredAtOnce;
-  std::uint32_t budget = plan.empty() ? options_.prefill_chunk : options_.prefill_chunk_busy;
+  std::uint32_t budget = plan.empty() ? options_.prefill_chunk : pace_.chunk(options_.prefill_chunk_busy);
   for (Sequence* sequence : prefilling_in_turn()) {
     if (budget == 0) break;
     if (!sequence->running || is_being_read(*sequence)) continue;
@@ -247,6 +248,14 @@ void Scheduler::plan_prefill(std::vector<Slice>& plan) {
     if (sequence->scoring()) to_score -= tokens;
     take_turn(*sequence);
   }
+}
+
+void Scheduler::took(std::size_t answers, std::uint32_t read, double seconds) {
+  if (answers == 0) return;
+  if (read == 0)
+    pace_.decoded(answers, seconds);
+  else
+    pace_.read(read, seconds);
 }
 
 void Scheduler::take_turn(Sequence& sequence) {

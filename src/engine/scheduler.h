@@ -13,12 +13,12 @@
 // first in rank, never preempted, and fits by itself, so something always moves on and nothing is ever killed
 // (docs/decisions/0003-prefix-tree.md).
 //
-// A step holds a token of every decoding sequence, as long as no client has many more than another, and a
-// chunk of prompt. Clients that read prompts take turns, and so do the prompts of one: a short prompt waits
-// for one chunk of a long one, not for all of it. A sequence whose next tokens are just being read by one
-// before it in rank waits for them: full blocks it takes from the tree, of the block in which the two part it
-// copies what they share. One whose KV is on its way from disk computes at most what is in front of that
-// until it is there.
+// A step holds a token of every decoding sequence, as long as no client has many more than another, and, as
+// often as the decoding ones can bear (pace.h), a chunk of prompt. Clients that read prompts take turns, and
+// so do the prompts of one: a short prompt waits for one chunk of a long one, not for all of it. A sequence
+// whose next tokens are just being read by one before it in rank waits for them: full blocks it takes from
+// the tree, of the block in which the two part it copies what they share. One whose KV is on its way from
+// disk computes at most what is in front of that until it is there.
 //
 // Owned by the engine's thread.
 
@@ -28,6 +28,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/pace.h"
 #include "engine/sequence.h"
 
 namespace kvasir::engine {
@@ -49,7 +50,8 @@ struct Slice {
 
 class Scheduler {
  public:
-  Scheduler(kv::PrefixTree& tree, const EngineOptions& options) : tree_(tree), options_(options) {}
+  Scheduler(kv::PrefixTree& tree, const EngineOptions& options)
+      : tree_(tree), options_(options), pace_(options.decode_slowdown) {}
 
   void enqueue(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
   // Admits what fits, and returns it.
@@ -57,6 +59,8 @@ class Scheduler {
   // The next step; empty when nothing runs, or all that runs waits for the disk. Room for every slice is
   // reserved.
   std::vector<Slice> plan();
+  // What a step of a plan took: so many answers decoded, and so many tokens of prompts were read.
+  void took(std::size_t answers, std::uint32_t read, double seconds);
   // Takes a sequence out; null when the id is unknown.
   std::unique_ptr<Sequence> remove(RequestId id);
   std::unique_ptr<Sequence> remove_any();
@@ -99,6 +103,7 @@ class Scheduler {
 
   kv::PrefixTree& tree_;
   const EngineOptions& options_;
+  Pace pace_;
   std::deque<std::unique_ptr<Sequence>> waiting_;   // by age: preempted ones are older than new ones
   std::vector<std::unique_ptr<Sequence>> running_;  // by age, oldest first
   std::vector<Turn> turns_;

@@ -144,34 +144,39 @@ void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, c
   for (std::size_t b = 0; b < blocks; ++b) {
     const std::size_t a = (token * blocks + b) * kBlockK;
     for (std::size_t half = 0; half < kHalves; ++half) {
-      I dot[P][G][N];
+      I dot[G][N];
+      for (auto& row : dot) {
+        for (I& sum_of_block : row) sum_of_block = zero_int();
+      }
+      const auto dot_plane = [&](const std::int8_t* plane) __attribute__((always_inline)) {
+        for (std::size_t step = 0; step < kHalfSteps; ++step) {
+          const std::size_t s = half * kHalfSteps + step;
+          B weights[G];
+          for (int g = 0; g < G; ++g) weights[g] = load_bytes(panels[g].bytes + b * kPanelBlockBytes + 64 * s);
+          for (int n = 0; n < N; ++n) {
+            const A act = four(plane + a + 4 * s + static_cast<std::size_t>(n) * w.columns);
+            for (int g = 0; g < G; ++g) dot[g][n] = dot_panel(dot[g][n], weights[g], act);
+          }
+        }
+      };
+      if constexpr (P == 2) {
+        dot_plane(x.q);
+        for (auto& row : dot) {
+          for (I& sum_of_block : row) sum_of_block = shift_left7(sum_of_block);
+        }
+      }
       for (int n = 0; n < N; ++n) {
         const std::size_t at = (token + static_cast<std::size_t>(n)) * blocks + b;
         const I start = panel_start<kAffine, kWide>(shift_of(x, at, kHalves, half));
-        for (int p = 0; p < P; ++p) {
-          for (int g = 0; g < G; ++g) dot[p][g][n] = p == P - 1 ? start : zero_int();
-        }
+        for (int g = 0; g < G; ++g) dot[g][n] = add_int(dot[g][n], start);
       }
-      for (std::size_t step = 0; step < kHalfSteps; ++step) {
-        const std::size_t s = half * kHalfSteps + step;
-        B weights[G];
-        for (int g = 0; g < G; ++g) weights[g] = load_bytes(panels[g].bytes + b * kPanelBlockBytes + 64 * s);
-        for (int p = 0; p < P; ++p) {
-          const std::int8_t* plane = (p == 0 ? x.q : x.low) + a + 4 * s;
-          for (int n = 0; n < N; ++n) {
-            const A act = four(plane + static_cast<std::size_t>(n) * w.columns);
-            for (int g = 0; g < G; ++g) dot[p][g][n] = dot_panel(dot[p][g][n], weights[g], act);
-          }
-        }
-      }
+      dot_plane(P == 2 ? x.low : x.q);
       for (int g = 0; g < G; ++g) {
         const float* scales = panels[g].scales + kScales * b + kScales / kHalves * half;
         const F d = load(scales);
         for (int n = 0; n < N; ++n) {
           const std::size_t at = (token + static_cast<std::size_t>(n)) * blocks + b;
-          I whole = dot[0][g][n];
-          if constexpr (P == 2) whole = join_planes(dot[0][g][n], dot[1][g][n]);
-          sum[g][n] = fma(mul(to_float(whole), d), set1(x.scale[at]), sum[g][n]);
+          sum[g][n] = fma(mul(to_float(dot[g][n]), d), set1(x.scale[at]), sum[g][n]);
           if constexpr (kAffine) {
             sum[g][n] = fma(load(scales + kGroupRows), set1(scaled_sum<kHalves>(x, at, half)), sum[g][n]);
           }
@@ -201,12 +206,10 @@ void panel_tail(const Panel* panels, const PackedMatrix& w, std::size_t group, c
 template <bool kAffine, int kHalves, bool kWide, int P, int G>
 void panel_groups(const Panel* panels, const PackedMatrix& w, std::size_t group, const QuantizedRows& x,
                   std::size_t tokens, const MatmulOutput& out) {
-  constexpr int kTokens =
-      P == 2 ? (kTileTokens * 2 + 2) / 3 : kTileTokens;  // a second plane takes registers too
   std::size_t t = 0;
-  for (; t + kTokens <= tokens; t += kTokens)
-    panel_tile<kAffine, kHalves, kWide, P, G, kTokens>(panels, w, group, x, t, out);
-  panel_tail<kAffine, kHalves, kWide, P, G, kTokens - 1>(panels, w, group, x, t, tokens - t, out);
+  for (; t + kTileTokens <= tokens; t += kTileTokens)
+    panel_tile<kAffine, kHalves, kWide, P, G, kTileTokens>(panels, w, group, x, t, out);
+  panel_tail<kAffine, kHalves, kWide, P, G, kTileTokens - 1>(panels, w, group, x, t, tokens - t, out);
 }
 
 template <PackedType T, int P>
