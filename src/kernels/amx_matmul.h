@@ -202,8 +202,10 @@ void tile_product(const Product& of, std::size_t first_group, std::size_t last_g
   _tile_loadconfig(&kTileConfig);
   for (std::size_t g = first_group; g < last_group;) {
     const std::size_t count = std::min(at_once, last_group - g);
-    for (std::size_t i = 0; i < count; ++i)
-      fill_panel<T, !kKind.affine>(of.w, g + i, panel_at(scratch, k, i));
+    for (std::size_t i = 0; i < count; ++i) {
+      Panel panel = panel_at(scratch, k, i);
+      fill_panel<T, !kKind.affine>(of.w, g + i, panel);
+    }
     for (std::size_t t = 0; t < tokens; t += kTileRows) {
       const std::size_t first = std::min(t, tokens - kTileRows);
       gather_scales<kKind.affine>(of.x, first, blocks, token_scales);

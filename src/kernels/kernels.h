@@ -21,6 +21,11 @@
 
 namespace kvasir::kernels {
 
+// A sum of fewer than 2^22 either way that starts here is, its bits read as a float, kFloatSumBase more than
+// it is: no instruction is needed to convert it.
+inline constexpr std::int32_t kSumBase = 0x4B400000;
+inline constexpr float kFloatSumBase = 12582912;
+
 // A row of activations as integers with a scale per block of 32: x = scale * q. q is one int8 plane, or,
 // where the model asks for precision, two: q = 128 * high + low. Row t of a matrix of tokens is at base + t *
 // stride of each array.
@@ -29,7 +34,7 @@ struct QuantizedRows {
   std::int8_t* low = nullptr;   // (tokens, K), or null for one plane
   float* scale = nullptr;       // (tokens, K / 32)
   float* scaled_sum = nullptr;  // (tokens, K / 32): scale * sum of q, what an affine minimum is multiplied by
-  std::int32_t* shift = nullptr;    // (tokens, K / 16): -128 * sum of q over 16 k
+  std::int32_t* shift = nullptr;    // (tokens, K / 16): kSumBase - 128 * sum of q over 16 k
   std::int32_t* shift32 = nullptr;  // (tokens, K / 32): the same over 32 k
   std::size_t k = 0;
 };

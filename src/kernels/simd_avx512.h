@@ -125,6 +125,12 @@ inline I to_int(F a) {
 inline F to_float(I a) {
   return _mm512_cvtepi32_ps(a);
 }
+inline F as_float(I a) {
+  return _mm512_castsi512_ps(a);
+}
+inline I as_int(F a) {
+  return _mm512_castps_si512(a);
+}
 inline void store_i8(std::int8_t* p, I a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
 }

@@ -158,6 +158,12 @@ inline I to_int(F a) {
 inline F to_float(I a) {
   return map<F>([&](int i) { return vcvtq_f32_s32(a.v[i]); });
 }
+inline F as_float(I a) {
+  return map<F>([&](int i) { return vreinterpretq_f32_s32(a.v[i]); });
+}
+inline I as_int(F a) {
+  return map<I>([&](int i) { return vreinterpretq_s32_f32(a.v[i]); });
+}
 inline void store_i8(std::int8_t* p, I a) {
   const int16x8_t low = vcombine_s16(vmovn_s32(a.v[0]), vmovn_s32(a.v[1]));
   const int16x8_t high = vcombine_s16(vmovn_s32(a.v[2]), vmovn_s32(a.v[3]));

@@ -2,6 +2,7 @@
 // Thin primitives, scalar: 16 lanes as plain arrays. It reads like the formula and is what the others are
 // tested against. See generic.h for what each primitive means.
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -145,6 +146,9 @@ inline I to_int(const F& a) {
 inline F to_float(const I& a) {
   return map([&](int i) { return static_cast<float>(a.v[i]); });
 }
+inline F as_float(const I& a) {
+  return map([&](int i) { return std::bit_cast<float>(a.v[i]); });
+}
 inline void store_i8(std::int8_t* p, const I& a) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<std::int8_t>(a.v[i]);
 }
@@ -182,6 +186,9 @@ inline I map_int(Op op) {
   I r;
   for (int i = 0; i < 16; ++i) r.v[i] = op(i);
   return r;
+}
+inline I as_int(const F& a) {
+  return map_int([&](int i) { return std::bit_cast<std::int32_t>(a.v[i]); });
 }
 inline I or_int(const I& a, const I& b) {
   return map_int([&](int i) { return a.v[i] | b.v[i]; });

@@ -8,6 +8,9 @@
 // tokens unpack into registers (fused); many unpack a group once into a panel of plain bytes and run register
 // tiles over it.
 
+#include <algorithm>
+#include <iterator>
+
 #include "kernels/generic/panel.h"
 #ifdef KVASIR_AMX
 #include "kernels/amx_matmul.h"
@@ -23,21 +26,20 @@ inline std::int32_t shift_of(const QuantizedRows& x, std::size_t at, int halves,
   return halves == 2 ? x.shift[2 * at + half] : x.shift32[at];
 }
 
-// What a dot over panel bytes starts at (see Panel).
-template <bool kAffine, bool kWide>
+// What a dot over panel bytes starts at (see Panel), on top of kBase. `shift`: as in QuantizedRows.
+template <bool kAffine, bool kWide, std::int32_t kBase = 0>
 inline I panel_start(std::int32_t shift) {
-  if constexpr (!kAffine && !kSignedPanel) return set1_int(shift);
-  if constexpr (kAffine && kWide && kSignedPanel) return set1_int(-shift);
-  return zero_int();
+  if constexpr (!kAffine && !kSignedPanel) return set1_int(shift - (kSumBase - kBase));
+  if constexpr (kAffine && kWide && kSignedPanel) return set1_int(kBase - (shift - kSumBase));
+  return set1_int(kBase);
 }
 
-// The unpacked u of symmetric types against q: -offset * sum q starts the dot, exactly (shift holds -128 *
-// sum q).
+// The unpacked u of symmetric types against q: -offset * sum q starts the dot, exactly.
 template <PackedType T>
 inline I fused_start(std::int32_t shift) {
   constexpr int kOffset = offset_of(T);
   if constexpr (kOffset == 0) return zero_int();
-  return set1_int(shift / (128 / (kOffset == 0 ? 1 : kOffset)));
+  return set1_int((shift - kSumBase) / (128 / (kOffset == 0 ? 1 : kOffset)));
 }
 
 // One token reads every weight once: asking for lines this far ahead hides the memory's latency where the
@@ -131,7 +133,9 @@ void fused_group(const PackedMatrix& w, std::size_t group, const QuantizedRows& 
   }
 }
 
-template <bool kAffine, int kHalves, bool kWide, int P, int G, int N>
+// kExact: products start at kSumBase, which one plane's never leave the reach of, and float(dot) * d is
+// (kFloatSumBase + dot) * d - kFloatSumBase * d, rounded once: the same bits.
+template <bool kAffine, int kHalves, bool kWide, int P, bool kExact, int G, int N>
 void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, const QuantizedRows& x,
                 std::size_t token, const MatmulOutput& out) {
   constexpr std::size_t kScales = panel_scales({kAffine, kHalves, kWide});
@@ -145,14 +149,12 @@ void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, c
     const std::size_t a = (token * blocks + b) * kBlockK;
     for (std::size_t half = 0; half < kHalves; ++half) {
       I dot[G][N];
-      for (auto& row : dot) {
-        for (I& sum_of_block : row) sum_of_block = zero_int();
-      }
       const auto dot_plane = [&](const std::int8_t* plane) __attribute__((always_inline)) {
         for (std::size_t step = 0; step < kHalfSteps; ++step) {
           const std::size_t s = half * kHalfSteps + step;
           B weights[G];
-          for (int g = 0; g < G; ++g) weights[g] = load_bytes(panels[g].bytes + b * kPanelBlockBytes + 64 * s);
+          for (int g = 0; g < G; ++g)
+            weights[g] = load_bytes(panels[g].bytes + b * kPanelBlockBytes + 64 * s);
           for (int n = 0; n < N; ++n) {
             const A act = four(plane + a + 4 * s + static_cast<std::size_t>(n) * w.columns);
             for (int g = 0; g < G; ++g) dot[g][n] = dot_panel(dot[g][n], weights[g], act);
@@ -160,6 +162,9 @@ void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, c
         }
       };
       if constexpr (P == 2) {
+        for (auto& row : dot) {
+          for (I& sum_of_block : row) sum_of_block = zero_int();
+        }
         dot_plane(x.q);
         for (auto& row : dot) {
           for (I& sum_of_block : row) sum_of_block = shift_left7(sum_of_block);
@@ -167,16 +172,18 @@ void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, c
       }
       for (int n = 0; n < N; ++n) {
         const std::size_t at = (token + static_cast<std::size_t>(n)) * blocks + b;
-        const I start = panel_start<kAffine, kWide>(shift_of(x, at, kHalves, half));
-        for (int g = 0; g < G; ++g) dot[g][n] = add_int(dot[g][n], start);
+        const I start = panel_start<kAffine, kWide, kExact ? kSumBase : 0>(shift_of(x, at, kHalves, half));
+        for (int g = 0; g < G; ++g) dot[g][n] = P == 2 ? add_int(dot[g][n], start) : start;
       }
       dot_plane(P == 2 ? x.low : x.q);
       for (int g = 0; g < G; ++g) {
         const float* scales = panels[g].scales + kScales * b + kScales / kHalves * half;
         const F d = load(scales);
+        const F base = mul(d, set1(-kFloatSumBase));
         for (int n = 0; n < N; ++n) {
           const std::size_t at = (token + static_cast<std::size_t>(n)) * blocks + b;
-          sum[g][n] = fma(mul(to_float(dot[g][n]), d), set1(x.scale[at]), sum[g][n]);
+          const F product = kExact ? fma(as_float(dot[g][n]), d, base) : mul(to_float(dot[g][n]), d);
+          sum[g][n] = fma(product, set1(x.scale[at]), sum[g][n]);
           if constexpr (kAffine) {
             sum[g][n] = fma(load(scales + kGroupRows), set1(scaled_sum<kHalves>(x, at, half)), sum[g][n]);
           }
@@ -192,24 +199,28 @@ void panel_tile(const Panel* panels, const PackedMatrix& w, std::size_t group, c
   }
 }
 
-template <bool kAffine, int kHalves, bool kWide, int P, int G, int N>
+template <bool kAffine, int kHalves, bool kWide, int P, bool kExact, int G, int N>
 void panel_tail(const Panel* panels, const PackedMatrix& w, std::size_t group, const QuantizedRows& x,
                 std::size_t token, std::size_t left, const MatmulOutput& out) {
   if constexpr (N > 0) {
     if (left == static_cast<std::size_t>(N))
-      panel_tile<kAffine, kHalves, kWide, P, G, N>(panels, w, group, x, token, out);
+      panel_tile<kAffine, kHalves, kWide, P, kExact, G, N>(panels, w, group, x, token, out);
     else
-      panel_tail<kAffine, kHalves, kWide, P, G, N - 1>(panels, w, group, x, token, left, out);
+      panel_tail<kAffine, kHalves, kWide, P, kExact, G, N - 1>(panels, w, group, x, token, left, out);
   }
 }
 
-template <bool kAffine, int kHalves, bool kWide, int P, int G>
+template <bool kAffine, int kHalves, bool kWide, int P, bool kExact, int G>
 void panel_groups(const Panel* panels, const PackedMatrix& w, std::size_t group, const QuantizedRows& x,
                   std::size_t tokens, const MatmulOutput& out) {
   std::size_t t = 0;
   for (; t + kTileTokens <= tokens; t += kTileTokens)
-    panel_tile<kAffine, kHalves, kWide, P, G, kTileTokens>(panels, w, group, x, t, out);
-  panel_tail<kAffine, kHalves, kWide, P, G, kTileTokens - 1>(panels, w, group, x, t, tokens - t, out);
+    panel_tile<kAffine, kHalves, kWide, P, kExact, G, kTileTokens>(panels, w, group, x, t, out);
+  panel_tail<kAffine, kHalves, kWide, P, kExact, G, kTileTokens - 1>(panels, w, group, x, t, tokens - t, out);
+}
+
+inline bool all_exact(const Panel (&panels)[kTileGroups]) {
+  return std::all_of(std::begin(panels), std::end(panels), [](const Panel& panel) { return panel.exact; });
 }
 
 template <PackedType T, int P>
@@ -234,10 +245,15 @@ void matmul_planes(const PackedMatrix& w, std::size_t first_group, std::size_t l
     constexpr Kind kKind = kind_of(T);
     // Only affine bytes care how wide they are: all others share one tile.
     constexpr bool kWide = kKind.wide && kKind.affine;
-    if (count == kTileGroups)
-      panel_groups<kKind.affine, kKind.halves, kWide, P, kTileGroups>(panels, w, g, x, tokens, out);
-    else
-      panel_groups<kKind.affine, kKind.halves, kWide, P, 1>(panels, w, g, x, tokens, out);
+    // Two at a time, or one by one: at the end, and where scales are floats of all bits.
+    const bool pair = count == kTileGroups && (P == 2 || kTileGroups == 1 || all_exact(panels));
+    if (pair) {
+      constexpr bool kExact = P == 1 && kTileGroups > 1;
+      panel_groups<kKind.affine, kKind.halves, kWide, P, kExact, kTileGroups>(panels, w, g, x, tokens, out);
+    } else {
+      for (std::size_t i = 0; i < count; ++i)
+        panel_groups<kKind.affine, kKind.halves, kWide, P, false, 1>(panels + i, w, g + i, x, tokens, out);
+    }
     g += count;
   }
 }

@@ -10,7 +10,7 @@ constexpr std::size_t kPanelBlockBytes = 512;  // of one group
 template <int kHalves>
 inline float scaled_sum(const QuantizedRows& x, std::size_t at, std::size_t half) {
   if constexpr (kHalves == 1) return x.scaled_sum[at];
-  return x.scale[at] * (static_cast<float>(x.shift[2 * at + half]) * (-1.0F / 128.0F));
+  return x.scale[at] * (static_cast<float>(x.shift[2 * at + half] - kSumBase) * (-1.0F / 128.0F));
 }
 
 // Two planes: the start (which is exact for the whole q) goes into the low plane's dot, and the high one
@@ -34,6 +34,8 @@ constexpr int panel_move() {
 struct Panel {
   std::byte* bytes;
   float* scales;
+  // All d times kFloatSumBase are exact: products may start at kSumBase.
+  bool exact = false;
 };
 
 constexpr std::size_t panel_scales(Kind k) {
@@ -44,13 +46,32 @@ inline Panel panel_at(std::byte* scratch, std::size_t k, std::size_t index) {
   return {base, reinterpret_cast<float*>(base + k / kBlockK * kPanelBlockBytes)};
 }
 
+// Whether d * kFloatSumBase, d * 3 * 2^22, is exact for all d seen: none has more than 22 bits or is near
+// infinity. So it is for all scales but some that are stored as floats.
+class ScaleCheck {
+ public:
+  void see(F d) {
+    bits_ = or_int(bits_, as_int(d));
+    largest_ = max(largest_, abs(d));
+  }
+  bool exact() const {
+    constexpr float kNearInfinity = 1e30F;
+    return reduce_add_int(shift<-30>(shift<30>(bits_))) == 0 && reduce_max(largest_) < kNearInfinity;
+  }
+
+ private:
+  I bits_ = zero_int();
+  F largest_ = set1(0.0F);
+};
+
 template <PackedType T, bool kSigned = kSignedPanel>
-void fill_panel(const PackedMatrix& w, std::size_t group, const Panel& panel) {
+void fill_panel(const PackedMatrix& w, std::size_t group, Panel& panel) {
   constexpr Kind kKind = kind_of(T);
   const std::byte* quants = w.group(group);
   const Scales<T> scales(w, group);
   const Table<T, kSigned> table(w);
   float* to = panel.scales;
+  ScaleCheck check;
   for (std::size_t b = 0; b < w.columns / kBlockK; ++b) {
     B steps[kSteps];
     unpack_block(quants, b, table, steps);
@@ -62,6 +83,7 @@ void fill_panel(const PackedMatrix& w, std::size_t group, const Panel& panel) {
     const BlockScale scale = scales.block(b);
     for (int h = 0; h < kKind.halves; ++h) {
       store(to, scale.d[h]);
+      check.see(scale.d[h]);
       to += kGroupRows;
       if constexpr (kKind.affine) {
         store(to, scale.m[h]);
@@ -69,6 +91,7 @@ void fill_panel(const PackedMatrix& w, std::size_t group, const Panel& panel) {
       }
     }
   }
+  panel.exact = check.exact();
 }
 
 inline void store_result(F value, const PackedMatrix& w, std::size_t group, std::size_t token,

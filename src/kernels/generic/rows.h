@@ -155,9 +155,9 @@ void quantize_as(const float* x, const QuantizedRows& out, std::size_t row, std:
     const float s = largest / kLimit;
     out.scale[row * blocks + b] = s;
     out.scaled_sum[row * blocks + b] = s * static_cast<float>(sum_lo + sum_hi);
-    out.shift[(row * blocks + b) * 2] = -128 * sum_lo;
-    out.shift[(row * blocks + b) * 2 + 1] = -128 * sum_hi;
-    out.shift32[row * blocks + b] = -128 * (sum_lo + sum_hi);
+    out.shift[(row * blocks + b) * 2] = kSumBase - 128 * sum_lo;
+    out.shift[(row * blocks + b) * 2 + 1] = kSumBase - 128 * sum_hi;
+    out.shift32[row * blocks + b] = kSumBase - 128 * (sum_lo + sum_hi);
   }
 }
 
