@@ -13,7 +13,7 @@ constexpr std::size_t kSegmentTokens = kSegmentBlocks * kBlockTokens;
 // and tokens: enough rows to pay for widening a KV block, few enough that their states stay in the
 // second-level cache.
 constexpr std::size_t kUnitRows = 256;
-constexpr std::size_t kUnitTokens = 16;
+constexpr std::size_t kUnitTokens = 64;
 // Spans of fewer tokens split their segments over the threads instead.
 constexpr std::size_t kSplitTokens = 8;
 
