@@ -204,7 +204,7 @@ void tile_product(const Product& of, std::size_t first_group, std::size_t last_g
     const std::size_t count = std::min(at_once, last_group - g);
     for (std::size_t i = 0; i < count; ++i) {
       Panel panel = panel_at(scratch, k, i);
-      fill_panel<T, !kKind.affine>(of.w, g + i, panel);
+      fill_panel<T, !kKind.affine>(of.w, g + i, 0, blocks, panel);
     }
     for (std::size_t t = 0; t < tokens; t += kTileRows) {
       const std::size_t first = std::min(t, tokens - kTileRows);

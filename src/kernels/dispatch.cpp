@@ -123,8 +123,11 @@ const KernelTable& kernels() {
 }
 
 std::size_t matmul_scratch_bytes(std::size_t k) {
-  // With a block's scales and scaled sums of 16 tokens behind the panels.
-  return matmul_panels(k) * matmul_panel_bytes(k) + k / kBlockK * 2 * 16 * sizeof(float);
+  // Whole panels, and behind them the scales and scaled sums of 16 tokens; or parts of two, and sums.
+  const std::size_t whole = matmul_panels(k) * matmul_panel_bytes(k) + k / kBlockK * 2 * 16 * sizeof(float);
+  const std::size_t parts = 2 * (matmul_panel_bytes(std::min(k, 2 * kPartBlocks * kBlockK)) +
+                                 kPartTokens * kGroupRows * sizeof(float));
+  return std::max(whole, parts);
 }
 
 std::size_t attention_scratch_bytes(std::size_t rows, std::size_t head_dim, std::size_t value_dim) {

@@ -119,6 +119,11 @@ constexpr std::size_t attention_state_floats(std::size_t value_dim) {
   return 16 + value_dim;
 }
 
+// Up to so many tokens (half as many of two planes) are multiplied with about so many blocks of a few groups
+// at a time.
+inline constexpr std::size_t kPartTokens = 64;
+inline constexpr std::size_t kPartBlocks = 16;
+
 // Bytes of scratch that matmul and attention need per thread.
 std::size_t matmul_scratch_bytes(std::size_t k);
 // Of which an unpacked group of rows takes: per block of 32 k its bytes, and at most two scales and two

@@ -19,6 +19,7 @@ inline constexpr int kAttentionRows = 6;
 inline constexpr int kAttentionVectors = 4;
 inline constexpr int kFewTile = 8;
 inline constexpr int kFewSums = 16;
+inline constexpr int kLimitChains = 12;  // sums side by side: cover the latency, fit the registers
 inline constexpr bool kSignedPanel = false;
 
 using F = __m512;

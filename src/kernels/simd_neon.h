@@ -15,6 +15,7 @@ inline constexpr int kAttentionRows = 6;
 inline constexpr int kAttentionVectors = 1;
 inline constexpr int kFewTile = 6;
 inline constexpr int kFewSums = 4;
+inline constexpr int kLimitChains = 6;  // sums side by side: cover the latency, fit the registers
 inline constexpr bool kSignedPanel = true;
 
 struct F {

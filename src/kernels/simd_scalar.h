@@ -18,6 +18,7 @@ inline constexpr int kAttentionRows = 2;
 inline constexpr int kAttentionVectors = 4;
 inline constexpr int kFewTile = 2;
 inline constexpr int kFewSums = 4;
+inline constexpr int kLimitChains = 6;  // sums side by side: cover the latency, fit the registers
 inline constexpr bool kSignedPanel = true;
 
 struct F {

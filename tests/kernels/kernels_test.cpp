@@ -254,11 +254,11 @@ TEST_P(Kernels, MatmulGivesTheSameBitsForOneTokenAsForMany) {
   for (const Layout& type : kAllLayouts) {
     const std::size_t k = 768;
     const PackedMatrix w = random_matrix(type, 83, k, rng);
-    const std::size_t most = 29;
+    const std::size_t most = kPartTokens + 5;
     const Floats x = random_floats(most * k, rng);
     for (const bool precise : {false, true}) {
       const Floats all = multiply(*GetParam(), w, x, most, nullptr, false, precise);
-      for (const std::size_t tokens : {1U, 2U, 3U, 4U, 5U, 7U, 8U, 9U, 12U, 17U}) {
+      for (const std::size_t tokens : {1U, 2U, 3U, 4U, 5U, 7U, 8U, 9U, 12U, 17U, 32U}) {
         const Floats some =
             multiply(*GetParam(), w, Floats(x.begin(), x.begin() + static_cast<long>(tokens * k)), tokens,
                      nullptr, false, precise);

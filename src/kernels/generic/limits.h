@@ -4,6 +4,9 @@
 namespace kvasir::kernels::KVASIR_SIMD {
 namespace {
 
+// What keeps a loop's own instructions out of the figure.
+constexpr int kUnrolled = 4;
+
 std::uint8_t read_bytes(const std::byte* data, std::size_t bytes) {
   B sum = load_bytes(data);
   for (std::size_t i = 64; i + 64 <= bytes; i += 64) {
@@ -18,15 +21,16 @@ std::uint8_t read_bytes(const std::byte* data, std::size_t bytes) {
 }
 
 std::int32_t dot_bytes(std::size_t rounds) {
-  constexpr int kChains = 8;  // independent, to cover the latency of a dot
   alignas(64) std::uint8_t bytes[64];
   for (std::size_t i = 0; i < sizeof(bytes); ++i) bytes[i] = static_cast<std::uint8_t>(i + rounds % 2);
   const B w = load_bytes(bytes);
   const A a = four(reinterpret_cast<const std::int8_t*>(bytes) + 4);
-  I sum[kChains];
+  I sum[kLimitChains];
   for (I& s : sum) s = zero_int();
-  for (std::size_t r = 0; r < rounds; r += kChains) {
-    for (I& s : sum) s = dot_panel(s, w, a);
+  for (std::size_t r = 0; r < rounds; r += kUnrolled * kLimitChains) {
+    for (int u = 0; u < kUnrolled; ++u) {
+      for (I& s : sum) s = dot_panel(s, w, a);
+    }
   }
   std::int32_t all = 0;
   for (const I& s : sum) all ^= reduce_add_int(s);
@@ -34,12 +38,13 @@ std::int32_t dot_bytes(std::size_t rounds) {
 }
 
 float fma_floats(std::size_t rounds) {
-  constexpr int kChains = 6;  // enough for the latency, few enough for 16 registers of half the width
   const F factor = set1(rounds % 2 == 0 ? 0.5F : 0.25F);
-  F sum[kChains];
+  F sum[kLimitChains];
   for (F& s : sum) s = set1(1.0F);
-  for (std::size_t r = 0; r < rounds; r += kChains) {
-    for (F& s : sum) s = fma(s, factor, factor);
+  for (std::size_t r = 0; r < rounds; r += kUnrolled * kLimitChains) {
+    for (int u = 0; u < kUnrolled; ++u) {
+      for (F& s : sum) s = fma(s, factor, factor);
+    }
   }
   float all = 0;
   for (const F& s : sum) all += reduce_add(s);
@@ -48,12 +53,13 @@ float fma_floats(std::size_t rounds) {
 
 #ifdef KVASIR_AVX512_BF16
 float dot_pairs(std::size_t rounds) {
-  constexpr int kChains = 12;
   const P factor = set1_pair(rounds % 2 == 0 ? 0x3F003F00U : 0x3E803E80U);  // pairs of 0.5, or of 0.25
-  F sum[kChains];
+  F sum[kLimitChains];
   for (F& s : sum) s = set1(1.0F);
-  for (std::size_t r = 0; r < rounds; r += kChains) {
-    for (F& s : sum) s = dot_bf16(s, factor, factor);
+  for (std::size_t r = 0; r < rounds; r += kUnrolled * kLimitChains) {
+    for (int u = 0; u < kUnrolled; ++u) {
+      for (F& s : sum) s = dot_bf16(s, factor, factor);
+    }
   }
   float all = 0;
   for (const F& s : sum) all += reduce_add(s);
