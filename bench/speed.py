@@ -196,6 +196,8 @@ def main():
     head("Speed beside llama.cpp and ik_llama.cpp", models[0])
     bars, results, taken = Bars(), {}, {}
     measures = [m for m in (QUICK if options.quick else MEASURES) if not options.only or m.name.startswith(tuple(options.only))]
+    if not measures:
+        parser.error(f"--only {' '.join(options.only)}: no measure begins so; they are {', '.join(m.name for m in MEASURES)}")
     for model in models:
         rates, flags = measure_model(model, engines, measures, options.rounds)
         results[model.stem], taken[model.stem] = rates, {f"{m}, {e}": " ".join(f) for (m, e), f in flags.items()}
