@@ -95,7 +95,7 @@ class LinesAhead {
     const std::byte* begin;
     const std::byte* end;
   };
-  Range ranges_[4]{};
+  Range ranges_[2 * kTileGroups]{};  // the codes and the scales of each
   std::size_t count_ = 0;
   std::size_t next_ = 0;
   std::size_t lines_ = 0;

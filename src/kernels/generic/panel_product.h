@@ -123,12 +123,15 @@ void panel_tail(const PanelRun& run, std::size_t token, std::size_t left) {
   }
 }
 
-template <bool kAffine, int kHalves, bool kWide, int P, bool kExact, bool kParts, int G>
+template <PackedType T, int P, bool kExact, bool kParts, int G>
 void panel_tokens(const PanelRun& run, std::size_t tokens) {
+  constexpr Kind kKind = kind_of(T);
+  // Only affine bytes care how wide they are: all others share one tile.
+  constexpr bool kWide = kKind.wide && kKind.affine;
   std::size_t t = 0;
   for (; t + kTileTokens <= tokens; t += kTileTokens)
-    panel_tile<kAffine, kHalves, kWide, P, kExact, kParts, G, kTileTokens>(run, t);
-  panel_tail<kAffine, kHalves, kWide, P, kExact, kParts, G, kTileTokens - 1>(run, t, tokens - t);
+    panel_tile<kKind.affine, kKind.halves, kWide, P, kExact, kParts, G, kTileTokens>(run, t);
+  panel_tail<kKind.affine, kKind.halves, kWide, P, kExact, kParts, G, kTileTokens - 1>(run, t, tokens - t);
 }
 
 // What is unpacked next: of the same groups, or the first blocks of the G behind them.
@@ -155,9 +158,6 @@ LinesAhead next_blocks(const PackedMatrix& w, std::size_t group, std::size_t fir
 template <PackedType T, int P, int G>
 void panel_groups(const PackedMatrix& w, std::size_t group, const QuantizedRows& x, std::size_t tokens,
                   const MatmulOutput& out, std::byte* scratch) {
-  constexpr Kind kKind = kind_of(T);
-  // Only affine bytes care how wide they are: all others share one tile.
-  constexpr bool kWide = kKind.wide && kKind.affine;
   const std::size_t blocks = w.columns / kBlockK;
   Panel panels[G];
   bool exact = true;
@@ -168,9 +168,9 @@ void panel_groups(const PackedMatrix& w, std::size_t group, const QuantizedRows&
   }
   const PanelRun run{w, x, out, panels, group, 0, blocks};
   if constexpr (P == 1 && G > 1) {
-    if (exact) return panel_tokens<kKind.affine, kKind.halves, kWide, P, true, false, G>(run, tokens);
+    if (exact) return panel_tokens<T, P, true, false, G>(run, tokens);
   }
-  panel_tokens<kKind.affine, kKind.halves, kWide, P, false, false, G>(run, tokens);
+  panel_tokens<T, P, false, false, G>(run, tokens);
 }
 
 // The same part by part: few tokens would wait for their weights. Each part is asked for while the one before
@@ -179,8 +179,6 @@ void panel_groups(const PackedMatrix& w, std::size_t group, const QuantizedRows&
 template <PackedType T, int P, int G>
 void panel_parts(const PackedMatrix& w, std::size_t group, const QuantizedRows& x, std::size_t tokens,
                  const MatmulOutput& out, std::byte* scratch) {
-  constexpr Kind kKind = kind_of(T);
-  constexpr bool kWide = kKind.wide && kKind.affine;
   const std::size_t blocks = w.columns / kBlockK;
   const std::size_t parts = std::max<std::size_t>(1, (blocks + kPartBlocks / 2) / kPartBlocks);
   const std::size_t part = (blocks + parts - 1) / parts;
@@ -194,7 +192,7 @@ void panel_parts(const PackedMatrix& w, std::size_t group, const QuantizedRows& 
     ahead.spread((tokens + kTileTokens - 1) / kTileTokens * (run.last - run.first));
     run.ahead = &ahead;
     for (int g = 0; g < G; ++g) fill_panel<T>(w, group + g, run.first, run.last, panels[g]);
-    panel_tokens<kKind.affine, kKind.halves, kWide, P, P == 1, true, G>(run, tokens);
+    panel_tokens<T, P, P == 1, true, G>(run, tokens);
   }
 }
 
